@@ -1,0 +1,67 @@
+# Consilium's chores. `make` alone lists them; `make verify` is what CI runs.
+# Go 1.26 is all that build, test and demo need. `make race` needs a C compiler.
+
+export CGO_ENABLED ?= 0
+
+BIN   := bin
+TOOLS := $(BIN)/tools
+# Where goroutines meet: these packages run under the race detector.
+RACE  := ./crypto/... ./coordinator/... ./site-agent/... ./simulations/federation/...
+# Seconds that `make fuzz` gives each fuzzer.
+FUZZTIME ?= 10s
+
+.PHONY: help build test race lint fmt generate fresh verify demo bench fuzz clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the four programs, static, into bin/
+	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./site-agent/cmd/site-agent ./simulations/cmd/simulate
+
+test: ## every test
+	go test -count=1 -timeout 15m ./...
+
+race: ## the packages with concurrency under the race detector, long tests left out
+	CGO_ENABLED=1 go test -count=1 -timeout 15m -race -short $(RACE)
+
+lint: $(TOOLS)/buf ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; echo "run: make fmt"; exit 1; fi
+	go vet ./...
+	$(TOOLS)/staticcheck ./...
+
+fmt: ## format every Go file
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+generate: $(TOOLS)/buf ## Go code from proto/
+	cd proto && PATH="$(CURDIR)/$(TOOLS):$$PATH" buf lint && PATH="$(CURDIR)/$(TOOLS):$$PATH" buf generate
+
+# Generated files are committed; this proves that they are what proto/ says.
+fresh: generate ## prove that generated files match their sources
+	@test -z "$$(git status --porcelain -- proto)" || { git --no-pager diff -- proto; git status --short -- proto; echo "generated files differ from what is committed: commit the result of make generate"; exit 1; }
+
+verify: fresh lint build race test ## all that CI checks: freshness, lint, build, race, tests
+
+demo: build ## a consortium of separate processes on this machine; DATA=patients.csv for real patients
+	go run ./simulations/demo $(if $(DATA),--data "$(DATA)")
+
+bench: ## every benchmark, once over
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzzer for FUZZTIME each
+	@set -e; for package in $$(go list ./...); do \
+	  for fuzzer in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "== $$package $$fuzzer"; \
+	    go test -run '^$$' -fuzz "^$$fuzzer$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+clean: ## remove what was built and what the demo wrote
+	rm -rf $(BIN) out
+
+# buf, the protoc plugins and staticcheck, all at once; their versions are pinned
+# in .ci/tools.mod, apart from the module's own.
+$(TOOLS)/buf: .ci/tools.mod .ci/tools.sum
+	@mkdir -p $(TOOLS)
+	GOBIN="$(CURDIR)/$(TOOLS)" go install -modfile=.ci/tools.mod tool
+	@touch $@
