@@ -1,0 +1,77 @@
+// Package durable writes files that survive a power cut: a file is either the
+// old one or the new one, never a part of either, and it is on the disk when
+// the call returns. It also holds the lock that keeps a second process away
+// from a state directory.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ErrLocked says that another process holds the lock.
+var ErrLocked = errors.New("another process uses this directory")
+
+// WriteFile replaces the file at path by data. The new content is synced
+// before it takes the old one's place, and the directory after.
+func WriteFile(path string, data []byte, mode os.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // does nothing once it was renamed
+	err = temp.Chmod(mode)
+	if err == nil {
+		_, err = temp.Write(data)
+	}
+	if err == nil {
+		err = temp.Sync()
+	}
+	if closed := temp.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes renames and removals in a directory durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// A Lock keeps other processes out until it is closed or its process ends.
+type Lock struct{ file *os.File }
+
+// Acquire takes the lock file at path without waiting. It returns ErrLocked
+// when another process has it.
+func Acquire(path string) (*Lock, error) { return acquire(path, false) }
+
+// Wait takes the lock file at path, waiting for whoever has it.
+func Wait(path string) (*Lock, error) { return acquire(path, true) }
+
+func acquire(path string, wait bool) (*Lock, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(file, wait); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &Lock{file}, nil
+}
+
+// Close gives the lock back.
+func (l *Lock) Close() error { return l.file.Close() }
