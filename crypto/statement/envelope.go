@@ -1,0 +1,121 @@
+package statement
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// MaxEnvelope is the size in bytes above which an envelope is not even parsed.
+const MaxEnvelope = 16 << 20
+
+// ErrSecurity marks what only a deviating party causes: a signature that does
+// not verify, a statement in another's name or domain, a history that forks.
+// It is never retried, always recorded and always shown.
+var ErrSecurity = errors.New("security violation")
+
+// envelope is the JSON form of a DSSE envelope with one signature.
+type envelope struct {
+	PayloadType Kind        `json:"payloadType"`
+	Payload     []byte      `json:"payload"`
+	Signatures  []signature `json:"signatures"`
+}
+
+type signature struct {
+	KeyID string `json:"keyid"` // the signer's member name
+	Sig   []byte `json:"sig"`
+}
+
+// Sign encodes v and returns it in an envelope of the given kind, signed by the
+// named member. A statement that names its signer is signed by no one else.
+func Sign(kind Kind, v any, name string, key ed25519.PrivateKey) ([]byte, error) {
+	if name == "" || len(key) != ed25519.PrivateKeySize {
+		return nil, errors.New("a statement needs its signer's name and Ed25519 key")
+	}
+	if err := checkSigner(v, name); err != nil {
+		return nil, err
+	}
+	payload, err := Encode(v)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := Encode(envelope{
+		PayloadType: kind,
+		Payload:     payload,
+		Signatures:  []signature{{KeyID: name, Sig: ed25519.Sign(key, preAuthentication(kind, payload))}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(signed) > MaxEnvelope {
+		return nil, fmt.Errorf("statement of %d bytes is too large: an envelope holds at most %d", len(signed), MaxEnvelope)
+	}
+	return signed, nil
+}
+
+// Open verifies the one signature of an envelope with the key that keyOf gives
+// for its signer, decodes the payload into v and returns the payload's bytes.
+// Nothing of the payload is parsed before the signature is verified. A
+// statement that names its signer is refused from anyone else.
+func Open(data []byte, kind Kind, v any, keyOf func(keyid string) (ed25519.PublicKey, error)) ([]byte, error) {
+	env, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if env.PayloadType != kind {
+		return nil, fmt.Errorf("%w: envelope is not of kind %s", ErrSecurity, kind)
+	}
+	signer := env.Signatures[0]
+	key, err := keyOf(signer.KeyID)
+	if err != nil {
+		return nil, fmt.Errorf("signer of a %s statement: %w", kind, err)
+	}
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, preAuthentication(kind, env.Payload), signer.Sig) {
+		return nil, fmt.Errorf("%w: signature on a %s statement does not verify", ErrSecurity, kind)
+	}
+	if err := Decode(env.Payload, v); err != nil {
+		return nil, err
+	}
+	if err := checkSigner(v, signer.KeyID); err != nil {
+		return nil, err
+	}
+	return env.Payload, nil
+}
+
+// Payload returns the kind and the payload of an envelope WITHOUT verifying
+// its signature: for display, and for digests of envelopes verified before.
+func Payload(data []byte) (Kind, []byte, error) {
+	env, err := parse(data)
+	if err != nil {
+		return "", nil, err
+	}
+	return env.PayloadType, env.Payload, nil
+}
+
+func parse(data []byte) (*envelope, error) {
+	if len(data) > MaxEnvelope {
+		return nil, fmt.Errorf("envelope of %d bytes is too large: at most %d are read", len(data), MaxEnvelope)
+	}
+	var env envelope
+	if err := Decode(data, &env); err != nil {
+		return nil, err
+	}
+	if len(env.Signatures) != 1 {
+		return nil, fmt.Errorf("%w of an envelope: it needs exactly one signature, this has %d", ErrEncoding, len(env.Signatures))
+	}
+	return &env, nil
+}
+
+// preAuthentication is DSSE v1's PAE, the bytes that are signed.
+func preAuthentication(kind Kind, payload []byte) []byte {
+	b := make([]byte, 0, len(payload)+len(kind)+48)
+	b = append(b, "DSSEv1 "...)
+	b = strconv.AppendInt(b, int64(len(kind)), 10)
+	b = append(b, ' ')
+	b = append(b, kind...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(payload)), 10)
+	b = append(b, ' ')
+	return append(b, payload...)
+}
