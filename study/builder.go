@@ -1,0 +1,162 @@
+package study
+
+import (
+	"maps"
+	"strings"
+)
+
+// SkipReason says why a record takes no part. The names are stable.
+type SkipReason string
+
+const (
+	Malformed         SkipReason = "malformed"
+	Excluded          SkipReason = "excluded"
+	MissingRequired   SkipReason = "missing_required"
+	MissingOutcome    SkipReason = "missing_outcome"
+	OutcomeNotANumber SkipReason = "outcome_not_a_number"
+	OutcomeOutOfRange SkipReason = "outcome_out_of_range"
+	OutcomeUndeclared SkipReason = "outcome_undeclared_value"
+	MissingFeature    SkipReason = "missing_feature"
+	NotANumber        SkipReason = "not_a_number"
+	OutOfRange        SkipReason = "out_of_range"
+	UndeclaredLevel   SkipReason = "undeclared_level"
+)
+
+// SkipReasons lists every reason in the order in which they are looked for.
+func SkipReasons() []SkipReason {
+	return []SkipReason{
+		Malformed, Excluded, MissingRequired,
+		MissingOutcome, OutcomeNotANumber, OutcomeOutOfRange, OutcomeUndeclared,
+		MissingFeature, NotANumber, OutOfRange, UndeclaredLevel,
+	}
+}
+
+// Skip is a reason at a column; the column is empty for a malformed record.
+type Skip struct {
+	Column string
+	Reason SkipReason
+}
+
+// Builder turns records into a Matrix. It keeps numbers and indices only, never
+// a cell's text, so a caller may reuse the record it passes. A Builder is for
+// one goroutine.
+type Builder struct{ *building }
+
+type building struct {
+	study    *Study
+	width    int
+	excluded []exclusionColumn
+	required []int
+	outcome  outcomeColumn
+	features []featureColumn
+	groups   []attributeColumn
+	skipped  map[Skip]int
+	rows     *rows
+}
+
+type exclusionColumn struct {
+	at    int
+	words *vocabulary
+}
+
+type attributeColumn struct {
+	at    int
+	words *vocabulary
+	none  int // the group unknown
+}
+
+// NewBuilder prepares for records with these columns. Columns that the study
+// does not name are ignored; one that it names and that is not there is a
+// [*ColumnError].
+func (s *Study) NewBuilder(columns []string) (*Builder, error) {
+	h, err := newHeader(columns)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.check(s.Columns()); err != nil {
+		return nil, err
+	}
+	b := &building{
+		study:    s,
+		width:    len(columns),
+		outcome:  newOutcomeColumn(s, h),
+		features: newFeatureColumns(s, h),
+		skipped:  map[Skip]int{},
+		rows:     newRows(s),
+	}
+	for _, e := range s.Cohort.ExcludeIf {
+		b.excluded = append(b.excluded, exclusionColumn{h.index[e.Column], vocabularyOf(e.Equals)})
+	}
+	for _, column := range s.Cohort.Require {
+		b.required = append(b.required, h.index[column])
+	}
+	for _, a := range s.Fairness.Attributes {
+		b.groups = append(b.groups, attributeColumn{h.index[a.Column], vocabularyOfLevels(a.Levels), len(a.Levels)})
+	}
+	return &Builder{b}, nil
+}
+
+// Add takes a record, or counts why it does not.
+func (b *Builder) Add(record []string) {
+	if skip, skipped := b.add(record); skipped {
+		b.skipped[skip]++
+	}
+}
+
+func (b *building) add(record []string) (Skip, bool) {
+	if len(record) != b.width {
+		return Skip{Reason: Malformed}, true
+	}
+	for i, e := range b.excluded {
+		if _, ok := e.words.index(strings.TrimSpace(record[e.at])); ok {
+			return Skip{b.study.Cohort.ExcludeIf[i].Column, Excluded}, true
+		}
+	}
+	for i, at := range b.required {
+		if isMissing(b.study.Missing, strings.TrimSpace(record[at])) {
+			return Skip{b.study.Cohort.Require[i], MissingRequired}, true
+		}
+	}
+	y, reason := b.outcome.read(record, b.study.Missing)
+	if reason != "" {
+		return Skip{b.study.Outcome.Column, reason}, true
+	}
+	// A record that fails at a later feature takes back what it appended.
+	kept := len(b.rows.features)
+	for i := range b.features {
+		x, reason := b.features[i].read(record, b.study.Missing)
+		if reason != "" {
+			b.rows.features = b.rows.features[:kept]
+			return Skip{b.features[i].feature.Column, reason}, true
+		}
+		b.rows.features = append(b.rows.features, x)
+	}
+	b.rows.outcomes = append(b.rows.outcomes, y)
+	for _, a := range b.groups {
+		group, ok := a.words.index(strings.TrimSpace(record[a.at]))
+		if !ok {
+			group = a.none
+		}
+		b.rows.groups = append(b.rows.groups, uint8(group))
+	}
+	return Skip{}, false
+}
+
+// Matrix is the design matrix of the records added so far. Records added later
+// do not change it.
+func (b *Builder) Matrix() *Matrix {
+	return &Matrix{b.rows.snapshot()}
+}
+
+// Skipped counts the records that take no part, by reason. It is a site's own
+// knowledge and never leaves it.
+func (b *Builder) Skipped() map[SkipReason]int {
+	counts := map[SkipReason]int{}
+	for skip, n := range b.skipped {
+		counts[skip.Reason] += n
+	}
+	return counts
+}
+
+// SkippedByColumn counts the same records by reason and column.
+func (b *Builder) SkippedByColumn() map[Skip]int { return maps.Clone(b.skipped) }

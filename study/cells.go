@@ -1,0 +1,95 @@
+package study
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// parseNumber reads a decimal number. What strconv takes beyond that is not a
+// number in a patient's record: NaN, Inf, hexadecimal, digits with underscores.
+func parseNumber(text string) (float64, bool) {
+	if text == "" {
+		return 0, false
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case '0' <= c && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
+		default:
+			return 0, false
+		}
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil
+}
+
+// vocabulary maps the values of a cell to the index of what they mean. A cell
+// has a value if it is the same text, or if both are the same number: a
+// spreadsheet's "1.0" is a study's "1". Texts with leading zeros are codes, not
+// numbers.
+type vocabulary struct {
+	texts   map[string]int
+	numbers map[float64]int
+}
+
+func newVocabulary() *vocabulary {
+	return &vocabulary{texts: map[string]int{}, numbers: map[float64]int{}}
+}
+
+// add reports whether the value was new.
+func (v *vocabulary) add(value string, index int) bool {
+	if _, taken := v.index(value); taken {
+		return false
+	}
+	v.texts[value] = index
+	if x, ok := valueNumber(value); ok {
+		v.numbers[x] = index
+	}
+	return true
+}
+
+func (v *vocabulary) index(cell string) (int, bool) {
+	if i, ok := v.texts[cell]; ok {
+		return i, true
+	}
+	if len(v.numbers) == 0 {
+		return 0, false
+	}
+	x, ok := valueNumber(cell)
+	if !ok {
+		return 0, false
+	}
+	i, ok := v.numbers[x]
+	return i, ok
+}
+
+func valueNumber(text string) (float64, bool) {
+	digits := strings.TrimLeft(text, "+-")
+	if len(digits) > 1 && digits[0] == '0' && digits[1] != '.' {
+		return 0, false
+	}
+	return parseNumber(text)
+}
+
+func vocabularyOf(values []string) *vocabulary {
+	v := newVocabulary()
+	for _, value := range values {
+		v.add(value, 0)
+	}
+	return v
+}
+
+func vocabularyOfLevels(levels []Level) *vocabulary {
+	v := newVocabulary()
+	for i, level := range levels {
+		for _, value := range level.Values {
+			v.add(value, i)
+		}
+	}
+	return v
+}
+
+// isMissing reports whether a trimmed cell says that nothing is known.
+func isMissing(markers []string, cell string) bool {
+	return cell == "" || slices.Contains(markers, cell)
+}

@@ -1,0 +1,120 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+)
+
+// Matrix holds one site's usable records: design, outcome and groups. It is
+// immutable and safe for concurrent use.
+//
+// A Matrix has no printable form. Every fmt verb, a log field, and JSON or
+// text encoding give a redaction or an error. Its content is behind one
+// pointer so that printing a struct that holds a Matrix shows no more.
+type Matrix struct{ *rows }
+
+// rows stores numbers and level indices, not dummies: a category of 200 levels
+// costs one number per record.
+type rows struct {
+	study    *Study
+	features []float64 // records x features: a number in its unit, or a level's index
+	outcomes []float64 // own unit, or 0 and 1
+	groups   []uint8   // records x attributes
+	// dummies[f][k] is the term of level k of feature f, -1 for the reference;
+	// for a number dummies[f] is nil and first[f] its term.
+	dummies [][]int
+	first   []int
+}
+
+func newRows(s *Study) *rows {
+	r := &rows{study: s, dummies: make([][]int, len(s.Features)), first: make([]int, len(s.Features))}
+	for i, f := range s.Features {
+		if f.Type == Category {
+			r.dummies[i] = slices.Repeat([]int{-1}, len(f.Levels))
+		}
+	}
+	for t, term := range s.terms {
+		switch {
+		case term.Feature >= 0 && term.Level >= 0:
+			r.dummies[term.Feature][term.Level] = t
+		case term.Feature >= 0:
+			r.first[term.Feature] = t
+		}
+	}
+	return r
+}
+
+func (r *rows) snapshot() *rows {
+	s := *r
+	s.features = slices.Clip(r.features)
+	s.outcomes = slices.Clip(r.outcomes)
+	s.groups = slices.Clip(r.groups)
+	return &s
+}
+
+// expand appends a row of the design matrix, given one value per feature.
+func (r *rows) expand(dst, values []float64) []float64 {
+	start := len(dst)
+	dst = append(dst, 1)
+	for range len(r.study.terms) - 1 {
+		dst = append(dst, 0)
+	}
+	row := dst[start:]
+	for f, x := range values {
+		if r.dummies[f] == nil {
+			row[r.first[f]] = x
+		} else if t := r.dummies[f][int(x)]; t >= 0 {
+			row[t] = 1
+		}
+	}
+	return dst
+}
+
+// Rows is the number of usable records.
+func (m *Matrix) Rows() int { return len(m.outcomes) }
+
+// Terms are the columns, as [Study.Terms].
+func (m *Matrix) Terms() []Term { return m.study.Terms() }
+
+// Row is record i in the order of Terms: 1 for the intercept, numbers in their
+// own unit, 0 or 1 for levels.
+func (m *Matrix) Row(i int) []float64 {
+	return m.AppendRow(make([]float64, 0, len(m.study.terms)), i)
+}
+
+// AppendRow appends what Row returns, for loops that reuse a slice.
+func (m *Matrix) AppendRow(dst []float64, i int) []float64 {
+	n := len(m.study.Features)
+	return m.expand(dst, m.features[i*n:(i+1)*n])
+}
+
+// Outcome of record i in the outcome's own unit, or 0 or 1 for a binary one.
+func (m *Matrix) Outcome(i int) float64 { return m.outcomes[i] }
+
+// Group of record i under an attribute, by their indices. The number of the
+// attribute's levels stands for the group unknown.
+func (m *Matrix) Group(i, attribute int) int {
+	return int(m.groups[i*len(m.study.Fairness.Attributes)+attribute])
+}
+
+const redaction = "[records withheld]"
+
+var errPrivate = errors.New("records have no encoding: they never leave the site")
+
+func (Matrix) Format(f fmt.State, _ rune)   { fmt.Fprint(f, redaction) }
+func (Matrix) String() string               { return redaction }
+func (Matrix) GoString() string             { return redaction }
+func (Matrix) LogValue() slog.Value         { return slog.StringValue(redaction) }
+func (Matrix) MarshalJSON() ([]byte, error) { return nil, errPrivate }
+func (Matrix) MarshalText() ([]byte, error) { return nil, errPrivate }
+func (Matrix) GobEncode() ([]byte, error)   { return nil, errPrivate }
+
+func (Builder) Format(f fmt.State, _ rune)   { fmt.Fprint(f, redaction) }
+func (Builder) String() string               { return redaction }
+func (Builder) GoString() string             { return redaction }
+func (Builder) LogValue() slog.Value         { return slog.StringValue(redaction) }
+func (Builder) MarshalJSON() ([]byte, error) { return nil, errPrivate }
+func (Builder) MarshalText() ([]byte, error) { return nil, errPrivate }
+func (Builder) GobEncode() ([]byte, error)   { return nil, errPrivate }

@@ -1,0 +1,61 @@
+package study
+
+import "fmt"
+
+// Predictor turns records without a known outcome into rows of the design
+// matrix. Features are read as in training; the outcome, the cohort's rules and
+// the attributes play no part.
+type Predictor struct {
+	study    *Study
+	width    int
+	features []featureColumn
+	rows     *rows // no records; knows how to expand one
+}
+
+// Unusable says why a record gets no prediction: the column and the kind of
+// fault, never the value.
+type Unusable struct {
+	Column string // empty for a malformed record
+	Reason SkipReason
+}
+
+func (u *Unusable) Error() string {
+	if u.Column == "" {
+		return string(u.Reason)
+	}
+	return fmt.Sprintf("%s: %s", u.Column, u.Reason)
+}
+
+// NewPredictor prepares for records with these columns, of which every
+// feature's must be there.
+func (s *Study) NewPredictor(columns []string) (*Predictor, error) {
+	h, err := newHeader(columns)
+	if err != nil {
+		return nil, err
+	}
+	needed := make([]string, len(s.Features))
+	for i, f := range s.Features {
+		needed[i] = f.Column
+	}
+	if err := h.check(needed); err != nil {
+		return nil, err
+	}
+	return &Predictor{study: s, width: len(columns), features: newFeatureColumns(s, h), rows: newRows(s)}, nil
+}
+
+// Row is the record in the order of [Study.Terms], as [Matrix.Row]. A record
+// that cannot be used is an [*Unusable].
+func (p *Predictor) Row(record []string) ([]float64, error) {
+	if len(record) != p.width {
+		return nil, &Unusable{Reason: Malformed}
+	}
+	values := make([]float64, len(p.features))
+	for i := range p.features {
+		x, reason := p.features[i].read(record, p.study.Missing)
+		if reason != "" {
+			return nil, &Unusable{Column: p.features[i].feature.Column, Reason: reason}
+		}
+		values[i] = x
+	}
+	return p.rows.expand(make([]float64, 0, len(p.study.terms)), values), nil
+}

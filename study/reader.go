@@ -1,0 +1,247 @@
+package study
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader walks a YAML tree strictly. It keeps the first fault; after that
+// every method returns a zero value, so that the code that reads a section
+// need not check after each key.
+type reader struct{ fault *Error }
+
+func (r *reader) fail(n *yaml.Node, key, hint, format string, args ...any) {
+	if r.fault == nil {
+		r.fault = &Error{Line: n.Line, Key: key, Message: fmt.Sprintf(format, args...), Hint: hint}
+	}
+}
+
+// document parses exactly one YAML document without anchors, references and
+// tags: a file that people approve by its digest says everything where it is
+// read.
+func (r *reader) document(src []byte) *yaml.Node {
+	if !utf8.Valid(src) {
+		r.fault = &Error{Message: "not a text file in UTF-8"}
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(src))
+	var doc, next yaml.Node
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		r.fault = &Error{Message: "the file is empty"}
+		return nil
+	case err != nil:
+		r.fault = syntaxError(src, err)
+		return nil
+	}
+	switch err := decoder.Decode(&next); {
+	case err == nil:
+		r.fail(&next, "", "keep one study per file", "a second document begins here")
+		return nil
+	case !errors.Is(err, io.EOF):
+		r.fault = syntaxError(src, err)
+		return nil
+	}
+	r.plainYAML(&doc, 0)
+	if r.fault != nil || len(doc.Content) == 0 {
+		return nil
+	}
+	return doc.Content[0]
+}
+
+func (r *reader) plainYAML(n *yaml.Node, depth int) {
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		r.fail(n, "", "write the value out, in quotes if it begins with * or &", "YAML anchors and references are not allowed")
+	case n.Style&yaml.TaggedStyle != 0:
+		r.fail(n, "", "leave the tag out", "the YAML tag %q is not allowed", n.Tag)
+	case depth > 12:
+		r.fail(n, "", "", "nested too deeply for a study")
+	default:
+		for _, child := range n.Content {
+			r.plainYAML(child, depth+1)
+		}
+	}
+}
+
+// section is a mapping whose keys are all known and different.
+type section struct {
+	*reader
+	node   *yaml.Node
+	path   string
+	values map[string]*yaml.Node
+}
+
+// section reads a mapping. It never returns nil; after a fault it is empty.
+func (r *reader) section(n *yaml.Node, path string, known ...string) *section {
+	s := &section{reader: r, node: n, path: path, values: map[string]*yaml.Node{}}
+	if n == nil || r.fault != nil {
+		s.node = &yaml.Node{}
+		return s
+	}
+	if n.Kind != yaml.MappingNode {
+		what := "a study"
+		if path != "" {
+			what = path
+		}
+		r.fail(n, path, "", "%s must be keys with values (%s)", what, strings.Join(known, ", "))
+		return s
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		name := key.Value
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			r.fail(key, path, "", "a key must be a word")
+		case first[name] != 0:
+			r.fail(key, s.key(name), "remove one of the two", "duplicate key %q, first on line %d", name, first[name])
+		case !slices.Contains(known, name):
+			hint := fmt.Sprintf("known here: %s", strings.Join(known, ", "))
+			if near := nearest(name, known); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			r.fail(key, s.key(name), hint, "unknown key %q", name)
+		}
+		first[name] = key.Line
+		s.values[name] = value
+	}
+	return s
+}
+
+func (s *section) key(name string) string {
+	if s.path == "" {
+		return name
+	}
+	return s.path + "." + name
+}
+
+func (s *section) has(name string) bool { return s.values[name] != nil }
+
+// need is the value of a key that may not be absent.
+func (s *section) need(name, why string) *yaml.Node {
+	n := s.values[name]
+	if n == nil {
+		s.fail(s.node, s.key(name), why, "missing key %q", s.key(name))
+	}
+	return n
+}
+
+// refuse says why a key makes no sense beside another.
+func (s *section) refuse(name, why string) {
+	if n := s.values[name]; n != nil {
+		s.fail(n, s.key(name), "remove it", "%s: %s", s.key(name), why)
+	}
+}
+
+// choice is one of a few words; fallback if the key is absent.
+func (s *section) choice(name, fallback string, words ...string) string {
+	n := s.values[name]
+	if n == nil || s.fault != nil {
+		return fallback
+	}
+	if word := s.text(n, s.key(name)); s.fault == nil && !slices.Contains(words, word) {
+		hint := ""
+		if near := nearest(word, words); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		s.fail(n, s.key(name), hint, "%s: %q is not one of %s", s.key(name), word, strings.Join(words, ", "))
+	}
+	return n.Value
+}
+
+// integer is a whole number between two bounds; fallback if the key is absent.
+func (s *section) integer(name string, fallback, low, high int) int {
+	n := s.values[name]
+	if n == nil || s.fault != nil {
+		return fallback
+	}
+	v, err := strconv.Atoi(s.text(n, s.key(name)))
+	if err != nil || v < low || v > high {
+		s.fail(n, s.key(name), "", "%s must be a whole number from %d to %d", s.key(name), low, high)
+	}
+	return v
+}
+
+// text is a scalar as written, without surrounding spaces.
+func (r *reader) text(n *yaml.Node, key string) string {
+	switch {
+	case n == nil || r.fault != nil:
+		return ""
+	case n.Kind != yaml.ScalarNode:
+		r.fail(n, key, "", "%s must be a single value", key)
+		return ""
+	case n.Tag == "!!null":
+		r.fail(n, key, "write a value, in quotes if the word null is meant", "%s has no value", key)
+		return ""
+	}
+	text := strings.TrimSpace(n.Value)
+	if len(text) > maxNameBytes && !strings.HasSuffix(key, "title") {
+		r.fail(n, key, "", "%s is longer than %d bytes", key, maxNameBytes)
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		r.fail(n, key, "", "%s holds a control character", key)
+	}
+	return text
+}
+
+// name is a text that is not empty.
+func (r *reader) name(n *yaml.Node, key string) string {
+	text := r.text(n, key)
+	if n != nil && text == "" {
+		r.fail(n, key, "", "%s is empty", key)
+	}
+	return text
+}
+
+// number is a finite decimal number.
+func (r *reader) number(n *yaml.Node, key string) float64 {
+	if n == nil || r.fault != nil {
+		return 0
+	}
+	v, ok := parseNumber(r.text(n, key))
+	if !ok {
+		r.fail(n, key, "", "%s must be a number", key)
+	}
+	return v
+}
+
+// list is a sequence of at least one and at most most elements.
+func (r *reader) list(n *yaml.Node, key string, most int) []*yaml.Node {
+	switch {
+	case n == nil || r.fault != nil:
+		return nil
+	case n.Kind != yaml.SequenceNode:
+		r.fail(n, key, "write [a, b]", "%s must be a list", key)
+		return nil
+	case len(n.Content) == 0:
+		r.fail(n, key, "", "%s is an empty list", key)
+		return nil
+	case len(n.Content) > most:
+		r.fail(n, key, "", "%s has %d elements, more than %d", key, len(n.Content), most)
+		return nil
+	}
+	return n.Content
+}
+
+// texts is a list of different texts.
+func (r *reader) texts(n *yaml.Node, key string, most int) []string {
+	var texts []string
+	for i, element := range r.list(n, key, most) {
+		text := r.text(element, fmt.Sprintf("%s[%d]", key, i))
+		if slices.Contains(texts, text) {
+			r.fail(element, key, "remove one of the two", "%s lists %q twice", key, text)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
