@@ -1,0 +1,63 @@
+// Package secagg is the secure sum: the only way anything derived from a
+// patient leaves a hospital. A site encrypts a vector of numbers so that it can
+// only ever be opened as part of a sum over several sites.
+//
+// # How
+//
+// Each site draws a fresh key s for every round and encrypts its vector as
+//
+//	c = a*s + e + 2^20 * m   in  Z_q[X]/(X^N + 1), one ring element per chunk
+//
+// which is additive in the key, the error and the message at once. It shares
+// only the key among a committee of sites with Shamir's scheme. Committee
+// members add the shares of an announced set of contributors and answer with
+// the sum; a threshold of answers opens the sum of the keys, which opens the
+// sum of the vectors and nothing else. The opening costs the same for ten
+// numbers and for a hundred million.
+//
+//	round, err := secagg.NewRound(spec)
+//	contribution, err := round.Seal(values)          // each site
+//	opening, err := round.AddShares(shares)          // each committee member
+//	sum, err := round.Open(n, read, openings)        // the coordinator, and any auditor
+//
+// # What it promises
+//
+// Nothing about one site's vector is learned beyond the opened sum, by a
+// coordinator that deviates arbitrarily together with fewer than a threshold
+// of committee members, while at least two contributors are honest. The opened
+// sum is exact: bit for bit the sum of the encoded integers. A contribution
+// that is damaged, under another key or too large makes Open fail; it never
+// gives a wrong number silently. Any threshold of the committee is enough,
+// whoever contributed and whoever is gone.
+//
+// # What it refuses
+//
+// Raw parameters: a suite is a name, and the layout decides which. A value
+// that is not finite or out of its field's bound: nothing is clipped. A layout
+// with a slot that could overflow. A threshold of half the committee or less,
+// with which two sets could be opened. A sum over fewer than two. Bytes of the
+// wrong length, before anything is allocated for them, and elements out of
+// range. An opening share off the polynomial, by name; a key sum, noise or slot
+// larger than its contributors can make it. No error contains a value.
+//
+// It does not know who is who: signatures, rosters, the floor on the number of
+// contributors, that shares are sealed to their member, and above all that a
+// committee member answers for ONE set of a round, ever, are its callers'.
+//
+// # What it rests on
+//
+// Key-additive encryption with an opened key sum: LERNA (Li, Lin, Polychroniadou,
+// Tessaro, ePrint 2023/1936), OPA (Karthikeyan, Polychroniadou, 2024) and
+// Willow (Bell-Clark and others, ePrint 2024/936). Masking by learning with errors and
+// shared secrets: Stevens, Skalka, Vincent, Ring, Clark, Near (USENIX Security
+// 2022). The rule that members answer for one set: Bonawitz and others (CCS
+// 2017). Opening reveals the exact sums of keys and of errors. That the rest
+// stays hidden is the Hint-RLWE assumption: with keys and errors discrete
+// Gaussian of standard deviation 4.6, two honest contributors leave each other
+// a deviation of at least 4.6/sqrt(2) > 3.19, the one for which the standard
+// tables of ring learning with errors give 128 bits at these sizes. It is an
+// assumption, and stated as one.
+//
+// Arithmetic in the ring is lattigo's (package ring of v5), which this package
+// alone imports. Its decoders never see bytes from elsewhere.
+package secagg

@@ -1,0 +1,98 @@
+package secagg
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/bits"
+)
+
+// generator is a stream of pseudorandom bits: AES in counter mode from zero
+// under a key that is used for nothing else.
+type generator struct {
+	stream cipher.Stream
+	buffer [4096]byte
+	next   int
+}
+
+func newGenerator(key []byte) *generator {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic("secagg: " + err.Error()) // the key's length is wrong
+	}
+	g := &generator{stream: cipher.NewCTR(block, make([]byte, aes.BlockSize))}
+	g.next = len(g.buffer)
+	return g
+}
+
+// secretGenerator seeds a generator of secrets with 32 bytes of random, which
+// outside of tests is crypto/rand.
+func secretGenerator(random io.Reader) (*generator, error) {
+	var key [32]byte
+	defer clear(key[:])
+	if _, err := io.ReadFull(random, key[:]); err != nil {
+		return nil, fmt.Errorf("read randomness of the operating system: %w", err)
+	}
+	return newGenerator(key[:]), nil
+}
+
+func (g *generator) refill() {
+	clear(g.buffer[:])
+	g.stream.XORKeyStream(g.buffer[:], g.buffer[:])
+	g.next = 0
+}
+
+func (g *generator) uint64() uint64 {
+	if g.next+8 > len(g.buffer) {
+		g.refill()
+	}
+	v := binary.LittleEndian.Uint64(g.buffer[g.next:])
+	clear(g.buffer[g.next : g.next+8])
+	g.next += 8
+	return v
+}
+
+func (g *generator) uint32() uint32 {
+	if g.next+4 > len(g.buffer) {
+		g.refill()
+	}
+	v := binary.LittleEndian.Uint32(g.buffer[g.next:])
+	clear(g.buffer[g.next : g.next+4])
+	g.next += 4
+	return v
+}
+
+// wipe forgets what was drawn ahead. The key schedule inside crypto/aes is out
+// of reach; it is garbage once the generator is.
+func (g *generator) wipe() { clear(g.buffer[:]); g.next = len(g.buffer) }
+
+// uniform fills out with integers uniform in [0, p): as many low bits of each
+// 64-bit draw as p has, drawn again when not below p.
+func (g *generator) uniform(out []uint64, p uint64) {
+	mask := uint64(1)<<bits.Len64(p-1) - 1
+	for k := range out {
+		v := g.uint64() & mask
+		for v >= p {
+			v = g.uint64() & mask
+		}
+		out[k] = v
+	}
+}
+
+// maskGenerator is the generator of the public ring element a of a (round,
+// chunk, prime). Nobody chooses a: the round id is a digest over a plan that
+// fixes everything.
+func maskGenerator(round [32]byte, chunk, prime int) *generator {
+	info := []byte("consilium secure sum, public element a")
+	info = binary.BigEndian.AppendUint32(info, uint32(chunk))
+	info = binary.BigEndian.AppendUint32(info, uint32(prime))
+	key, err := hkdf.Key(sha256.New, round[:], nil, string(info), 16)
+	if err != nil {
+		panic("secagg: " + err.Error()) // 16 bytes are never too many
+	}
+	return newGenerator(key)
+}

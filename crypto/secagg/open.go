@@ -1,0 +1,173 @@
+package secagg
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// AddShares is a committee member's part: the sum of its plain key shares, one
+// from each contributor of the announced set. A share that is not one is a
+// *ShareError. That the set is big enough, and the only one ever answered for
+// the round, is the caller's to know.
+func (r *Round) AddShares(shares [][]byte) ([]byte, error) {
+	if err := r.checkContributors(len(shares)); err != nil {
+		return nil, err
+	}
+	for i, share := range shares {
+		if err := r.checkShare(share); err != nil {
+			return nil, &ShareError{Index: i, Err: err}
+		}
+	}
+	out := make([]byte, r.ShareBytes())
+	for k := 0; k < len(out); k += 4 {
+		var total uint64
+		for _, share := range shares {
+			total += uint64(binary.LittleEndian.Uint32(share[k:]))
+		}
+		binary.LittleEndian.PutUint32(out[k:], uint32(total%shamirPrime))
+	}
+	return out, nil
+}
+
+func (r *Round) checkContributors(n int) error {
+	if n < 2 {
+		return ErrTooFewContributors
+	}
+	if n > r.spec.Invited {
+		return fmt.Errorf("%d contributors of %d invited sites", n, r.spec.Invited)
+	}
+	return nil
+}
+
+// Open opens the sum of the contributions. It asks read for every chunk of
+// every contributor, chunk by chunk, and keeps one at a time. openings maps
+// committee indices, from 0, to opening shares; those beyond the threshold are
+// checked against it.
+//
+// Errors: ErrTooFewShares; *MemberError for an opening share that is malformed
+// or off the polynomial; *ChunkError for a chunk that is malformed or cannot be
+// read; and the ErrIntegrity family, after which the round is over for good.
+func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte, error), openings map[int][]byte) (*Sum, error) {
+	if err := r.checkContributors(contributors); err != nil {
+		return nil, err
+	}
+	key, err := r.openKey(contributors, openings)
+	if err != nil {
+		return nil, err
+	}
+	keyMont := r.keyTransform(key)
+
+	sum := r.newSum(contributors)
+	sums := make([]uint64, len(r.primes)*r.degree)
+	message := make([]uint64, r.degree*r.packing.words)
+	for chunk := range r.packing.chunks {
+		clear(sums)
+		for i := range contributors {
+			b, err := read(i, chunk)
+			if err == nil {
+				err = r.addChunk(b, sums)
+			}
+			if err != nil {
+				return nil, &ChunkError{Contributor: i, Chunk: chunk, Err: err}
+			}
+		}
+		if err := r.decrypt(chunk, contributors, sums, keyMont, message); err != nil {
+			return nil, fmt.Errorf("chunk %d: %w", chunk, err)
+		}
+		if err := r.packing.decode(chunk, contributors, message, sum.integers); err != nil {
+			return nil, fmt.Errorf("chunk %d: %w", chunk, err)
+		}
+	}
+	return sum, nil
+}
+
+// decrypt turns the summed residues of a chunk into its summed message.
+func (r *Round) decrypt(chunk, contributors int, sums, keyMont, message []uint64) error {
+	mask := make([]uint64, r.degree)
+	for i, sr := range r.rings {
+		v := sums[i*r.degree : (i+1)*r.degree]
+		sr.Reduce(v, v)
+		maskGenerator(r.spec.ID, chunk, i).uniform(mask, sr.Modulus)
+		sr.MulCoeffsMontgomeryThenSub(mask, keyMont[i*r.degree:(i+1)*r.degree], v)
+		sr.INTT(v, v)
+	}
+	bound := int64(contributors) * errorBound
+	var residues [maxPrimes]uint64
+	for k := range r.degree {
+		for i := range r.rings {
+			residues[i] = sums[i*r.degree+k]
+		}
+		m, noise := r.centre(r.compose(&residues))
+		if noise < -bound || noise > bound {
+			return ErrNoiseOverflow
+		}
+		copy(message[k*r.packing.words:], m[:r.packing.words])
+	}
+	return nil
+}
+
+// openKey interpolates the sum of the contributors' keys and checks that it can
+// be one.
+func (r *Round) openKey(contributors int, openings map[int][]byte) ([]int64, error) {
+	if len(openings) < r.spec.Threshold {
+		return nil, fmt.Errorf("%w: %d of %d", ErrTooFewShares, len(openings), r.spec.Threshold)
+	}
+	members := slices.Sorted(maps.Keys(openings))
+	points := make([]uint64, len(members))
+	shares := make([][]byte, len(members))
+	for i, m := range members {
+		if m < 0 || m >= r.spec.Committee {
+			return nil, &MemberError{Member: m, Err: fmt.Errorf("%w: the committee has %d members", ErrMalformed, r.spec.Committee)}
+		}
+		if err := r.checkShare(openings[m]); err != nil {
+			return nil, &MemberError{Member: m, Err: err}
+		}
+		points[i], shares[i] = uint64(m)+1, openings[m]
+	}
+	ok, err := consistent(points, shares, r.spec.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, r.accuse(members, points, shares)
+	}
+	weights, err := lagrange(points[:r.spec.Threshold], 0)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]uint64, r.degree)
+	evaluate(weights, shares[:r.spec.Threshold], values)
+	key := make([]int64, r.degree)
+	bound := int64(contributors) * errorBound
+	for k, v := range values {
+		key[k] = int64(v)
+		if v > shamirPrime/2 {
+			key[k] -= shamirPrime
+		}
+		if key[k] < -bound || key[k] > bound {
+			return nil, ErrKeyOverflow
+		}
+	}
+	return key, nil
+}
+
+// accuse names the one member without whom the shares are consistent. That
+// proves its fault only while what is left has a share more than the
+// threshold: any threshold of points lies on some polynomial.
+func (r *Round) accuse(members []int, points []uint64, shares [][]byte) error {
+	if len(members) < r.spec.Threshold+2 {
+		return ErrInconsistentShares
+	}
+	for i, m := range members {
+		ok, err := consistent(slices.Concat(points[:i], points[i+1:]), slices.Concat(shares[:i], shares[i+1:]), r.spec.Threshold)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return &MemberError{Member: m, Err: errOffPolynomial}
+		}
+	}
+	return ErrInconsistentShares
+}

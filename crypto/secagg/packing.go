@@ -1,0 +1,220 @@
+package secagg
+
+import (
+	"fmt"
+	"math"
+)
+
+// packing is where a layout's values go: compiled once for each round.
+//
+// A coefficient of the ring carries `payload` message bits. Each field starts a
+// fresh coefficient. A field whose slots fit puts as many of them side by side
+// in a coefficient as fit, the first in the lowest bits. A field whose slots do
+// not fit splits each offset value into limbs, one to a coefficient, lowest
+// first, each small enough that the sum over all invited sites fits. Bits and
+// coefficients that the layout does not use are zero in every contribution and
+// are checked to be zero when the sum is opened.
+type packing struct {
+	degree, words int
+	invited       int
+	segments      []segment // one for each field, in order
+	values        int
+	coefficients  int
+	chunks        int
+}
+
+type segment struct {
+	field       Field
+	scale       float64 // 2^FracBits
+	bound       word128 // largest magnitude of an encoded value
+	first       int     // index of the field's first value
+	start       int     // its first coefficient
+	end         int     // one past its last coefficient
+	slotBits    uint    // of the sum of an offset value
+	perCoeff    int     // slots side by side in a coefficient; 1 when split into limbs
+	limbs       int     // coefficients to a value; 1 when it fits
+	limbBits    uint    // of one contribution's limb, when limbs > 1
+	topLimbBits uint    // of the highest limb
+}
+
+func newPacking(l Layout, invited int, s *suite) *packing {
+	p := &packing{degree: s.degree, words: s.messageWords(), invited: invited}
+	for _, f := range l {
+		g := segment{
+			field: f, scale: scale(f.FracBits), bound: f.integerBound(), first: p.values, start: p.coefficients,
+			slotBits: f.slotBits(invited), perCoeff: 1, limbs: 1,
+		}
+		if g.slotBits <= s.payload {
+			g.perCoeff = int(s.payload / g.slotBits)
+		} else {
+			// slotBits - headroom bits hold one offset value.
+			one := g.slotBits - uint(headroom(invited))
+			g.limbBits = s.payload - uint(headroom(invited))
+			g.limbs = int((one + g.limbBits - 1) / g.limbBits)
+			g.topLimbBits = one - uint(g.limbs-1)*g.limbBits
+		}
+		g.end = g.start + (f.Length+g.perCoeff-1)/g.perCoeff*g.limbs
+		p.segments = append(p.segments, g)
+		p.values += f.Length
+		p.coefficients = g.end
+	}
+	p.chunks = (p.coefficients + p.degree - 1) / p.degree
+	return p
+}
+
+// encoded returns value v offset to be non-negative, in [0, 2*bound]. v is
+// known to be in range.
+func (g *segment) encoded(v float64) word128 {
+	// The product with a power of two is exact, and so is the rounding of a
+	// float64 to the nearest integer.
+	return integer128(math.RoundToEven(v * g.scale)).add(g.bound)
+}
+
+// check refuses values that do not fit the layout, before anything is encoded.
+func (p *packing) check(values []float64) error {
+	if len(values) != p.values {
+		return fmt.Errorf("%d values given for a layout of %d; the computation and the plan disagree", len(values), p.values)
+	}
+	for s := range p.segments {
+		g := &p.segments[s]
+		for i, v := range values[g.first : g.first+g.field.Length] {
+			if !(math.Abs(v) <= g.field.Bound) { // also catches NaN
+				return &RangeError{Field: g.field.Name, Index: i}
+			}
+		}
+	}
+	return nil
+}
+
+// encode writes the message of a chunk: words for each coefficient.
+func (p *packing) encode(chunk int, values []float64, message []uint64) {
+	clear(message)
+	lo, hi := chunk*p.degree, (chunk+1)*p.degree
+	for s := range p.segments {
+		g := &p.segments[s]
+		vs := values[g.first : g.first+g.field.Length]
+		for c := max(g.start, lo); c < min(g.end, hi); c++ {
+			m := message[(c-lo)*p.words : (c-lo+1)*p.words]
+			if g.limbs > 1 {
+				value, limb := (c-g.start)/g.limbs, (c-g.start)%g.limbs
+				bits := g.limbBits
+				if limb == g.limbs-1 {
+					bits = g.topLimbBits
+				}
+				put(m, 0, g.encoded(vs[value]).shr(uint(limb)*g.limbBits).low(bits))
+				continue
+			}
+			from := (c - g.start) * g.perCoeff
+			for i, v := range vs[from:min(from+g.perCoeff, len(vs))] {
+				put(m, uint(i)*g.slotBits, g.encoded(v))
+			}
+		}
+	}
+}
+
+// decode reads the summed message of a chunk into sums, taking away the offset
+// of that many contributors. It refuses slots that no such contributions can
+// make, and bits outside all slots.
+func (p *packing) decode(chunk, contributors int, message []uint64, sums []word128) error {
+	lo, hi := chunk*p.degree, (chunk+1)*p.degree
+	for s := range p.segments {
+		g := &p.segments[s]
+		out := sums[g.first : g.first+g.field.Length]
+		offset := g.bound.times(uint64(contributors))
+		highest := offset.shl(1)
+		for c := max(g.start, lo); c < min(g.end, hi); c++ {
+			m := message[(c-lo)*p.words : (c-lo+1)*p.words]
+			if g.limbs > 1 {
+				value, limb := (c-g.start)/g.limbs, (c-g.start)%g.limbs
+				if err := g.addLimb(&out[value], m, limb, contributors); err != nil {
+					return err
+				}
+				if limb == g.limbs-1 {
+					if highest.less(out[value]) {
+						return ErrSlotOverflow
+					}
+					out[value] = out[value].sub(offset)
+				}
+				continue
+			}
+			from := (c - g.start) * g.perCoeff
+			slots := out[from:min(from+g.perCoeff, len(out))]
+			for i := range slots {
+				v := take(m, uint(i)*g.slotBits, g.slotBits)
+				if highest.less(v) {
+					return ErrSlotOverflow
+				}
+				slots[i] = v.sub(offset)
+			}
+			if !zeroFrom(m, uint(len(slots))*g.slotBits) {
+				return ErrSlotOverflow
+			}
+		}
+	}
+	for _, w := range message[min(max(p.coefficients-lo, 0), p.degree)*p.words:] {
+		if w != 0 {
+			return ErrSlotOverflow
+		}
+	}
+	return nil
+}
+
+// addLimb adds a limb's sum in its place. Bounding each limb keeps the total
+// below contributors * 2^(bits of one offset value), hence below 2^127.
+func (g *segment) addLimb(total *word128, m []uint64, limb, contributors int) error {
+	bits := g.limbBits
+	if limb == g.limbs-1 {
+		bits = g.topLimbBits
+	}
+	v := take(m, 0, min(uint(64*len(m)), 128))
+	highest := (word128{0, 1}).shl(bits).sub(word128{0, 1}).times(uint64(contributors))
+	if highest.less(v) || !zeroFrom(m, 128) {
+		return ErrSlotOverflow
+	}
+	if limb == 0 {
+		*total = word128{}
+	}
+	*total = total.add(v.shl(uint(limb) * g.limbBits))
+	return nil
+}
+
+// put ORs v into the bits of m from shift on.
+func put(m []uint64, shift uint, v word128) {
+	w, b := shift/64, shift%64
+	m[w] |= v.lo << b
+	if carried := v.shr(64 - b); carried != (word128{}) {
+		m[w+1] |= carried.lo
+		if carried.hi != 0 {
+			m[w+2] |= carried.hi
+		}
+	}
+}
+
+// take reads n <= 128 bits of m from shift on.
+func take(m []uint64, shift, n uint) word128 {
+	at := func(i uint) uint64 {
+		if i < uint(len(m)) {
+			return m[i]
+		}
+		return 0
+	}
+	w, b := shift/64, shift%64
+	if b == 0 {
+		return word128{at(w + 1), at(w)}.low(n)
+	}
+	return word128{at(w+1)>>b | at(w+2)<<(64-b), at(w)>>b | at(w+1)<<(64-b)}.low(n)
+}
+
+// zeroFrom says whether all bits of m from shift on are zero.
+func zeroFrom(m []uint64, shift uint) bool {
+	for w := shift / 64; w < uint(len(m)); w++ {
+		bits := m[w]
+		if w == shift/64 {
+			bits >>= shift % 64
+		}
+		if bits != 0 {
+			return false
+		}
+	}
+	return true
+}
