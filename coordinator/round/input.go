@@ -1,0 +1,116 @@
+package round
+
+import (
+	"fmt"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+// Input is something that happened: a verified message, work done, or time.
+type Input interface{ input() }
+
+// PlanLedgered says that the signed plan is about to be in the ledger, in the
+// same transaction as the records it gives rise to.
+type PlanLedgered struct {
+	Envelope statement.Digest
+	Leaf     uint64
+}
+
+// Begin is a site's announcement of a contribution whose header verified.
+type Begin struct {
+	Site             string
+	Header, Envelope statement.Digest
+	Shares           statement.Digest
+}
+
+// Commit says that everything a site's header names is stored.
+type Commit struct {
+	Site   string
+	Header statement.Digest
+	Bytes  int64
+}
+
+// Decline is a site's verified refusal to contribute.
+type Decline struct {
+	Site, Reason string
+}
+
+// RequestLedgered is PlanLedgered for the opening request.
+type RequestLedgered struct {
+	Request, Envelope statement.Digest
+	Leaf              uint64
+}
+
+// Share is a committee member's verified opening share, stored.
+type Share struct {
+	Member                   string
+	Request, Share, Envelope statement.Digest
+	Bytes                    int64
+}
+
+// Fault is a committee member's verified report.
+type Fault struct {
+	Member            string
+	Request, Envelope statement.Digest
+	Senders           []string
+}
+
+// Opened is the result of the Sum job.
+type Opened struct {
+	Sum statement.Digest
+}
+
+// Violated is the Sum job's finding that the round cannot be trusted.
+type Violated struct {
+	Reason  string
+	AtFault []string // provably
+}
+
+// Tick is time passing. Present says which sites have been heard from within
+// the presence window.
+type Tick struct {
+	Present func(site string) bool
+}
+
+func (PlanLedgered) input()    {}
+func (Begin) input()           {}
+func (Commit) input()          {}
+func (Decline) input()         {}
+func (RequestLedgered) input() {}
+func (Share) input()           {}
+func (Fault) input()           {}
+func (Opened) input()          {}
+func (Violated) input()        {}
+func (Tick) input()            {}
+
+// Refusal says why an input does not count. It changes nothing.
+type Refusal struct {
+	Code     string // stable
+	Message  string
+	Security bool // only a deviating party causes it
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// Codes of refusals.
+const (
+	CodeNotInvited      = "not-invited"
+	CodeNotOnCommittee  = "not-on-committee"
+	CodeNotOpenYet      = "round-not-announced"
+	CodeTooLate         = "round-moved-on"
+	CodeOtherHeader     = "other-contribution-announced"
+	CodeNotBegun        = "contribution-not-begun"
+	CodeAlreadyCounted  = "contribution-counted"
+	CodeAlreadyDeclined = "round-declined"
+	CodeOtherRequest    = "other-opening-request"
+	CodeOtherShare      = "other-opening-share"
+	CodeNotContributor  = "not-a-contributor"
+)
+
+func refuse(code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func violation(code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...), Security: true}
+}
