@@ -3,16 +3,18 @@ package study
 import "strings"
 
 // nearest returns the candidate closest to name by edit distance, ignoring
-// case, spaces, hyphens and underscores, or "" if none is close enough to be
-// what was meant.
+// case, spaces, hyphens and underscores, or "" if none differs in less than
+// about a third of its letters. Too lax a rule would propose a stranger, which
+// in a header that is really a patient's record would show a value.
 func nearest(name string, candidates []string) string {
 	name = plain(name)
 	best, least := "", len(name)/3+1
-	if len(name) > 128 {
-		return ""
-	}
 	for _, c := range candidates {
-		if d := distance(name, plain(c)); d <= least && (best == "" || d < least) {
+		p := plain(c)
+		if len(p) > len(name)+least || p == "" {
+			continue
+		}
+		if d := distance(name, p); d < least {
 			best, least = c, d
 		}
 	}
