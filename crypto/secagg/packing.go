@@ -105,10 +105,30 @@ func (p *packing) encode(chunk int, values []float64, message []uint64) {
 				continue
 			}
 			from := (c - g.start) * g.perCoeff
-			for i, v := range vs[from:min(from+g.perCoeff, len(vs))] {
+			slots := vs[from:min(from+g.perCoeff, len(vs))]
+			if g.slotBits < 64 {
+				g.encodeNarrow(m, slots)
+				continue
+			}
+			for i, v := range slots {
 				put(m, uint(i)*g.slotBits, g.encoded(v))
 			}
 		}
+	}
+}
+
+// encodeNarrow is encode's loop over the slots of a coefficient for slots of
+// less than a word, which is nearly all there are.
+func (g *segment) encodeNarrow(m []uint64, slots []float64) {
+	shift := uint(0)
+	for _, v := range slots {
+		u := uint64(int64(math.RoundToEven(v*g.scale))) + g.bound.lo
+		w, b := shift/64, shift%64
+		m[w] |= u << b
+		if b+g.slotBits > 64 {
+			m[w+1] |= u >> (64 - b)
+		}
+		shift += g.slotBits
 	}
 }
 
@@ -139,12 +159,18 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []word1
 			}
 			from := (c - g.start) * g.perCoeff
 			slots := out[from:min(from+g.perCoeff, len(out))]
-			for i := range slots {
-				v := take(m, uint(i)*g.slotBits, g.slotBits)
-				if highest.less(v) {
+			if g.slotBits < 64 {
+				if !g.decodeNarrow(m, slots, offset.lo) {
 					return ErrSlotOverflow
 				}
-				slots[i] = v.sub(offset)
+			} else {
+				for i := range slots {
+					v := take(m, uint(i)*g.slotBits, g.slotBits)
+					if highest.less(v) {
+						return ErrSlotOverflow
+					}
+					slots[i] = v.sub(offset)
+				}
 			}
 			if !zeroFrom(m, uint(len(slots))*g.slotBits) {
 				return ErrSlotOverflow
@@ -157,6 +183,26 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []word1
 		}
 	}
 	return nil
+}
+
+// decodeNarrow undoes encodeNarrow on summed slots; false means out of range.
+func (g *segment) decodeNarrow(m []uint64, slots []word128, offset uint64) bool {
+	mask := uint64(1)<<g.slotBits - 1
+	shift := uint(0)
+	for i := range slots {
+		w, b := shift/64, shift%64
+		v := m[w] >> b
+		if b+g.slotBits > 64 {
+			v |= m[w+1] << (64 - b)
+		}
+		if v &= mask; v > 2*offset {
+			return false
+		}
+		v -= offset
+		slots[i] = word128{uint64(int64(v) >> 63), v}
+		shift += g.slotBits
+	}
+	return true
 }
 
 // addLimb adds a limb's sum in its place. Bounding each limb keeps the total

@@ -6,8 +6,8 @@ import (
 )
 
 // A chunk on the wire is, for every prime in turn, its N residues of 53 bits
-// each, lowest bit first, without padding: residue k of a prime occupies bits
-// 53k to 53k+52 of that prime's bytes. N is a multiple of 64, so 64 residues
+// each, lowest bit first, without padding: residue k of a prime, element k of
+// the transformed polynomial, occupies bits 53k to 53k+52 of that prime's bytes. N is a multiple of 64, so 64 residues
 // fill 53 little-endian 64-bit words exactly.
 
 const residueMask = 1<<residueBits - 1
@@ -61,7 +61,7 @@ func (s *suite) addChunk(chunk []byte, sums []uint64) error {
 	}
 	size := s.chunkBytes() / len(s.primes)
 	for i, p := range s.primes {
-		if err := addResidues(chunk[i*size:(i+1)*size], sums[i*s.degree:(i+1)*s.degree], p); err != nil {
+		if err := addResidues(chunk[i*size:(i+1)*size], sums[i*s.degree:(i+1)*s.degree], p.p); err != nil {
 			return fmt.Errorf("prime %d: %w", i, err)
 		}
 	}
@@ -77,7 +77,7 @@ func (s *suite) checkChunk(chunk []byte) error {
 	const group = 64 * residueBits / 8
 	perPrime := s.degree / len(sink)
 	for i := 0; len(chunk) > 0; i++ {
-		if err := addResidues(chunk[:group], sink[:], s.primes[i/perPrime]); err != nil {
+		if err := addResidues(chunk[:group], sink[:], s.primes[i/perPrime].p); err != nil {
 			return fmt.Errorf("prime %d, group %d: %w", i/perPrime, i%perPrime, err)
 		}
 		chunk = chunk[group:]

@@ -21,28 +21,33 @@ const (
 // new suite with a new name.
 type suite struct {
 	name    string
-	degree  int      // N
-	primes  []uint64 // q is their product; each is 1 mod 2N and below 2^53
-	payload uint     // floor(log2 q) - noiseBits: message bits per coefficient
+	degree  int     // N
+	primes  []prime // q is their product
+	payload uint    // floor(log2 q) - noiseBits: message bits per coefficient
 }
+
+// prime is a modulus p below 2^53 that is 1 mod 2N, and the primitive 2N-th
+// root of unity that fixes the order of a transformed polynomial: element k is
+// its value at root^(2*rev(k) + 1), rev reversing the log2 N bits of k.
+type prime struct{ p, root uint64 }
 
 // The primes are the largest below 2^53 that are 1 mod 2N. log2 q stays under
 // the 128-bit caps of the HomomorphicEncryption.org standard (54, 109, 218)
 // and of the 2024 Security Guidelines for Implementing Homomorphic Encryption
-// (2024/463; 106 at N = 4096, 214 at N = 8192).
+// (ePrint 2024/463; 106 at N = 4096, 214 at N = 8192). The roots are lattigo's.
 var suites = []*suite{
-	{name: "rlwe2048", degree: 2048, payload: 32, primes: []uint64{
-		0x1ffffffffe1001,
+	{name: "rlwe2048", degree: 2048, payload: 32, primes: []prime{
+		{0x1ffffffffe1001, 0x16b89b6fa92c12},
 	}},
-	{name: "rlwe4096", degree: 4096, payload: 85, primes: []uint64{
-		0x1ffffffffb4001,
-		0x1ffffffffa4001,
+	{name: "rlwe4096", degree: 4096, payload: 85, primes: []prime{
+		{0x1ffffffffb4001, 0x00c6de3d6e8536},
+		{0x1ffffffffa4001, 0x1eb4f20a488574},
 	}},
-	{name: "rlwe8192", degree: 8192, payload: 191, primes: []uint64{
-		0x1ffffffffb4001,
-		0x1ffffffffa4001,
-		0x1ffffffff9c001,
-		0x1ffffffff38001,
+	{name: "rlwe8192", degree: 8192, payload: 191, primes: []prime{
+		{0x1ffffffffb4001, 0x001af22b8609ec},
+		{0x1ffffffffa4001, 0x12a1a0843202b7},
+		{0x1ffffffff9c001, 0x1dfaec97ef5461},
+		{0x1ffffffff38001, 0x06f00e149d32ac},
 	}},
 }
 
@@ -110,13 +115,21 @@ var arithmetics = func() map[string]func() *arithmetic {
 }()
 
 func newArithmetic(s *suite) *arithmetic {
-	r, err := ring.NewRing(s.degree, s.primes)
+	moduli := make([]uint64, len(s.primes))
+	for i, p := range s.primes {
+		moduli[i] = p.p
+	}
+	r, err := ring.NewRing(s.degree, moduli)
 	if err != nil {
 		panic("secagg: suite " + s.name + ": " + err.Error()) // the constants above are wrong
 	}
 	a := &arithmetic{suite: s, rings: r.SubRings}
 	q := big.NewInt(1)
 	for i, sr := range a.rings {
+		// The order of a ciphertext's elements must survive a new lattigo.
+		if root := ring.IMForm(sr.RootsForward[s.degree/2], sr.Modulus, sr.MRedConstant); root != s.primes[i].root {
+			panic("secagg: suite " + s.name + ": the ring library transforms with another root of unity")
+		}
 		p := new(big.Int).SetUint64(sr.Modulus)
 		q.Mul(q, p)
 		for w := range a.wordFactor[i] {
@@ -124,7 +137,7 @@ func newArithmetic(s *suite) *arithmetic {
 			a.wordFactor[i][w] = ring.MForm(f.Mod(f, p).Uint64(), sr.Modulus, sr.BRedConstant)
 		}
 		for j := range i {
-			inv := new(big.Int).ModInverse(new(big.Int).SetUint64(s.primes[j]), p)
+			inv := new(big.Int).ModInverse(new(big.Int).SetUint64(s.primes[j].p), p)
 			a.garner[i][j] = ring.MForm(inv.Uint64(), sr.Modulus, sr.BRedConstant)
 		}
 	}
@@ -141,7 +154,7 @@ func (a *arithmetic) compose(residues *[maxPrimes]uint64) [maxRingWords]uint64 {
 	var digits [maxPrimes]uint64
 	n := len(a.primes)
 	for i := range n {
-		p, mont := a.primes[i], a.rings[i].MRedConstant
+		p, mont := a.primes[i].p, a.rings[i].MRedConstant
 		v := residues[i]
 		for j := range i {
 			d := digits[j]
@@ -158,7 +171,7 @@ func (a *arithmetic) compose(residues *[maxPrimes]uint64) [maxRingWords]uint64 {
 	for i := n - 2; i >= 0; i-- {
 		carry := digits[i]
 		for w := range x {
-			hi, lo := bits.Mul64(x[w], a.primes[i])
+			hi, lo := bits.Mul64(x[w], a.primes[i].p)
 			var c uint64
 			x[w], c = bits.Add64(lo, carry, 0)
 			carry = hi + c
@@ -193,7 +206,7 @@ func (a *arithmetic) centre(x [maxRingWords]uint64) (message [3]uint64, noise in
 
 // reduceMessage returns 2^nu * message mod prime i.
 func (a *arithmetic) reduceMessage(message []uint64, i int) uint64 {
-	p, mont := a.primes[i], a.rings[i].MRedConstant
+	p, mont := a.primes[i].p, a.rings[i].MRedConstant
 	var r uint64
 	for w, m := range message {
 		r += ring.MRed(m, a.wordFactor[i][w], p, mont)
