@@ -64,6 +64,7 @@ const (
 	TooFewPatients = "too-few-patients"
 	NoConvergence  = "no-convergence"
 	ConstantTarget = "constant-outcome"
+	PerfectFit     = "perfect-fit" // a remark: there is an estimate
 )
 
 // Diagnosis is the named reason why a model, or a term of it, has no estimate.

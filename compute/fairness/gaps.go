@@ -1,0 +1,132 @@
+package fairness
+
+import (
+	"fmt"
+	"math"
+)
+
+// Verdicts. None of them says that a model is fair.
+const (
+	NoDisparity  = "no disparity found"
+	Disparity    = "disparity found"
+	Insufficient = "insufficient evidence"
+)
+
+// Gap compares a group with the largest group of its attribute.
+type Gap struct {
+	Metric    string  `json:"metric"`
+	Attribute string  `json:"attribute"`
+	Level     string  `json:"level"`
+	Reference string  `json:"reference"` // level: the largest group
+	Estimate  float64 `json:"estimate"`  // level minus reference
+	Lower     float64 `json:"lower"`
+	Upper     float64 `json:"upper"`
+	Method    string  `json:"method"`
+	Margin    float64 `json:"margin"` // a difference up to this counts as none
+	Verdict   string  `json:"verdict"`
+	Sentence  string  `json:"sentence"`
+}
+
+// Default margins.
+const (
+	marginOfError = 0.1  // of the mean absolute error of all patients
+	marginOfRate  = 0.05 // of a proportion: five percentage points
+)
+
+// comparison is one measure of a family.
+type comparison struct {
+	metric, words, unit string
+	margin, scale       float64
+	method              string
+	difference          func(a, b *tally) (estimate, lower, upper float64, ok bool)
+}
+
+func means(of func(*tally) sample) func(a, b *tally) (float64, float64, float64, bool) {
+	return func(a, b *tally) (float64, float64, float64, bool) {
+		x, y := of(a), of(b)
+		lower, upper, ok := welch(x, y)
+		return x.mean() - y.mean(), lower, upper, ok
+	}
+}
+
+func rates(of func(*tally) (k, n float64)) func(a, b *tally) (float64, float64, float64, bool) {
+	return func(a, b *tally) (float64, float64, float64, bool) {
+		k1, n1 := of(a)
+		k2, n2 := of(b)
+		if n1 == 0 || n2 == 0 {
+			return 0, 0, 0, false
+		}
+		lower, upper := newcombe(k1, n1, k2, n2)
+		return k1/n1 - k2/n2, lower, upper, true
+	}
+}
+
+func comparisons(all *tally, unit string) []comparison {
+	if all.binary {
+		points := " percentage points"
+		return []comparison{
+			{"tpr", "the share of those with the outcome who are called positive", points, marginOfRate, 100, "Newcombe",
+				rates(func(t *tally) (float64, float64) { return t.half.truePositives, t.positives })},
+			{"fpr", "the share of those without the outcome who are called positive", points, marginOfRate, 100, "Newcombe",
+				rates(func(t *tally) (float64, float64) { return t.half.selected - t.half.truePositives, t.n - t.positives })},
+			{"calibration_in_the_large", "the mean of predicted minus observed", points, marginOfRate, 100, "Welch t",
+				means(func(t *tally) sample { return t.err })},
+		}
+	}
+	if unit != "" {
+		unit = " " + unit
+	}
+	margin := marginOfError * all.absolute.mean()
+	return []comparison{
+		{"mae", "the mean absolute error", unit, margin, 1, "Welch t", means(func(t *tally) sample { return t.absolute })},
+		{"bias", "the bias", unit, margin, 1, "Welch t", means(func(t *tally) sample { return t.err })},
+		{"within20", "the share predicted within 20%", " percentage points", 100 * marginOfRate, 1, "Newcombe",
+			func(a, b *tally) (float64, float64, float64, bool) {
+				d, lower, upper, ok := rates(func(t *tally) (float64, float64) { return t.within, t.n })(a, b)
+				return 100 * d, 100 * lower, 100 * upper, ok
+			}},
+	}
+}
+
+// gaps compares every group that has figures with the largest of its attribute.
+func gaps(groups []Group, tallies []*tally, unit string) []Gap {
+	var out []Gap
+	for first := 1; first < len(groups); {
+		last, largest := first, -1
+		for last < len(groups) && groups[last].Attribute == groups[first].Attribute {
+			if t := tallies[last]; t != nil && (largest < 0 || t.n > tallies[largest].n) {
+				largest = last
+			}
+			last++
+		}
+		for _, c := range comparisons(tallies[0], unit) {
+			for i := first; i < last; i++ {
+				if i == largest || tallies[i] == nil {
+					continue
+				}
+				d, lower, upper, ok := c.difference(tallies[i], tallies[largest])
+				if !ok {
+					continue
+				}
+				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[largest].Level,
+					Estimate: d, Lower: lower, Upper: upper, Method: c.method, Margin: c.margin, Verdict: verdict(lower, upper, c.margin)}
+				g.Sentence = fmt.Sprintf("%s, %s against %s: %s differs by %+.3g%s (95%% interval %+.3g to %+.3g; up to %.3g counts as none): %s.",
+					g.Attribute, g.Level, g.Reference, c.words, d*c.scale, c.unit, lower*c.scale, upper*c.scale, c.margin*c.scale, g.Verdict)
+				out = append(out, g)
+			}
+		}
+		first = last
+	}
+	return out
+}
+
+// verdict judges the whole interval, not the estimate.
+func verdict(lower, upper, margin float64) string {
+	switch {
+	case math.Abs(lower) <= margin && math.Abs(upper) <= margin:
+		return NoDisparity
+	case lower > margin || upper < -margin:
+		return Disparity
+	}
+	return Insufficient
+}

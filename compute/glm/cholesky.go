@@ -1,0 +1,152 @@
+package glm
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/consilium-fl/consilium/compute"
+	"gonum.org/v1/gonum/mat"
+)
+
+// collinear is the share of a column's sum of squares that must remain once
+// the earlier columns have explained what they can. Below it the sums, which
+// carry 16 digits, no longer determine the coefficient to useful accuracy.
+const collinear = 1e-10
+
+// factor is the Cholesky factor of a symmetric positive-definite matrix after
+// equilibration: rows and columns are divided by the root of the diagonal, so
+// that a column measured in large units does not drown one in small units.
+type factor struct {
+	cholesky mat.Cholesky
+	scale    []float64 // one over the root of the diagonal
+}
+
+func factorise(a *mat.SymDense) (*factor, bool) {
+	n := a.SymmetricDim()
+	f := &factor{scale: make([]float64, n)}
+	for i := range n {
+		d := a.At(i, i)
+		if !(d > 0) || math.IsInf(d, 0) {
+			return nil, false
+		}
+		f.scale[i] = 1 / math.Sqrt(d)
+	}
+	e := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			e.SetSym(i, j, a.At(i, j)*f.scale[i]*f.scale[j])
+		}
+	}
+	return f, f.cholesky.Factorize(e)
+}
+
+func (f *factor) solve(b []float64) []float64 {
+	scaled := make([]float64, len(b))
+	for i, v := range b {
+		scaled[i] = v * f.scale[i]
+	}
+	var x mat.VecDense
+	// The error is a warning about the condition number; dependent columns
+	// were refused before.
+	_ = f.cholesky.SolveVecTo(&x, mat.NewVecDense(len(b), scaled))
+	out := make([]float64, len(b))
+	for i := range out {
+		out[i] = x.AtVec(i) * f.scale[i]
+	}
+	return out
+}
+
+func (f *factor) inverse() *mat.SymDense {
+	var inv mat.SymDense
+	_ = f.cholesky.InverseTo(&inv)
+	n := inv.SymmetricDim()
+	for i := range n {
+		for j := i; j < n; j++ {
+			inv.SetSym(i, j, inv.At(i, j)*f.scale[i]*f.scale[j])
+		}
+	}
+	return &inv
+}
+
+// diagnoseCollinearity walks the columns in order, eliminating each from those
+// after it, and names every column of which nothing is left together with the
+// earlier columns it is a combination of. It returns nil when all are
+// independent.
+func diagnoseCollinearity(a *mat.SymDense, names []string) *compute.Diagnosis {
+	n := a.SymmetricDim()
+	lower := mat.NewDense(n, n, nil) // rows of the factor of the independent columns
+	var kept []int
+	var d compute.Diagnosis
+	var sentences []string
+	for j := range n {
+		size := a.At(j, j)
+		row := make([]float64, len(kept))
+		left := size
+		for r, k := range kept {
+			v := a.At(j, k)
+			for c := range r {
+				v -= row[c] * lower.At(r, c)
+			}
+			row[r] = v / lower.At(r, r)
+			left -= row[r] * row[r]
+		}
+		if size > 0 && left > collinear*size {
+			r := len(kept)
+			for c, v := range row {
+				lower.Set(r, c, v)
+			}
+			lower.Set(r, r, math.Sqrt(left))
+			kept = append(kept, j)
+			continue
+		}
+		// Back substitution gives column j as a combination of the kept ones.
+		weights := make([]float64, len(row))
+		for r := len(row) - 1; r >= 0; r-- {
+			v := row[r]
+			for s := r + 1; s < len(row); s++ {
+				v -= weights[s] * lower.At(s, r)
+			}
+			weights[r] = v / lower.At(r, r)
+		}
+		var on []string
+		for r, k := range kept {
+			if math.Abs(weights[r])*math.Sqrt(a.At(k, k)) > 1e-4*math.Sqrt(size) {
+				on = append(on, names[k])
+			}
+		}
+		d.Terms = append(d.Terms, names[j])
+		switch {
+		case len(on) == 0:
+			sentences = append(sentences, fmt.Sprintf("%s is the same for every patient", names[j]))
+		case len(on) == 1 && on[0] == InterceptName:
+			sentences = append(sentences, fmt.Sprintf("%s is the same for every patient, as the intercept is", names[j]))
+		default:
+			sentences = append(sentences, fmt.Sprintf("%s is determined by %s", names[j], strings.Join(on, ", ")))
+		}
+		for _, name := range on {
+			if name != InterceptName {
+				d.Terms = append(d.Terms, name)
+			}
+		}
+	}
+	if len(sentences) == 0 {
+		return nil
+	}
+	d.Kind = compute.Collinearity
+	d.Terms = unique(d.Terms)
+	d.Message = strings.Join(sentences, "; ") + ": their separate effects cannot be told apart; leave one of them out of the study, or use a ridge"
+	return &d
+}
+
+func unique(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	var out []string
+	for _, name := range names {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	return out
+}
