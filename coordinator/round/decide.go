@@ -21,6 +21,11 @@ func (m *Machine) Decide(now time.Time, in Input) ([]Record, error) {
 			return nil, nil
 		}
 		return []Record{Announced{Envelope: in.Envelope, Leaf: in.Leaf, At: now}}, nil
+	case Withdraw:
+		if m.state != Inviting {
+			return nil, nil
+		}
+		return []Record{Ended{State: Abandoned, Cause: CauseWithdrawn, Reason: in.Reason, At: now}}, nil
 	case Begin:
 		return m.begin(now, in)
 	case Commit:

@@ -16,6 +16,12 @@ type PlanLedgered struct {
 	Leaf     uint64
 }
 
+// Withdraw says that a plan that nobody has seen is out of date, such as by a
+// new roster.
+type Withdraw struct {
+	Reason string
+}
+
 // Begin is a site's announcement of a contribution whose header verified.
 type Begin struct {
 	Site             string
@@ -73,6 +79,7 @@ type Tick struct {
 }
 
 func (PlanLedgered) input()    {}
+func (Withdraw) input()        {}
 func (Begin) input()           {}
 func (Commit) input()          {}
 func (Decline) input()         {}

@@ -79,6 +79,7 @@ type Cause string
 
 // Causes.
 const (
+	CauseWithdrawn    Cause = "withdrawn"            // abandoned before it was announced
 	CauseContributors Cause = "too-few-contributors" // abandoned; nothing was opened
 	CauseCommittee    Cause = "committee-absent"     // abandoned; nothing was opened
 	CauseOpenings     Cause = "too-few-openings"     // abandoned; some shares may have been given
@@ -174,7 +175,9 @@ func (m *Machine) Contribution(site string) (Contributed, bool) {
 func (m *Machine) Declined() []string { return slices.Sorted(maps.Keys(m.declined)) }
 
 // Announced returns where the signed plan is, once it is in the ledger.
-func (m *Machine) Announced() (Announced, bool) { return m.announced, m.state != Inviting }
+func (m *Machine) Announced() (Announced, bool) {
+	return m.announced, !m.announced.Envelope.IsZero()
+}
 
 // Requested returns where the opening request is, once it is in the ledger.
 func (m *Machine) Requested() (Requested, bool) { return m.request, m.requested }
@@ -243,8 +246,9 @@ const (
 // the same until the site has done it or the round has moved on.
 func (m *Machine) Assignment(site string) Task {
 	_, invited := slices.BinarySearch(m.plan.Invited, site)
+	_, announced := m.Announced()
 	switch {
-	case !invited || m.state == Inviting:
+	case !invited || !announced:
 		return Nothing
 	case m.state.Terminal():
 		return Learn

@@ -1,0 +1,238 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/consilium-fl/consilium/coordinator/round"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+// sealingOverhead is more than HPKE with ML-KEM-768 and P-256 adds to a share.
+const sealingOverhead = 4096
+
+// Begin records which contribution a site is about to send and returns the
+// chunks of it that are not stored yet.
+func (d *Driver) Begin(site string, header []byte, sealed [][]byte) (missing []uint32, counted bool, err error) {
+	var h statement.ContributionHeader
+	payload, err := statement.Open(header, statement.KindContributionHeader, &h, d.keyOf(site, identity.RoleSite))
+	if err != nil {
+		return nil, false, unsigned("the contribution's header", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, err := d.roundByID(h.Round)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := d.checkHeader(r, &h, sealed); err != nil {
+		return nil, false, err
+	}
+	in := round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: statement.DigestOf(header), Shares: statement.DigestOf(pack(sealed))}
+	// Whether the site may begin is asked first: nothing is stored for one that
+	// may not.
+	if records, err := r.Decide(d.Now(), in); err != nil {
+		return nil, false, refused(err)
+	} else if len(records) > 0 {
+		if _, err := d.put(header); err != nil {
+			return nil, false, err
+		}
+		if _, err := d.put(pack(sealed)); err != nil {
+			return nil, false, err
+		}
+		if err := d.feed(r, in); err != nil {
+			return nil, false, err
+		}
+	}
+	if _, counted := r.Contribution(site); counted {
+		return nil, true, nil
+	}
+	missing, err = d.missing(r, site, &h)
+	return missing, false, err
+}
+
+func (d *Driver) checkHeader(r *roundState, h *statement.ContributionHeader, sealed [][]byte) error {
+	crypto, err := r.crypto()
+	if err != nil {
+		return err
+	}
+	wrong := func(why string) error {
+		return problem(Invalid, "contribution-malformed", "the contribution does not fit the round", why, "update the site agent; if it is current, report this")
+	}
+	switch {
+	case len(h.Chunks) != crypto.Chunks():
+		return wrong(fmt.Sprintf("it names %d chunks where the plan has %d", len(h.Chunks), crypto.Chunks()))
+	case len(h.Shares) != len(r.Plan().Committee) || len(sealed) != len(h.Shares):
+		return wrong(fmt.Sprintf("it names %d key shares and brings %d where the committee has %d members", len(h.Shares), len(sealed), len(r.Plan().Committee)))
+	}
+	for j, share := range sealed {
+		if len(share) > crypto.ShareBytes()+sealingOverhead {
+			return wrong("a sealed key share is longer than any can be")
+		}
+		if statement.DigestOf(share) != h.Shares[j] {
+			return wrong("a sealed key share does not have the digest in the header")
+		}
+	}
+	return nil
+}
+
+// missing lists the chunks of a begun contribution that are not stored.
+func (d *Driver) missing(r *roundState, site string, h *statement.ContributionHeader) ([]uint32, error) {
+	stored := make([]bool, len(h.Chunks))
+	var missing []uint32
+	for i, chunk := range h.Chunks {
+		has, err := d.Blobs.Has(chunk)
+		if err != nil {
+			return nil, err
+		}
+		if stored[i] = has; !has {
+			missing = append(missing, uint32(i))
+		}
+	}
+	r.stored[site] = stored
+	return missing, nil
+}
+
+// StoreChunk stores one chunk of a begun contribution. What its header does not
+// name is refused BEFORE it is stored.
+func (d *Driver) StoreChunk(site, roundID string, index uint32, chunk []byte) error {
+	r, want, err := d.expectChunk(site, roundID, index)
+	if err != nil {
+		return err
+	}
+	wrong := func(why string) error {
+		return problem(Invalid, "chunk-malformed", "the chunk was not stored", why, "send the chunk that the contribution's header names at this index")
+	}
+	if statement.DigestOf(chunk) != want {
+		return wrong(fmt.Sprintf("chunk %d does not have the digest in the header", index))
+	}
+	if err := r.secagg.CheckChunk(chunk); err != nil {
+		return wrong(fmt.Sprintf("chunk %d: %v", index, err))
+	}
+	if _, err := d.put(chunk); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if stored := r.stored[site]; int(index) < len(stored) {
+		stored[index] = true
+	}
+	return nil
+}
+
+func (d *Driver) expectChunk(site, roundID string, index uint32) (*roundState, statement.Digest, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, err := d.round(roundID)
+	if err != nil {
+		return nil, statement.Digest{}, err
+	}
+	if _, begun := r.Begun(site); !begun {
+		return nil, statement.Digest{}, problem(Precondition, round.CodeNotBegun, "the chunk was not stored",
+			"this site has announced no contribution for the round", "begin the contribution first")
+	}
+	if _, counted := r.Contribution(site); r.State() != round.Collecting && !counted {
+		return nil, statement.Digest{}, problem(Precondition, round.CodeTooLate, "the chunk was not stored",
+			"the round is no longer collecting", "poll for how the round went on")
+	}
+	h, err := d.header(r, site)
+	if err != nil {
+		return nil, statement.Digest{}, err
+	}
+	if uint64(index) >= uint64(len(h.Chunks)) {
+		return nil, statement.Digest{}, problem(Invalid, "chunk-malformed", "the chunk was not stored",
+			fmt.Sprintf("the contribution has %d chunks, there is no chunk %d", len(h.Chunks), index), "send the chunks that the contribution's header names")
+	}
+	if _, err := r.crypto(); err != nil {
+		return nil, statement.Digest{}, err
+	}
+	return r, h.Chunks[index], nil
+}
+
+// Commit counts a complete contribution and returns the signed receipt, the
+// same bytes however often it is asked for.
+func (d *Driver) Commit(site, roundID string) (receipt []byte, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, err := d.round(roundID)
+	if err != nil {
+		return nil, err
+	}
+	begun, ok := r.Begun(site)
+	if !ok {
+		return nil, problem(Precondition, round.CodeNotBegun, "the contribution does not count",
+			"this site has announced none for the round", "begin the contribution first")
+	}
+	if _, counted := r.Contribution(site); !counted {
+		if err := d.count(r, site, begun); err != nil {
+			return nil, err
+		}
+	}
+	return d.signed(statement.KindReceipt, statement.Receipt{Round: r.ID(), Site: site, Header: begun.Header})
+}
+
+func (d *Driver) count(r *roundState, site string, begun round.Begun) error {
+	h, err := d.header(r, site)
+	if err != nil {
+		return err
+	}
+	missing, err := d.missing(r, site, h)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return problem(Precondition, "contribution-incomplete", "the contribution does not count yet",
+			fmt.Sprintf("%d of its %d chunks are missing, the first is chunk %d", len(missing), len(h.Chunks), missing[0]),
+			"begin the contribution again to learn which, and send them")
+	}
+	crypto, err := r.crypto()
+	if err != nil {
+		return err
+	}
+	sealed, err := d.Blobs.Get(begun.Shares)
+	if err != nil {
+		return err
+	}
+	bytes := int64(len(h.Chunks))*int64(crypto.ChunkBytes()) + int64(len(sealed))
+	return d.feed(r, round.Commit{Site: site, Header: begun.Header, Bytes: bytes},
+		d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), begun.Envelope, site))
+}
+
+// Decline records that a site will not contribute to a round.
+func (d *Driver) Decline(site string, envelope []byte) error {
+	var decline statement.Decline
+	if _, err := statement.Open(envelope, statement.KindDecline, &decline, d.keyOf(site, identity.RoleSite)); err != nil {
+		return unsigned("the refusal", err)
+	}
+	if err := checkReason(decline.Reason); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, err := d.roundByID(decline.Round)
+	if err != nil {
+		return err
+	}
+	return d.feed(r, round.Decline{Site: site, Reason: decline.Reason})
+}
+
+// checkReason keeps reasons what they are: one sentence for people.
+func checkReason(reason string) error {
+	if len(reason) > 500 {
+		return problem(Invalid, "reason-too-long", "the statement was not recorded",
+			fmt.Sprintf("its reason has %d bytes, 500 are allowed", len(reason)), "give the reason in one sentence")
+	}
+	return nil
+}
+
+// unsigned is the problem of a statement that its caller did not sign.
+func unsigned(what string, err error) error {
+	p := problem(Invalid, "statement-unreadable", what+" was not accepted", "it is not a statement in its canonical form", "update the program that sent it")
+	if errors.Is(err, statement.ErrSecurity) || errors.Is(err, identity.ErrNotMember) {
+		p = violation(Denied, "signature-refused", what+" was not accepted",
+			"it is not signed, as the statement that it is, by the member who sent it", "do not retry; find out what made it")
+	}
+	return p
+}

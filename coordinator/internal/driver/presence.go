@@ -1,0 +1,37 @@
+package driver
+
+import "time"
+
+// presence is when a site was last heard from. It is not a fact: after a
+// restart everybody is unheard until they call, which they do within seconds.
+type presence struct {
+	calls int // that are under way; a site that waits in a call is there
+	last  time.Time
+}
+
+// Heard notes that a site is calling; the returned function notes that the call
+// is over.
+func (d *Driver) Heard(site string) (done func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.heard[site]
+	if p == nil {
+		p = &presence{}
+		d.heard[site] = p
+	}
+	p.calls++
+	p.last = d.Now()
+	d.poke()
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		p.calls--
+		p.last = d.Now()
+	}
+}
+
+// present reports whether a site has been heard from within the window.
+func (d *Driver) present(site string, now time.Time, window time.Duration) bool {
+	p := d.heard[site]
+	return p != nil && (p.calls > 0 || now.Sub(p.last) <= window)
+}

@@ -1,0 +1,253 @@
+package driver
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/consilium-fl/consilium/coordinator/round"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/secagg"
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+// roundState is a round with what the driver keeps beside the machine.
+type roundState struct {
+	*round.Machine
+	study     *studyState
+	startedAt time.Time
+	end       statement.Digest // envelope of the signed account, once ended
+
+	secagg  *secagg.Round                            // made at first use
+	headers map[string]*statement.ContributionHeader // decoded at first use
+	stored  map[string][]bool                        // chunks known to be stored, for progress
+}
+
+func (d *Driver) applyRound(hex string, record round.Record) error {
+	id, err := statement.ParseDigest(hex)
+	if err != nil {
+		return err
+	}
+	if planned, ok := record.(round.Planned); ok {
+		m, err := round.New(planned)
+		if err != nil {
+			return err
+		}
+		s, ok := d.studies[planned.Plan.Study]
+		if !ok || d.rounds[id] != nil || id != planned.Round {
+			return fmt.Errorf("round %s is of no study, is already there, or has another id", id)
+		}
+		r := &roundState{
+			Machine: m, study: s, startedAt: planned.At,
+			headers: map[string]*statement.ContributionHeader{}, stored: map[string][]bool{},
+		}
+		d.rounds[id] = r
+		s.rounds = append(s.rounds, r)
+		return nil
+	}
+	r, ok := d.rounds[id]
+	if !ok {
+		return fmt.Errorf("no round %s", id)
+	}
+	if err := r.Apply(record); err != nil {
+		return err
+	}
+	if r.State() == round.Published {
+		d.opened[r.Plan().Question] = r
+	}
+	return nil
+}
+
+// feed puts an input to a round's machine and commits what follows, together
+// with the ledger entries that record the input. Without new records nothing is
+// entered: the input was a repeat.
+func (d *Driver) feed(r *roundState, in round.Input, entries ...ledger.Entry) error {
+	records, err := r.Decide(d.Now(), in)
+	if err != nil {
+		return refused(err)
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	var writes []write
+	for _, record := range records {
+		writes = append(writes, write{roundStream(r.ID()), record})
+		end, ok := record.(round.Ended)
+		if _, announced := r.Announced(); !ok || !announced {
+			continue // nobody knows of a round that was never announced
+		}
+		envelope, err := d.sign(statement.KindRoundEnd, account(r, end))
+		if err != nil {
+			return err
+		}
+		writes = append(writes, write{studyStream(r.Plan().Study), roundEnded{Round: r.ID(), Envelope: envelope}})
+		entries = append(entries, d.entry(ledger.TypeRoundEnd, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
+	}
+	before := r.State()
+	if err := d.commit(writes, entries...); err != nil {
+		return err
+	}
+	if after := r.State(); after != before {
+		d.Logger.Info("round moved on", zap.Stringer("round", r.ID()), zap.String("step", r.Plan().Step),
+			zap.String("state", string(after)), zap.String("reason", r.End().Reason))
+	}
+	return nil
+}
+
+// account is the coordinator's signed word on how a round ends.
+func account(r *roundState, end round.Ended) statement.RoundEnd {
+	s := statement.RoundEnd{
+		Round: r.ID(), Question: r.Plan().Question, State: string(end.State), Reason: end.Reason,
+		Contributors: r.Contributors(), Openers: r.Openers(), Missing: end.Missing, AtFault: end.AtFault,
+		SharesGiven: r.SharesGiven(), Sum: end.Sum,
+	}
+	if requested, ok := r.Requested(); ok {
+		s.Request = &requested.Request
+	}
+	return s
+}
+
+// crypto returns the round's cryptography.
+func (r *roundState) crypto() (*secagg.Round, error) {
+	if r.secagg == nil {
+		made, err := secagg.NewRound(r.Plan().RoundSpec())
+		if err != nil {
+			return nil, fmt.Errorf("round %s has a plan that cannot be computed: %w", r.ID(), err)
+		}
+		r.secagg = made
+	}
+	return r.secagg, nil
+}
+
+// header returns a site's header, which was verified when it came.
+func (d *Driver) header(r *roundState, site string) (*statement.ContributionHeader, error) {
+	if h, ok := r.headers[site]; ok {
+		return h, nil
+	}
+	begun, ok := r.Begun(site)
+	if !ok {
+		return nil, fmt.Errorf("site has begun no contribution")
+	}
+	envelope, err := d.Blobs.Get(begun.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := statement.Payload(envelope)
+	if err != nil {
+		return nil, err
+	}
+	h := new(statement.ContributionHeader)
+	if err := statement.Decode(payload, h); err != nil {
+		return nil, err
+	}
+	r.headers[site] = h
+	return h, nil
+}
+
+// openPlan makes the next round of a study durable. Nothing has been signed or
+// sent yet: that is the Announce job's.
+func (d *Driver) openPlan(s *studyState, plan *statement.Plan, exact bool) error {
+	payload, err := statement.Encode(plan)
+	if err != nil {
+		return err
+	}
+	// What is kept is what was encoded: times are whole seconds there.
+	var canonical statement.Plan
+	if err := statement.Decode(payload, &canonical); err != nil {
+		return err
+	}
+	planned := round.Planned{
+		Round: statement.DigestOf(payload), Plan: canonical, Exact: exact,
+		At: d.Now().UTC().Round(0).Truncate(time.Millisecond),
+	}
+	if _, err := round.New(planned); err != nil {
+		return err
+	}
+	return d.commit([]write{{roundStream(planned.Round), planned}})
+}
+
+// announce signs the plan and puts it in the ledger, after which sites see it.
+func (d *Driver) announce(r *roundState) error {
+	if r.Plan().Roster != d.Roster().Digest() {
+		return d.feed(r, round.Withdraw{Reason: "another roster came into force before the plan was announced"})
+	}
+	envelope, err := d.sign(statement.KindPlan, r.Plan())
+	if err != nil {
+		return err
+	}
+	return d.feed(r, round.PlanLedgered{Envelope: envelope, Leaf: d.leaves},
+		d.entry(ledger.TypePlan, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
+}
+
+// request signs the opening request and puts it in the ledger, after which the
+// committee sees it.
+func (d *Driver) request(r *roundState) error {
+	request := statement.OpeningRequest{Round: r.ID(), Contributors: r.Contributors()}
+	for _, site := range request.Contributors {
+		c, _ := r.Contribution(site)
+		request.Headers = append(request.Headers, c.Header)
+	}
+	payload, err := statement.Encode(request)
+	if err != nil {
+		return err
+	}
+	envelope, err := d.sign(statement.KindOpeningRequest, request)
+	if err != nil {
+		return err
+	}
+	return d.feed(r, round.RequestLedgered{Request: statement.DigestOf(payload), Envelope: envelope, Leaf: d.leaves},
+		d.entry(ledger.TypeOpeningRequest, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
+}
+
+// round returns a round by its id in hex.
+func (d *Driver) round(hex string) (*roundState, error) {
+	id, err := statement.ParseDigest(hex)
+	if err != nil {
+		return nil, problem(Invalid, "not-a-digest", "this names no round", err.Error(), "send the round id as 64 hex digits")
+	}
+	return d.roundByID(id)
+}
+
+func (d *Driver) roundByID(id statement.Digest) (*roundState, error) {
+	r, ok := d.rounds[id]
+	if !ok {
+		return nil, problem(NotFound, "no-such-round", "the coordinator knows no such round", "it made no plan with this id", "poll for the rounds that wait for you")
+	}
+	return r, nil
+}
+
+// keyOf offers only the caller's own key to statement.Open.
+func (d *Driver) keyOf(caller string, role identity.Role) func(string) (ed25519.PublicKey, error) {
+	roster := d.Roster()
+	return func(keyid string) (ed25519.PublicKey, error) {
+		if keyid != caller {
+			return nil, fmt.Errorf("%w: signed by another member than the caller", identity.ErrSecurity)
+		}
+		return roster.KeyOfRole(role)(keyid)
+	}
+}
+
+// refused turns a machine's refusal into a problem.
+func refused(err error) error {
+	refusal, ok := errors.AsType[*round.Refusal](err)
+	if !ok {
+		return err
+	}
+	class := Precondition
+	switch refusal.Code {
+	case round.CodeNotInvited, round.CodeNotOnCommittee:
+		class = Denied
+	case round.CodeOtherHeader, round.CodeOtherShare, round.CodeOtherRequest:
+		class = Conflict
+	case round.CodeNotContributor:
+		class = Invalid
+	}
+	return &Problem{
+		Class: class, Code: refusal.Code, What: "this does not count for the round", Why: refusal.Message,
+		Next: "poll for what the round expects from this site", Security: refusal.Security,
+	}
+}

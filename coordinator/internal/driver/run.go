@@ -1,0 +1,142 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/consilium-fl/consilium/coordinator/round"
+)
+
+// retry is how long Run waits after work that could not be done.
+const retry = time.Second
+
+// Run does the work that studies are owed until ctx ends.
+func (d *Driver) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.poked:
+		case <-timer.C:
+		}
+		wait, err := d.work(ctx)
+		if err != nil {
+			d.Logger.Error("work could not be done and is tried again", zap.Error(err))
+			wait = retry
+		}
+		timer.Reset(wait)
+	}
+}
+
+// Nudge makes Run look again, after the clock was changed.
+func (d *Driver) Nudge() { d.poke() }
+
+// work does everything that is owed now and returns how long nothing will be.
+func (d *Driver) work(ctx context.Context) (wait time.Duration, err error) {
+	if err := d.renew(); err != nil {
+		return 0, err
+	}
+	var failed error
+	for {
+		again := false
+		for _, s := range d.running() {
+			if ctx.Err() != nil {
+				return 0, nil
+			}
+			did, err := d.step(s)
+			again = again || did
+			failed = errors.Join(failed, err)
+		}
+		if failed != nil || !again {
+			break
+		}
+	}
+	wait = min(time.Minute, d.CertificateTTL/6)
+	if at, ok := d.Wake(); ok {
+		wait = min(wait, max(0, at.Sub(d.Now())))
+	}
+	return wait, failed
+}
+
+func (d *Driver) running() []*studyState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var running []*studyState
+	for _, s := range d.order {
+		if s.state() == Running {
+			running = append(running, s)
+		}
+	}
+	return running
+}
+
+// step takes one study one step further and reports whether anything changed.
+func (d *Driver) step(s *studyState) (did bool, err error) {
+	d.mu.Lock()
+	before := d.facts
+	r := s.active()
+	if r == nil {
+		err = d.advance(s)
+		did = d.facts != before
+		d.mu.Unlock()
+		return did, err
+	}
+	now := d.Now()
+	present := func(site string) bool { return d.present(site, now, r.PresenceWindow()) }
+	if err = d.feed(r, round.Tick{Present: present}); err != nil {
+		d.mu.Unlock()
+		return false, err
+	}
+	jobs := r.Jobs()
+	for _, job := range jobs {
+		switch job {
+		case round.Announce:
+			err = d.announce(r)
+		case round.Request:
+			err = d.request(r)
+		}
+	}
+	did = d.facts != before
+	d.mu.Unlock()
+	if err == nil && len(jobs) == 1 && jobs[0] == round.Sum {
+		err = d.sum(r) // long: without the lock
+		did = true
+	}
+	return did, err
+}
+
+// Wake returns when time alone will next change something, and false while
+// there is work that does not wait for time or none at all.
+func (d *Driver) Wake() (time.Time, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.Now()
+	var first time.Time
+	for _, s := range d.order {
+		if s.state() != Running {
+			continue
+		}
+		r := s.active()
+		if r == nil || len(r.Jobs()) > 0 {
+			return time.Time{}, false
+		}
+		if at, ok := r.Wake(now); ok && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// renew keeps the coordinator's own certificate fresh.
+func (d *Driver) renew() error {
+	if !d.Node.NeedsRenewal(d.Now()) {
+		return nil
+	}
+	d.Logger.Info("own certificate renewed")
+	return d.Node.RenewOwn(d.Now(), d.CertificateTTL)
+}
