@@ -39,38 +39,40 @@ func (e *Error) text() string {
 }
 
 var (
-	yamlLine      = regexp.MustCompile(`^line (\d+): `)
-	unknownAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	yamlLine = regexp.MustCompile(`^line (\d+): `)
+	// yamlParser matches the complaints whose line the YAML package counts from
+	// 0, at the beginning of the value that is at fault.
+	yamlParser = regexp.MustCompile(`^(did not find expected (node content|key|',' or|'-' indicator|<)|found (duplicate|undefined))`)
+	// starValue matches a value that begins with a star and has no quotes.
+	starValue = regexp.MustCompile(`(?:[\[{,:]\s*|-\s+)(\*[^\s,\[\]{}"']+)`)
 )
 
-// syntaxError words a complaint of the YAML parser. An unquoted star allele is
-// by far the commonest: YAML reads it as a reference to another part of the
-// file.
+// syntaxError words a complaint of the YAML parser.
 func syntaxError(src []byte, err error) *Error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
-		value := "*" + m[1]
-		return &Error{
-			Line:    lineOf(src, value),
-			Message: fmt.Sprintf("%s without quotes is a YAML reference, not a value", value),
-			Hint:    fmt.Sprintf("write %q", value),
+	// An unquoted star allele is the commonest mistake by far: YAML reads it as a
+	// reference to another part of the file.
+	if strings.Contains(text, "unknown anchor") || strings.Contains(text, "alphabetic or numeric character") {
+		for i, line := range strings.Split(string(src), "\n") {
+			m := starValue.FindStringSubmatch(line)
+			if m == nil || strings.HasPrefix(strings.TrimSpace(line), "#") {
+				continue
+			}
+			return &Error{
+				Line:    i + 1,
+				Message: clip(m[1] + " without quotes is a YAML reference, not a value"),
+				Hint:    clip(fmt.Sprintf("write %q", m[1])),
+			}
 		}
 	}
-	e := &Error{Message: "not valid YAML: " + text}
+	e := &Error{Line: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
-		e.Message = "not valid YAML: " + text[len(m[0]):]
-	}
-	return e
-}
-
-// lineOf finds the first unquoted occurrence of a text, 0 if there is none.
-func lineOf(src []byte, text string) int {
-	for i, line := range strings.Split(string(src), "\n") {
-		at := strings.Index(line, text)
-		if at == 0 || at > 0 && line[at-1] != '"' && line[at-1] != '\'' {
-			return i + 1
+		text = text[len(m[0]):]
+		if yamlParser.MatchString(text) {
+			e.Line++
 		}
 	}
-	return 0
+	e.Message = "not valid YAML: " + clip(text)
+	return e
 }

@@ -56,12 +56,11 @@ func (r *rows) snapshot() *rows {
 
 // expand appends a row of the design matrix, given one value per feature.
 func (r *rows) expand(dst, values []float64) []float64 {
-	start := len(dst)
-	dst = append(dst, 1)
-	for range len(r.study.terms) - 1 {
-		dst = append(dst, 0)
-	}
+	start, p := len(dst), len(r.study.terms)
+	dst = slices.Grow(dst, p)[:start+p]
 	row := dst[start:]
+	clear(row)
+	row[0] = 1
 	for f, x := range values {
 		if r.dummies[f] == nil {
 			row[r.first[f]] = x

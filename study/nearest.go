@@ -11,7 +11,8 @@ func nearest(name string, candidates []string) string {
 	best, least := "", len(name)/3+1
 	for _, c := range candidates {
 		p := plain(c)
-		if len(p) > len(name)+least || p == "" {
+		// The difference in length is a lower bound, and cheap.
+		if p == "" || len(p)-len(name) >= least || len(name)-len(p) >= least {
 			continue
 		}
 		if d := distance(name, p); d < least {

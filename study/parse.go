@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,14 +32,12 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	file := r.section(root, "", "study", "version", "title", "outcome", "features", "missing",
 		"cohort", "model", "fairness", "privacy", "schedule")
 	s.Name = r.name(file.need("study", "give the study a short name"), "study")
-	if strings.ContainsFunc(s.Name, notInName) || len(s.Name) > 64 {
-		r.fail(file.values["study"], "study", "", "study: a name is up to 64 letters, digits, '.', '_' and '-'")
+	if r.fault == nil && !studyName.MatchString(s.Name) {
+		r.fail(file.values["study"], "study", "", "study: a name is up to 64 letters, digits, '.', '_' and '-', with a letter or digit at both ends")
 	}
 	file.need("version", "begin with version: 1")
 	s.Version = file.integer("version", 1, 1, math.MaxInt32)
-	if s.Title = r.text(file.values["title"], "title"); len(s.Title) > 300 {
-		r.fail(file.values["title"], "title", "", "title is longer than 300 bytes")
-	}
+	s.Title = r.line(file.values["title"], "title", 300)
 	s.Missing = []string{"NA"}
 	if file.has("missing") {
 		s.Missing = r.texts(file.values["missing"], "missing", maxValues)
@@ -55,9 +54,7 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	}
 }
 
-func notInName(c rune) bool {
-	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
-}
+var studyName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`)
 
 func (s *Study) readOutcome(r *reader, n *yaml.Node) {
 	at := r.section(n, "outcome", "column", "type", "range", "unit", "transform", "positive", "negative", "at_least")
@@ -140,7 +137,8 @@ func (s *Study) refuseMissing(r *reader, n *yaml.Node, key, value string) {
 	}
 }
 
-// interval is [lo, hi] with lo < hi.
+// interval is [lo, hi] with lo < hi. Computations divide by the width and
+// multiply by the ends, so neither may be extreme.
 func (r *reader) interval(n *yaml.Node, key string) *Range {
 	if n == nil || r.fault != nil {
 		return nil
@@ -149,11 +147,15 @@ func (r *reader) interval(n *yaml.Node, key string) *Range {
 		r.fail(n, key, "", "%s must be [lowest, highest]", key)
 		return nil
 	}
-	interval := &Range{r.number(n.Content[0], key+"[0]"), r.number(n.Content[1], key+"[1]")}
-	if r.fault == nil && !(interval.Lo < interval.Hi) {
+	i := &Range{r.number(n.Content[0], key+"[0]"), r.number(n.Content[1], key+"[1]")}
+	switch {
+	case r.fault != nil:
+	case !(i.Lo < i.Hi):
 		r.fail(n, key, "", "%s must be [lowest, highest], with the lowest below the highest", key)
+	case max(-i.Lo, i.Hi) > 1e12 || i.Hi-i.Lo < 1e-9:
+		r.fail(n, key, "use another unit", "%s is too wide or too narrow to compute with: at most 1e12 from 0 and at least 1e-9 wide", key)
 	}
-	return interval
+	return i
 }
 
 func (s *Study) readFeatures(r *reader, n *yaml.Node) {
@@ -290,8 +292,8 @@ func (s *Study) readModel(r *reader, n *yaml.Node) {
 			"model.family: %s does not fit a %s outcome", s.Model.Family, s.Outcome.Type)
 	}
 	if at.has("ridge") {
-		if s.Model.Ridge = r.number(at.values["ridge"], "model.ridge"); s.Model.Ridge < 0 {
-			r.fail(at.values["ridge"], "model.ridge", "", "model.ridge may not be negative")
+		if s.Model.Ridge = r.number(at.values["ridge"], "model.ridge"); !(Range{0, 1e12}).Contains(s.Model.Ridge) {
+			r.fail(at.values["ridge"], "model.ridge", "", "model.ridge must be from 0 to 1e12")
 		}
 	}
 }

@@ -21,8 +21,17 @@ type reader struct{ fault *Error }
 
 func (r *reader) fail(n *yaml.Node, key, hint, format string, args ...any) {
 	if r.fault == nil {
-		r.fault = &Error{Line: n.Line, Key: key, Message: fmt.Sprintf(format, args...), Hint: hint}
+		r.fault = &Error{Line: n.Line, Key: clip(key), Message: clip(fmt.Sprintf(format, args...)), Hint: clip(hint)}
 	}
+}
+
+// clip keeps an overlong key or value of a hostile file out of messages.
+func clip(text string) string {
+	const most = 400
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 // document parses exactly one YAML document without anchors, references and
@@ -31,6 +40,15 @@ func (r *reader) fail(n *yaml.Node, key, hint, format string, args ...any) {
 func (r *reader) document(src []byte) *yaml.Node {
 	if !utf8.Valid(src) {
 		r.fault = &Error{Message: "not a text file in UTF-8"}
+		return nil
+	}
+	// People approve what they read: nothing may make it look otherwise.
+	if at := bytes.IndexFunc(src, reordering); at >= 0 {
+		r.fault = &Error{
+			Line:    1 + bytes.Count(src[:at], []byte("\n")),
+			Message: "an invisible character changes the direction of the text",
+			Hint:    "remove it",
+		}
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(src))
@@ -57,6 +75,8 @@ func (r *reader) document(src []byte) *yaml.Node {
 	}
 	return doc.Content[0]
 }
+
+func reordering(c rune) bool { return unicode.Is(unicode.Bidi_Control, c) }
 
 func (r *reader) plainYAML(n *yaml.Node, depth int) {
 	switch {
@@ -149,14 +169,15 @@ func (s *section) choice(name, fallback string, words ...string) string {
 	if n == nil || s.fault != nil {
 		return fallback
 	}
-	if word := s.text(n, s.key(name)); s.fault == nil && !slices.Contains(words, word) {
+	word := s.text(n, s.key(name))
+	if s.fault == nil && !slices.Contains(words, word) {
 		hint := ""
 		if near := nearest(word, words); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		s.fail(n, s.key(name), hint, "%s: %q is not one of %s", s.key(name), word, strings.Join(words, ", "))
 	}
-	return n.Value
+	return word
 }
 
 // integer is a whole number between two bounds; fallback if the key is absent.
@@ -172,8 +193,11 @@ func (s *section) integer(name string, fallback, low, high int) int {
 	return v
 }
 
-// text is a scalar as written, without surrounding spaces.
-func (r *reader) text(n *yaml.Node, key string) string {
+// text is a scalar of at most maxNameBytes as written, without surrounding
+// spaces.
+func (r *reader) text(n *yaml.Node, key string) string { return r.line(n, key, maxNameBytes) }
+
+func (r *reader) line(n *yaml.Node, key string, most int) string {
 	switch {
 	case n == nil || r.fault != nil:
 		return ""
@@ -185,8 +209,8 @@ func (r *reader) text(n *yaml.Node, key string) string {
 		return ""
 	}
 	text := strings.TrimSpace(n.Value)
-	if len(text) > maxNameBytes && !strings.HasSuffix(key, "title") {
-		r.fail(n, key, "", "%s is longer than %d bytes", key, maxNameBytes)
+	if len(text) > most {
+		r.fail(n, key, "", "%s is longer than %d bytes", key, most)
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		r.fail(n, key, "", "%s holds a control character", key)
