@@ -1,0 +1,173 @@
+package secagg
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func TestFieldArithmetic(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 20000 {
+		a, b := random.Uint64N(shamirPrime), random.Uint64N(shamirPrime)
+		if got, want := mulField(a, b), a*b%shamirPrime; got != want {
+			t.Fatalf("%d * %d = %d, want %d", a, b, got, want)
+		}
+		if a != 0 && mulField(a, inverseField(a)) != 1 {
+			t.Fatalf("inverse of %d", a)
+		}
+	}
+	for _, x := range []uint64{0, 1, shamirPrime - 1, shamirPrime, shamirPrime + 1, 2*shamirPrime - 1} {
+		if got := subtractPrime(x); got != x%shamirPrime {
+			t.Errorf("%d: %d", x, got)
+		}
+	}
+	if mulField(shamirPrime-1, shamirPrime-1) != 1 {
+		t.Error("(-1)^2 is not 1")
+	}
+}
+
+// shareSecret shares a small key and returns members' shares.
+func shareSecret(t *testing.T, committee, threshold int) ([]int64, [][]byte) {
+	t.Helper()
+	key := make([]int64, 64)
+	random := testGenerator(byte(committee))
+	random.gaussian(key)
+	return key, shareKey(key, committee, threshold, random)
+}
+
+func reconstruct(t *testing.T, points []uint64, shares [][]byte) []uint64 {
+	t.Helper()
+	weights, err := lagrange(points, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]uint64, len(shares[0])/4)
+	evaluate(weights, shares, out)
+	return out
+}
+
+func TestAnyThresholdOfMembersReconstructs(t *testing.T) {
+	const committee = 6
+	for threshold := 2; threshold <= committee; threshold++ {
+		key, shares := shareSecret(t, committee, threshold)
+		for mask := range 1 << committee {
+			var points []uint64
+			var held [][]byte
+			for j := range committee {
+				if mask>>j&1 != 0 {
+					points, held = append(points, uint64(j+1)), append(held, shares[j])
+				}
+			}
+			if len(points) < threshold {
+				continue
+			}
+			for k, v := range reconstruct(t, points, held) {
+				if v != residue(key[k], shamirPrime) {
+					t.Fatalf("threshold %d, members %b: coefficient %d", threshold, mask, k)
+				}
+			}
+		}
+	}
+}
+
+// Below the threshold every secret is equally possible: for one share less,
+// there is a polynomial through it and any secret. So what the shares say must
+// not depend on the key: the shares of fewer members are uniform for a key of
+// all zeros and for one of all maxima.
+func TestFewerSharesThanTheThresholdAreUniform(t *testing.T) {
+	for _, of := range []int64{0, errorBound, -errorBound} {
+		key := slices.Repeat([]int64{of}, 1<<16)
+		shares := shareKey(key, 5, 3, testGenerator(9))
+		for _, share := range shares {
+			counts := make([]float64, 256)
+			for k := 0; k < len(share); k += 4 {
+				counts[binary.LittleEndian.Uint32(share[k:])>>23]++ // the highest eight of 31 bits
+			}
+			chi := 0.0
+			for _, c := range counts {
+				chi += (c - 256) * (c - 256) / 256
+			}
+			checkChiSquare(t, "share", chi, 255)
+		}
+		// And two together: their difference is uniform as well.
+		counts := make([]float64, 256)
+		for k := 0; k < len(shares[0]); k += 4 {
+			a, b := binary.LittleEndian.Uint32(shares[0][k:]), binary.LittleEndian.Uint32(shares[1][k:])
+			counts[(a+shamirPrime-b)%shamirPrime>>23]++
+		}
+		chi := 0.0
+		for _, c := range counts {
+			chi += (c - 256) * (c - 256) / 256
+		}
+		checkChiSquare(t, "difference of two shares", chi, 255)
+	}
+}
+
+func TestRefusesShamirPointZero(t *testing.T) {
+	for _, points := range [][]uint64{{0, 1, 2}, {1, 2, 0}, {shamirPrime, 1}, {math.MaxUint64, 1}} {
+		if _, err := lagrange(points, 0); !errors.Is(err, ErrMalformed) {
+			t.Errorf("points %v: %v", points, err)
+		}
+	}
+}
+
+func TestRefusesDuplicateShamirPoint(t *testing.T) {
+	if _, err := lagrange([]uint64{1, 2, 1}, 0); !errors.Is(err, ErrMalformed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Shares are additive: the textbook property that lets members add.
+func TestSharesAddUp(t *testing.T) {
+	a, sharesOfA := shareSecret(t, 4, 3)
+	b, sharesOfB := shareSecret(t, 5, 3)
+	points := []uint64{1, 2, 4}
+	var added [][]byte
+	for _, p := range points {
+		share := slices.Clone(sharesOfA[p-1])
+		for k := 0; k < len(share); k += 4 {
+			total := uint64(binary.LittleEndian.Uint32(share[k:])) + uint64(binary.LittleEndian.Uint32(sharesOfB[p-1][k:]))
+			binary.LittleEndian.PutUint32(share[k:], uint32(total%shamirPrime))
+		}
+		added = append(added, share)
+	}
+	for k, v := range reconstruct(t, points, added) {
+		if v != residue(a[k]+b[k], shamirPrime) {
+			t.Fatalf("coefficient %d", k)
+		}
+	}
+}
+
+// Lagrange weights against math/big.
+func TestLagrangeAgainstBigIntegers(t *testing.T) {
+	p := big.NewInt(shamirPrime)
+	random := rand.New(rand.NewPCG(2, 2))
+	for range 50 {
+		points := make([]uint64, 1+random.IntN(20))
+		for i, v := range random.Perm(MaxInvited)[:len(points)] {
+			points[i] = uint64(v) + 1
+		}
+		x := random.Uint64N(MaxInvited + 1)
+		weights, err := lagrange(points, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range points {
+			want := big.NewInt(1)
+			for j, b := range points {
+				if i != j {
+					under := new(big.Int).ModInverse(big.NewInt(int64(a)-int64(b)), p)
+					want.Mul(want, big.NewInt(int64(x)-int64(b))).Mul(want, under).Mod(want, p)
+				}
+			}
+			if weights[i] != want.Uint64() {
+				t.Fatalf("points %v at %d, weight %d: %d, want %v", points, x, i, weights[i], want)
+			}
+		}
+	}
+}
