@@ -137,7 +137,7 @@ func appendRoster(mu *sync.Mutex, dir string, chain *Chain, envelope []byte) err
 	// nobody here accepts or signs another roster of this number.
 	err = writeOnce(rosterFile(dir, next.Number), envelope)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: another roster %d was saved in %s meanwhile: open the directory again", ErrSecurity, next.Number, dir)
+		return fmt.Errorf("another roster %d was saved in %s meanwhile, by another process: open the directory again", next.Number, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("roster %d is not in force, because it could not be saved: %w", next.Number, err)
