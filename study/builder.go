@@ -39,8 +39,8 @@ type Skip struct {
 
 // Builder turns records into a Matrix. It keeps numbers and indices only, never
 // a cell's text, so a caller may reuse the record it passes. A Builder is for
-// one goroutine.
-type Builder struct{ *building }
+// one goroutine. Like a Matrix it has no printable form.
+type Builder struct{ state func() *building }
 
 type building struct {
 	study    *Study
@@ -69,11 +69,8 @@ type attributeColumn struct {
 // does not name are ignored; one that it names and that is not there is a
 // [*ColumnError].
 func (s *Study) NewBuilder(columns []string) (*Builder, error) {
-	h, err := newHeader(columns)
+	h, err := newHeader(columns, s.Columns())
 	if err != nil {
-		return nil, err
-	}
-	if err := h.check(s.Columns()); err != nil {
 		return nil, err
 	}
 	b := &building{
@@ -93,13 +90,14 @@ func (s *Study) NewBuilder(columns []string) (*Builder, error) {
 	for _, a := range s.Fairness.Attributes {
 		b.groups = append(b.groups, attributeColumn{h.index[a.Column], vocabularyOfLevels(a.Levels), len(a.Levels)})
 	}
-	return &Builder{b}, nil
+	return &Builder{func() *building { return b }}, nil
 }
 
 // Add takes a record, or counts why it does not.
 func (b *Builder) Add(record []string) {
-	if skip, skipped := b.add(record); skipped {
-		b.skipped[skip]++
+	state := b.state()
+	if skip, skipped := state.add(record); skipped {
+		state.skipped[skip]++
 	}
 }
 
@@ -145,18 +143,19 @@ func (b *building) add(record []string) (Skip, bool) {
 // Matrix is the design matrix of the records added so far. Records added later
 // do not change it.
 func (b *Builder) Matrix() *Matrix {
-	return &Matrix{b.rows.snapshot()}
+	snapshot := b.state().rows.snapshot()
+	return &Matrix{func() *rows { return snapshot }}
 }
 
 // Skipped counts the records that take no part, by reason. It is a site's own
 // knowledge and never leaves it.
 func (b *Builder) Skipped() map[SkipReason]int {
 	counts := map[SkipReason]int{}
-	for skip, n := range b.skipped {
+	for skip, n := range b.state().skipped {
 		counts[skip.Reason] += n
 	}
 	return counts
 }
 
 // SkippedByColumn counts the same records by reason and column.
-func (b *Builder) SkippedByColumn() map[Skip]int { return maps.Clone(b.skipped) }
+func (b *Builder) SkippedByColumn() map[Skip]int { return maps.Clone(b.state().skipped) }

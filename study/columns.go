@@ -19,44 +19,38 @@ func (e *ColumnError) Error() string {
 }
 
 // header finds columns by name.
-type header struct {
-	index map[string]int
-	names []string
-}
+type header struct{ index map[string]int }
 
-func newHeader(columns []string) (*header, error) {
+// newHeader checks that the needed columns are there and no name stands twice.
+// It repeats a name of the data only where another column of the study was
+// found: in a file without a header line the names are the first patient.
+func newHeader(columns, needed []string) (*header, error) {
 	h := &header{index: make(map[string]int, len(columns))}
+	names := make([]string, len(columns))
+	var twice error
 	for i, name := range columns {
-		name = strings.TrimSpace(name)
-		if first, again := h.index[name]; again && name != "" {
-			// The names are not repeated: in a file without a header line they
-			// are the first patient.
-			return nil, fmt.Errorf("columns %d and %d of the data have the same name; rename one", first+1, i+1)
+		names[i] = strings.TrimSpace(name)
+		first, again := h.index[names[i]]
+		if again && names[i] != "" && twice == nil {
+			twice = fmt.Errorf("columns %d and %d of the data have the same name; rename one", first+1, i+1)
 		}
-		h.index[name] = i
-		h.names = append(h.names, name)
+		h.index[names[i]] = i
 	}
-	return h, nil
-}
-
-// check reports the first column that is not there. It proposes a name from
-// the data only where at least one other column was found: without a header
-// line the names would be a patient's values.
-func (h *header) check(columns []string) error {
 	var missing []string
-	for _, column := range columns {
+	for _, column := range needed {
 		if _, ok := h.index[column]; !ok {
 			missing = append(missing, column)
 		}
 	}
 	switch {
-	case len(missing) == 0:
-		return nil
-	case len(missing) == len(columns):
-		return fmt.Errorf("the data have none of the study's columns (%s); is the first line the column names?", strings.Join(columns, ", "))
-	default:
-		return &ColumnError{Column: missing[0], Nearest: nearest(missing[0], h.names)}
+	case len(missing) > 0 && len(missing) == len(needed):
+		return nil, fmt.Errorf("the data have none of the study's columns (%s); is the first line the column names?", strings.Join(needed, ", "))
+	case twice != nil:
+		return nil, twice
+	case len(missing) > 0:
+		return nil, &ColumnError{Column: missing[0], Nearest: nearest(missing[0], names)}
 	}
+	return h, nil
 }
 
 // featureColumn reads one feature from a record.

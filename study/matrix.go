@@ -11,9 +11,10 @@ import (
 // immutable and safe for concurrent use.
 //
 // A Matrix has no printable form. Every fmt verb, a log field, and JSON or
-// text encoding give a redaction or an error. Its content is behind one
-// pointer so that printing a struct that holds a Matrix shows no more.
-type Matrix struct{ *rows }
+// text encoding give a redaction or an error. Its content is behind a function,
+// which reflection cannot open: fmt does not ask the methods of an unexported
+// field, and follows a pointer there when the verb does not suit it.
+type Matrix struct{ rows func() *rows }
 
 // rows stores numbers and level indices, not dummies: a category of 200 levels
 // costs one number per record.
@@ -72,30 +73,32 @@ func (r *rows) expand(dst, values []float64) []float64 {
 }
 
 // Rows is the number of usable records.
-func (m *Matrix) Rows() int { return len(m.outcomes) }
+func (m *Matrix) Rows() int { return len(m.rows().outcomes) }
 
 // Terms are the columns, as [Study.Terms].
-func (m *Matrix) Terms() []Term { return m.study.Terms() }
+func (m *Matrix) Terms() []Term { return m.rows().study.Terms() }
 
 // Row is record i in the order of Terms: 1 for the intercept, numbers in their
 // own unit, 0 or 1 for levels.
 func (m *Matrix) Row(i int) []float64 {
-	return m.AppendRow(make([]float64, 0, len(m.study.terms)), i)
+	return m.AppendRow(nil, i)
 }
 
 // AppendRow appends what Row returns, for loops that reuse a slice.
 func (m *Matrix) AppendRow(dst []float64, i int) []float64 {
-	n := len(m.study.Features)
-	return m.expand(dst, m.features[i*n:(i+1)*n])
+	r := m.rows()
+	n := len(r.study.Features)
+	return r.expand(dst, r.features[i*n:(i+1)*n])
 }
 
 // Outcome of record i in the outcome's own unit, or 0 or 1 for a binary one.
-func (m *Matrix) Outcome(i int) float64 { return m.outcomes[i] }
+func (m *Matrix) Outcome(i int) float64 { return m.rows().outcomes[i] }
 
 // Group of record i under an attribute, by their indices. The number of the
 // attribute's levels stands for the group unknown.
 func (m *Matrix) Group(i, attribute int) int {
-	return int(m.groups[i*len(m.study.Fairness.Attributes)+attribute])
+	r := m.rows()
+	return int(r.groups[i*len(r.study.Fairness.Attributes)+attribute])
 }
 
 const redaction = "[records withheld]"

@@ -29,15 +29,12 @@ func (u *Unusable) Error() string {
 // NewPredictor prepares for records with these columns, of which every
 // feature's must be there.
 func (s *Study) NewPredictor(columns []string) (*Predictor, error) {
-	h, err := newHeader(columns)
-	if err != nil {
-		return nil, err
-	}
 	needed := make([]string, len(s.Features))
 	for i, f := range s.Features {
 		needed[i] = f.Column
 	}
-	if err := h.check(needed); err != nil {
+	h, err := newHeader(columns, needed)
+	if err != nil {
 		return nil, err
 	}
 	return &Predictor{study: s, width: len(columns), features: newFeatureColumns(s, h), rows: newRows(s)}, nil

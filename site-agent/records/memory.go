@@ -9,12 +9,19 @@ import (
 // Memory is a source of rows that are already in memory. The rows are not
 // copied; a caller must not change them.
 func Memory(columns []string, rows [][]string) Source {
-	return &memory{columns, rows}
+	return &memory{columns, func(i int) ([]string, bool) {
+		if i < len(rows) {
+			return rows[i], true
+		}
+		return nil, false
+	}}
 }
 
+// memory keeps its rows behind a function, which nothing that prints values by
+// reflection can open.
 type memory struct {
 	columns []string
-	rows    [][]string
+	row     func(i int) ([]string, bool)
 }
 
 func (m *memory) Open() (Rows, error) { return &memoryRows{source: m}, nil }
@@ -28,11 +35,12 @@ func (r *memoryRows) Columns() []string { return r.source.columns }
 func (r *memoryRows) Close() error      { return nil }
 
 func (r *memoryRows) Next() ([]string, error) {
-	if r.next == len(r.source.rows) {
+	row, ok := r.source.row(r.next)
+	if !ok {
 		return nil, io.EOF
 	}
 	r.next++
-	return r.source.rows[r.next-1], nil
+	return row, nil
 }
 
 const redaction = "[records withheld]"

@@ -54,6 +54,10 @@ func TestNothingPrintsARecord(t *testing.T) {
 		for _, v := range []any{src, rows} {
 			text := fmt.Sprintf("%v %+v %#v %s %q %x %d", v, v, v, v, v, v, v)
 			text += fmt.Sprintf("%+v %#v", struct{ Source any }{v}, []any{v})
+			if src, ok := v.(Source); ok {
+				hidden := struct{ source Source }{src} // as an agent keeps it
+				text += fmt.Sprintf("%v %+v %#v %s %q %x %d", hidden, hidden, hidden, hidden, hidden, hidden, hidden)
+			}
 			encoded, _ := json.Marshal(v)
 			logger.Info("seen", zap.Any("any", v), zap.Reflect("reflect", v))
 			for _, entry := range logs.All() {
