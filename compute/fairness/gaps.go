@@ -3,6 +3,8 @@ package fairness
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // Verdicts. None of them says that a model is fair.
@@ -110,14 +112,42 @@ func gaps(groups []Group, tallies []*tally, unit string) []Gap {
 				}
 				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[largest].Level,
 					Estimate: d, Lower: lower, Upper: upper, Method: c.method, Margin: c.margin, Verdict: verdict(lower, upper, c.margin)}
-				g.Sentence = fmt.Sprintf("%s, %s against %s: %s differs by %+.3g%s (95%% interval %+.3g to %+.3g; up to %.3g counts as none): %s.",
-					g.Attribute, g.Level, g.Reference, c.words, d*c.scale, c.unit, lower*c.scale, upper*c.scale, c.margin*c.scale, g.Verdict)
+				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}
 		}
 		first = last
 	}
 	return out
+}
+
+// sentence says a gap in words a person can read aloud.
+func (c comparison) sentence(g Gap) string {
+	number := func(x float64) string { return decimals(x*c.scale, g.Margin*c.scale) }
+	size := "higher"
+	if g.Estimate < 0 {
+		size = "lower"
+	}
+	text := fmt.Sprintf("%s: for %s, %s is %s%s %s than for %s (95%% interval of the difference %s to %s; up to %s either way counts as none): %s",
+		g.Attribute, g.Level, c.words, number(math.Abs(g.Estimate)), c.unit, size, g.Reference,
+		number(g.Lower), number(g.Upper), number(g.Margin), g.Verdict)
+	if g.Verdict == Insufficient && (g.Lower > 0 || g.Upper < 0) {
+		text += "; there is a difference, but it may or may not be larger than that"
+	}
+	return text + "."
+}
+
+// decimals writes x with the digits that matter beside a margin.
+func decimals(x, margin float64) string {
+	digits := 0
+	if margin > 0 {
+		digits = min(max(2-int(math.Floor(math.Log10(margin)))-1, 0), 12)
+	}
+	text := strconv.FormatFloat(x, 'f', digits, 64)
+	if strings.Trim(text, "-0.") == "" {
+		return strings.TrimPrefix(text, "-")
+	}
+	return text
 }
 
 // verdict judges the whole interval, not the estimate.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Model is a fitted model in original units. It holds no record and nothing of
@@ -92,4 +93,19 @@ func (m *Model) Coefficients(s *study.Study) []float64 {
 		out[j] = byName[t.Name]
 	}
 	return out
+}
+
+// Interval is the 95% confidence interval of a term's coefficient.
+func (m *Model) Interval(t Term) (lower, upper float64) {
+	margin := m.quantile() * t.StdError
+	return t.Estimate - margin, t.Estimate + margin
+}
+
+// quantile of the distribution behind the model's intervals: Student's t with
+// the residual degrees of freedom, or the normal.
+func (m *Model) quantile() float64 {
+	if m.Family == study.Gaussian {
+		return distuv.StudentsT{Sigma: 1, Nu: float64(m.DFResidual)}.Quantile((1 + Level) / 2)
+	}
+	return distuv.UnitNormal.Quantile((1 + Level) / 2)
 }

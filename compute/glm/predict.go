@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/study"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Level of every interval.
@@ -88,10 +87,7 @@ func NewPredictor(m *Model, s *study.Study) (*Predictor, error) {
 	if known != p {
 		return nil, errors.New("the model has terms that the study does not declare")
 	}
-	out.quantile = distuv.UnitNormal.Quantile((1 + Level) / 2)
-	if m.Family == study.Gaussian {
-		out.quantile = distuv.StudentsT{Sigma: 1, Nu: float64(m.DFResidual)}.Quantile((1 + Level) / 2)
-	}
+	out.quantile = m.quantile()
 	for _, t := range m.Terms {
 		out.center += t.Estimate * t.Mean
 	}

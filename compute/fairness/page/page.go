@@ -1,0 +1,392 @@
+// Package page writes the audit of a model as one HTML file that a person new
+// to it can read: what the model is for, who is in the data, where it errs more
+// and how sure that is, what is hidden and why, and how to check all of it.
+//
+// The file needs nothing else: style and drawings are inside, there is no
+// script and no link to another host, so it can be archived and read offline
+// for as long as the records it describes. It is a function of the report
+// alone; the signed report, not this page, is the evidence.
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/study"
+)
+
+//go:embed style.css
+var style string
+
+//go:embed report.html
+var reportHTML string
+
+//go:embed plots.html
+var plotsHTML string
+
+var templates = template.Must(template.Must(template.New("report").Funcs(template.FuncMap{
+	"style":  func() template.CSS { return template.CSS(style) },
+	"number": significant,
+	"pvalue": pvalue,
+	"percent": func(part, whole int) string {
+		return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64) + "%"
+	},
+	"short": short,
+	"scale": func(transform string) string {
+		if transform == string(study.Sqrt) {
+			return "square-root"
+		}
+		return transform
+	},
+	"plural": func(n int, one, many string) string {
+		if n == 1 {
+			return "1 " + one
+		}
+		return strconv.Itoa(n) + " " + many
+	},
+}).Parse(reportHTML)).Parse(plotsHTML))
+
+// Document is what a report is made of.
+type Document struct {
+	Cohort    *describe.Cohort
+	Model     *glm.Model
+	Audit     *fairness.Audit
+	Diagnoses []compute.Diagnosis // remarks on the fit
+	Evidence  []Fact              // how the signed evidence names this report; may be empty
+}
+
+// Fact is a line of the section on verification.
+type Fact struct{ Name, Value string }
+
+// Render writes the report over all hospitals.
+func Render(d Document) ([]byte, error) {
+	if d.Cohort == nil || d.Model == nil || d.Audit == nil {
+		return nil, errors.New("a report needs the cohort, the model and the audit of a completed study")
+	}
+	v := newView(d.Audit, nil)
+	v.Document = d
+	v.Features = features(d.Cohort)
+	v.Populations = populations(d.Cohort)
+	v.Coefficients = coefficients(d.Model)
+	return v.write("report")
+}
+
+// Compare writes a hospital's own figures beside those of the whole. It is
+// for that hospital: whoever renders it keeps it there.
+func Compare(site string, whole, local *fairness.Audit) ([]byte, error) {
+	if whole == nil || local == nil || whole.Study != local.Study {
+		return nil, errors.New("a comparison needs two audits of the same study")
+	}
+	v := newView(whole, local)
+	v.Site = site
+	return v.write("comparison")
+}
+
+func (v *view) write(name string) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, v); err != nil {
+		return nil, fmt.Errorf("the report cannot be written: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// view is what the templates see.
+type view struct {
+	Document
+	Site         string
+	Audit        *fairness.Audit
+	Local        *fairness.Audit
+	Dose         bool
+	Subject      string // what is predicted, in words
+	Tiles        []tile
+	Gaps         []gapView
+	Found        []gapView
+	Missing      int // comparisons with insufficient evidence
+	Clear        int // comparisons without a disparity
+	Forests      []forest
+	Shares       *shares
+	Curve        *curve
+	Measures     []measure
+	Figures      []figureRow
+	LocalFigures []figureRow
+	Populations  []population
+	Features     string
+	Coefficients []coefficient
+}
+
+type tile struct{ Value, Label, Note string }
+
+func newView(whole, local *fairness.Audit) *view {
+	v := &view{Audit: whole, Local: local, Dose: whole.Family == study.Gaussian}
+	v.Subject = whole.Outcome
+	if whole.Unit != "" {
+		v.Subject += " in " + whole.Unit
+	}
+	v.Measures = measures(whole)
+	shown := whole
+	if local != nil {
+		shown = local
+	}
+	all := shown.Groups[0]
+	v.Tiles = []tile{
+		{grouped(shown.N), "patients", ""},
+		{strconv.Itoa(whole.Contributors), "hospitals", ""},
+	}
+	if local != nil {
+		v.Tiles = []tile{{grouped(local.N), "patients here", "of " + grouped(whole.N) + " in the whole"}}
+	}
+	for _, m := range v.Measures {
+		if x, ok := all.Metrics[m.Name]; ok && m.Tile != "" {
+			t := tile{m.text(x.Estimate), m.Tile, m.interval(x)}
+			if m.Unit != "%" && m.Unit != "" {
+				t.Label += ", " + m.Unit
+			}
+			if local != nil {
+				t.Note = "whole: " + m.text(whole.Groups[0].Metrics[m.Name].Estimate)
+			}
+			v.Tiles = append(v.Tiles, t)
+		}
+		if m.Plot {
+			v.Forests = append(v.Forests, newForest(m, whole, local))
+		}
+	}
+	for _, gap := range whole.Gaps {
+		g := newGapView(gap, v.Measures)
+		v.Gaps = append(v.Gaps, g)
+		switch gap.Verdict {
+		case fairness.Disparity:
+			v.Found = append(v.Found, g)
+		case fairness.NoDisparity:
+			v.Clear++
+		default:
+			v.Missing++
+		}
+	}
+	if v.Dose {
+		v.Shares = newShares(shown)
+	} else {
+		v.Curve = newCurve(shown)
+	}
+	v.Figures = figures(whole, v.Measures)
+	if local != nil {
+		v.LocalFigures = figures(local, v.Measures)
+	}
+	return v
+}
+
+// gapView is a comparison as a person reads it.
+type gapView struct {
+	fairness.Gap
+	What, Size, Unit, Difference, Interval, Bound string
+	Symbol, Class                                 string
+}
+
+func newGapView(g fairness.Gap, measures []measure) gapView {
+	v := gapView{Gap: g, What: g.Metric, Symbol: "○", Class: "unsure"}
+	switch g.Verdict {
+	case fairness.Disparity:
+		v.Symbol, v.Class = "◆", "found"
+	case fairness.NoDisparity:
+		v.Symbol, v.Class = "●", "none"
+	}
+	for _, m := range measures {
+		if m.Name != g.Metric {
+			continue
+		}
+		v.What, v.Unit = m.Noun, m.Unit
+		if m.Unit == "%" {
+			v.Unit, m.Unit = "percentage points", ""
+		}
+		v.Size = m.text(math.Abs(g.Estimate)) + " " + v.Unit + " higher"
+		if g.Estimate < 0 {
+			v.Size = m.text(math.Abs(g.Estimate)) + " " + v.Unit + " lower"
+		}
+		v.Difference = m.text(g.Estimate)
+		v.Interval = m.text(g.Lower) + " to " + m.text(g.Upper)
+		v.Bound = m.text(g.Margin)
+	}
+	return v
+}
+
+// Own is the view whose figures are the hospital's.
+func (v *view) Own() *view {
+	own := *v
+	own.Figures = v.LocalFigures
+	return &own
+}
+
+// figureRow is a group in the table of all figures.
+type figureRow struct {
+	Attribute, Level string
+	Patients         string
+	Cells            []figureCell
+	Hidden           string
+}
+
+type figureCell struct{ Value, Interval string }
+
+func figures(a *fairness.Audit, measures []measure) []figureRow {
+	var rows []figureRow
+	for _, g := range a.Groups {
+		row := figureRow{Attribute: g.Attribute, Level: g.Level, Hidden: hidden(g, a.MinimumCell)}
+		if g.N != nil {
+			row.Patients = grouped(*g.N)
+		}
+		if row.Hidden == "" {
+			for _, m := range measures {
+				c := figureCell{Value: "–"}
+				if x, ok := g.Metrics[m.Name]; ok {
+					c = figureCell{m.text(x.Estimate), m.interval(x)}
+				} else if why := g.Undefined[m.Name]; why != "" {
+					c.Interval = why
+				}
+				row.Cells = append(row.Cells, c)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func hidden(g fairness.Group, minimum int) string {
+	switch g.State {
+	case fairness.Suppressed:
+		return fmt.Sprintf("hidden: fewer than %d patients", minimum)
+	case fairness.Zero:
+		return "no patients"
+	case fairness.NotEstimable:
+		return "no measure has a value"
+	}
+	return ""
+}
+
+// population is an attribute's groups as bars.
+type population struct {
+	Attribute string
+	Bars      []bar
+}
+
+type bar struct {
+	Y, Width, Text float64
+	Label, Count   string
+}
+
+func populations(c *describe.Cohort) []population {
+	if c.Patients.N == nil {
+		return nil
+	}
+	total := *c.Patients.N
+	var out []population
+	for _, a := range c.Attributes {
+		p := population{Attribute: a.Column}
+		largest := 1
+		for _, g := range a.Groups {
+			if g.Count.State == describe.OK {
+				largest = max(largest, *g.Count.N)
+			}
+		}
+		for i, g := range a.Groups {
+			b := bar{Y: float64(i) * rowHeight, Label: g.Name}
+			switch g.Count.State {
+			case describe.OK:
+				share := float64(*g.Count.N) / float64(total)
+				b.Width = barWidth * float64(*g.Count.N) / float64(largest)
+				b.Count = fmt.Sprintf("%s (%.1f%%)", grouped(*g.Count.N), 100*share)
+			case describe.Zero:
+				b.Count = "no patients"
+			default:
+				b.Count = fmt.Sprintf("hidden: fewer than %d", c.MinimumCell)
+			}
+			b.Text = barStart + b.Width + 8
+			p.Bars = append(p.Bars, b)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Height of the drawing.
+func (p population) Height() float64 { return float64(len(p.Bars)) * rowHeight }
+
+func features(c *describe.Cohort) string {
+	names := make([]string, len(c.Features))
+	for i, f := range c.Features {
+		names[i] = f.Column
+	}
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// coefficient is a line of the model's table.
+type coefficient struct {
+	glm.Term
+	Lower, Upper float64
+}
+
+func coefficients(m *glm.Model) []coefficient {
+	var out []coefficient
+	for _, t := range m.Terms {
+		lower, upper := m.Interval(t)
+		out = append(out, coefficient{t, lower, upper})
+	}
+	return out
+}
+
+// significant writes a number with four significant digits, without exponents
+// where a person can do without them.
+func significant(x float64) string {
+	a := math.Abs(x)
+	switch {
+	case x == 0:
+		return "0"
+	case a >= 1e6 || a < 1e-4:
+		return minus(strconv.FormatFloat(x, 'g', 3, 64))
+	case a >= 1000:
+		return minus(strconv.FormatFloat(x, 'f', 0, 64))
+	}
+	return minus(strconv.FormatFloat(x, 'f', 3-int(math.Floor(math.Log10(a))), 64))
+}
+
+// short cuts a label that would run into the drawing. The whole label is in
+// the drawing's description and in the tables.
+func short(label string) string {
+	const most = 27
+	runes := []rune(label)
+	if len(runes) <= most {
+		return label
+	}
+	return string(runes[:most-1]) + "…"
+}
+
+// minus replaces the hyphen by the sign of the same width as plus.
+func minus(text string) string { return strings.ReplaceAll(text, "-", "−") }
+
+func pvalue(p float64) string {
+	switch {
+	case p < 1e-4:
+		return "< 0.0001"
+	default:
+		return strconv.FormatFloat(p, 'f', 4, 64)
+	}
+}
+
+// grouped writes a count with thin spaces between thousands.
+func grouped(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
+	}
+	return text
+}

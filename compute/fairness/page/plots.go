@@ -1,0 +1,318 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/consilium-fl/consilium/compute/fairness"
+)
+
+// Sizes of the drawings, in the units of their view boxes.
+const (
+	rowHeight   = 28.0
+	headHeight  = 30.0
+	plotStart   = 270.0 // where the axis of a forest begins
+	plotEnd     = 596.0
+	textStart   = 612.0
+	forestWidth = 800.0
+	barStart    = 270.0
+	barWidth    = 380.0
+)
+
+// forest is a dot and an interval for each group, all patients first.
+type forest struct {
+	Measure   measure
+	ID        string
+	Rows      []forestRow
+	Ticks     []tick
+	Reference float64 // where all patients stand
+	Zero      float64 // where zero stands, if it is drawn
+	HasZero   bool
+	Height    float64
+	Local     bool
+}
+
+type forestRow struct {
+	Y            float64
+	Head         string // an attribute's heading instead of a group
+	Label, Count string
+	Hidden       string
+	Whole, Local *mark
+	Value        string
+	IntervalNote string
+	LocalValue   string
+	Spoken       string // the row in words, for the drawing's description
+}
+
+type mark struct {
+	X, From, To float64
+	Interval    bool
+}
+
+type tick struct {
+	X     float64
+	Label string
+}
+
+// axis maps values to the drawing.
+type axis struct{ lo, hi float64 }
+
+func (a axis) x(v float64) float64 {
+	return plotStart + (plotEnd-plotStart)*(v-a.lo)/(a.hi-a.lo)
+}
+
+// newAxis covers the values with a little air, ending at whole steps.
+func newAxis(values []float64, m measure) (axis, []tick) {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	if m.Zero {
+		lo, hi = min(lo, 0), max(hi, 0)
+	}
+	if !(hi > lo) {
+		lo, hi = lo-1, hi+1
+	}
+	step := niceStep((hi - lo) * m.Scale / 5)
+	lo = math.Floor(lo*m.Scale/step) * step / m.Scale
+	hi = math.Ceil(hi*m.Scale/step) * step / m.Scale
+	if m.Floor != nil {
+		lo = max(lo, *m.Floor)
+	}
+	if m.Ceiling != nil {
+		hi = min(hi, *m.Ceiling)
+	}
+	a := axis{lo, hi}
+	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	var ticks []tick
+	for i := math.Round(lo * m.Scale / step); i*step <= hi*m.Scale+step/1e6; i++ {
+		label := minus(strconv.FormatFloat(i*step, 'f', digits, 64))
+		if i == 0 {
+			label = "0"
+		}
+		if m.Unit == "%" {
+			label += "%"
+		}
+		ticks = append(ticks, tick{a.x(i * step / m.Scale), label})
+	}
+	return a, ticks
+}
+
+// niceStep is 1, 2 or 5 times a power of ten, at least x.
+func niceStep(x float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(x)))
+	for _, f := range []float64{1, 2, 5} {
+		if f*power >= x*0.999 {
+			return f * power
+		}
+	}
+	return 10 * power
+}
+
+func newForest(m measure, whole, local *fairness.Audit) forest {
+	f := forest{Measure: m, ID: "plot-" + m.Name, Local: local != nil}
+	var values []float64
+	for _, a := range []*fairness.Audit{whole, local} {
+		if a == nil {
+			continue
+		}
+		for _, g := range a.Groups {
+			if x, ok := g.Metrics[m.Name]; ok {
+				values = append(values, x.Estimate)
+				if x.Lower != nil && x.Upper != nil {
+					values = append(values, *x.Lower, *x.Upper)
+				}
+			}
+		}
+	}
+	if len(values) == 0 {
+		values = []float64{0, 1 / m.Scale}
+	}
+	a, ticks := newAxis(values, m)
+	f.Ticks = ticks
+	f.Zero, f.HasZero = a.x(0), m.Zero
+	f.Reference = a.x(whole.Groups[0].Metrics[m.Name].Estimate)
+
+	y := 0.0
+	for i, g := range whole.Groups {
+		if i > 0 && g.Attribute != whole.Groups[i-1].Attribute {
+			f.Rows = append(f.Rows, forestRow{Y: y, Head: g.Attribute})
+			y += headHeight
+		}
+		r := forestRow{Y: y, Label: g.Level, Hidden: hidden(g, whole.MinimumCell)}
+		if i == 0 {
+			r.Label = "all patients"
+		}
+		if g.N != nil && *g.N > 0 {
+			r.Count = grouped(*g.N)
+		}
+		r.Spoken = r.Label + ": " + r.Hidden
+		if x, ok := g.Metrics[m.Name]; ok {
+			r.Whole = a.mark(x)
+			r.Value, r.IntervalNote = m.text(x.Estimate), m.interval(x)
+			r.Spoken = fmt.Sprintf("%s: %s", r.Label, r.Value)
+			if r.IntervalNote != "" {
+				r.Spoken += ", 95% interval " + r.IntervalNote
+			}
+		} else if r.Hidden == "" {
+			r.Hidden = g.Undefined[m.Name]
+			r.Spoken = r.Label + ": " + r.Hidden
+		}
+		if local != nil {
+			own := local.Groups[i]
+			r.LocalValue = "none here"
+			if x, ok := own.Metrics[m.Name]; ok {
+				r.Local = a.mark(x)
+				r.LocalValue = m.text(x.Estimate)
+				if own.N != nil {
+					r.LocalValue += " (" + grouped(*own.N) + ")"
+				}
+				r.Spoken += "; here: " + r.LocalValue
+			} else if *own.N > 0 {
+				r.LocalValue = "no value (" + grouped(*own.N) + ")"
+			}
+		}
+		f.Rows = append(f.Rows, r)
+		y += rowHeight
+	}
+	f.Height = y
+	return f
+}
+
+func (a axis) mark(x fairness.Metric) *mark {
+	m := &mark{X: a.x(x.Estimate)}
+	if x.Lower != nil && x.Upper != nil {
+		m.Interval = true
+		m.From, m.To = max(a.x(*x.Lower), plotStart-4), min(a.x(*x.Upper), plotEnd+4)
+	}
+	return m
+}
+
+// Positions that the template needs.
+func (forestRow) LabelX() float64   { return plotStart - 66 }
+func (forestRow) CountX() float64   { return plotStart - 18 }
+func (r forestRow) Middle() float64 { return r.Y + rowHeight/2 }
+func (r forestRow) Base() float64   { return r.Y + rowHeight/2 + 4.5 }
+func (r forestRow) Upper() float64  { return r.Y + rowHeight/2 - 5 }
+func (r forestRow) Lower() float64  { return r.Y + rowHeight/2 + 6 }
+func (forestRow) TextX() float64    { return textStart }
+func (f forest) Bottom() float64    { return f.Height + 8 }
+func (f forest) LabelsY() float64   { return f.Height + 24 }
+func (f forest) Full() float64      { return f.Height + 36 }
+func (m mark) Diamond(y float64) string {
+	return fmt.Sprintf("%.1f,%.1f %.1f,%.1f %.1f,%.1f %.1f,%.1f", m.X, y-6, m.X+6, y, m.X, y+6, m.X-6, y)
+}
+
+// shares are bars of patients predicted too low, within 20%, too high.
+type shares struct {
+	Rows   []shareRow
+	Height float64
+}
+
+type shareRow struct {
+	Y                   float64
+	Head, Label, Hidden string
+	Under, Within, Over segment
+	Spoken              string
+}
+
+type segment struct {
+	X, Width float64
+	Text     string // empty where it does not fit
+}
+
+// Middle of the segment.
+func (s segment) Middle() float64 { return s.X + s.Width/2 }
+
+// Base is the line of the row's text.
+func (r shareRow) Base() float64 { return r.Y + rowHeight/2 + 4.5 }
+
+func newShares(a *fairness.Audit) *shares {
+	out := &shares{}
+	const start, width = plotStart, forestWidth - plotStart - 10
+	y := 0.0
+	for i, g := range a.Groups {
+		if i > 0 && g.Attribute != a.Groups[i-1].Attribute {
+			out.Rows = append(out.Rows, shareRow{Y: y, Head: g.Attribute})
+			y += headHeight
+		}
+		r := shareRow{Y: y, Label: g.Level, Hidden: hidden(g, a.MinimumCell)}
+		if i == 0 {
+			r.Label = "all patients"
+		}
+		r.Spoken = r.Label + ": " + r.Hidden
+		if r.Hidden == "" {
+			x := start
+			for _, part := range []struct {
+				to   *segment
+				name string
+			}{{&r.Under, "under20"}, {&r.Within, "within20"}, {&r.Over, "over20"}} {
+				percent := g.Metrics[part.name].Estimate
+				*part.to = segment{X: x, Width: width * percent / 100}
+				if part.to.Width > 40 {
+					part.to.Text = fmt.Sprintf("%.1f%%", percent)
+				}
+				x += part.to.Width
+			}
+			r.Spoken = fmt.Sprintf("%s: %.1f%% more than 20%% too low, %.1f%% within 20%%, %.1f%% more than 20%% too high", r.Label,
+				g.Metrics["under20"].Estimate, g.Metrics["within20"].Estimate, g.Metrics["over20"].Estimate)
+		}
+		out.Rows = append(out.Rows, r)
+		y += rowHeight
+	}
+	out.Height = y
+	return out
+}
+
+// curve is the calibration curve of probabilities.
+type curve struct {
+	Points []point
+	Bins   []fairness.Bin
+}
+
+type point struct {
+	X, Y, From, To, Radius float64
+	Spoken                 string
+}
+
+const (
+	curveSize = 400.0
+	curveLeft = 56.0
+	curveTop  = 12.0
+)
+
+func newCurve(a *fairness.Audit) *curve {
+	c := &curve{Bins: a.Calibration}
+	y := func(p float64) float64 { return curveTop + curveSize*(1-p) }
+	for _, b := range a.Calibration {
+		if b.State != fairness.OK {
+			continue
+		}
+		c.Points = append(c.Points, point{
+			X: curveLeft + curveSize**b.Predicted, Y: y(b.Observed.Estimate), From: y(*b.Observed.Lower), To: y(*b.Observed.Upper),
+			Radius: 4 + 8*math.Sqrt(float64(*b.N)/float64(a.N)),
+			Spoken: fmt.Sprintf("predicted %.0f%%, observed %.0f%% of %d", 100**b.Predicted, 100*b.Observed.Estimate, *b.N),
+		})
+	}
+	return c
+}
+
+// Grid lines of the curve, at every fifth.
+func (c *curve) Grid() []struct {
+	X, Y  float64
+	Label string
+} {
+	var out []struct {
+		X, Y  float64
+		Label string
+	}
+	for i := range 6 {
+		p := float64(i) / 5
+		out = append(out, struct {
+			X, Y  float64
+			Label string
+		}{curveLeft + curveSize*p, curveTop + curveSize*(1-p), fmt.Sprintf("%.0f%%", 100*p)})
+	}
+	return out
+}
