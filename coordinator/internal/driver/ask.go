@@ -3,6 +3,7 @@ package driver
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (d *Driver) advance(s *studyState) error {
 	for {
 		question, done, err := s.session.Next()
 		if found, ok := diagnosis(err); ok {
-			return d.endStudy(s, ended{State: Diagnosed, Reason: found.Error()})
+			return d.diagnose(s, found)
 		}
 		if err != nil {
 			return d.breakOff(s, "the computation cannot go on from the opened sums", err)
@@ -180,6 +181,20 @@ func (d *Driver) endStudy(s *studyState, e ended) error {
 	}
 	d.Logger.Info("study ended", zap.Stringer("study", s.id), zap.String("state", e.State), zap.String("reason", e.Reason))
 	return nil
+}
+
+// diagnose ends a study that has no model. Its result holds the diagnosis and
+// what was found before it.
+func (d *Driver) diagnose(s *studyState, found *compute.Diagnosis) error {
+	result, err := json.Marshal(s.session.Result())
+	if err != nil {
+		return fmt.Errorf("the result cannot be written: %w", err)
+	}
+	name, err := d.put(result)
+	if err != nil {
+		return err
+	}
+	return d.endStudy(s, ended{State: Diagnosed, Reason: found.Error(), Result: &name})
 }
 
 func without(sites, gone []string) []string {
