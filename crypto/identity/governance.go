@@ -112,13 +112,11 @@ func inOrder(steps ...func() error) error {
 // Governance is the directory of the governance key. It is safe for concurrent
 // use within one process.
 type Governance struct {
-	secret  *governanceSecret // behind a pointer, as in Keys
+	key     func() ed25519.PrivateKey // behind a function, as in Keys
 	dir     string
 	rosters *Chain
 	mu      *sync.Mutex
 }
-
-type governanceSecret struct{ key ed25519.PrivateKey }
 
 // Format prints a redaction whatever the verb.
 func (Governance) Format(f fmt.State, _ rune) { io.WriteString(f, "[governance key]") }
@@ -137,7 +135,7 @@ func OpenGovernance(dir string) (*Governance, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Governance{secret: &governanceSecret{key}, dir: dir, mu: new(sync.Mutex)}
+	g := &Governance{key: func() ed25519.PrivateKey { return key }, dir: dir, mu: new(sync.Mutex)}
 	g.rosters = NewChain(g.Public())
 	if err := loadRosters(dir, g.rosters); err != nil {
 		return nil, err
@@ -150,7 +148,7 @@ func OpenGovernance(dir string) (*Governance, error) {
 
 // Public is the governance key's public half.
 func (g *Governance) Public() ed25519.PublicKey {
-	return g.secret.key.Public().(ed25519.PublicKey)
+	return g.key().Public().(ed25519.PublicKey)
 }
 
 // Rosters are the rosters signed here. One that was signed and not published,
@@ -161,7 +159,7 @@ func (g *Governance) Rosters() *Chain { return g.rosters }
 func (g *Governance) ClientTLS(now func() time.Time) *tls.Config {
 	cfg := coordinatorTLS(g.rosters, now)
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return selfSigned(g.secret.key, now())
+		return selfSigned(g.key(), now())
 	}
 	return cfg
 }
@@ -195,7 +193,7 @@ func (g *Governance) Invite(name string, role Role, ttl time.Duration, now time.
 		Governance:     g.Public(),
 		Coordinator:    roster.Coordinator,
 		CoordinatorKey: roster.CoordinatorMember().SigningKey,
-	}, g.secret.key)
+	}, g.key())
 	if err != nil {
 		return "", err
 	}
@@ -286,7 +284,7 @@ func (g *Governance) publish(members []Member, now time.Time) ([]byte, error) {
 	if err := next.check(g.Public()); err != nil {
 		return nil, err
 	}
-	envelope, err := statement.Sign(statement.KindRoster, next, governanceName, g.secret.key)
+	envelope, err := statement.Sign(statement.KindRoster, next, governanceName, g.key())
 	if err != nil {
 		return nil, err
 	}

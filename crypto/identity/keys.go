@@ -22,9 +22,10 @@ const (
 // Keys are a member's private keys. Every fmt verb and every encoder prints a
 // redaction.
 type Keys struct {
-	// Behind a pointer, because fmt reads the unexported fields of a struct
-	// that holds Keys by value without asking Format.
-	secret *secretKeys
+	// Behind a function, because fmt prints the unexported fields of a struct
+	// that holds Keys without asking Format, and follows pointers for a verb
+	// that does not suit them; what a function returns it cannot see.
+	secret func() secretKeys
 }
 
 type secretKeys struct {
@@ -39,29 +40,33 @@ func GenerateKeys(role Role) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := &Keys{&secretKeys{signing: signing}}
+	secret := secretKeys{signing: signing}
 	if role == RoleSite {
-		if keys.secret.sealing, err = kem.GenerateKey(); err != nil {
+		if secret.sealing, err = kem.GenerateKey(); err != nil {
 			return nil, err
 		}
 	}
-	return keys, nil
+	return hide(secret), nil
+}
+
+func hide(secret secretKeys) *Keys {
+	return &Keys{func() secretKeys { return secret }}
 }
 
 // Signing returns the private signing key.
-func (k *Keys) Signing() ed25519.PrivateKey { return k.secret.signing }
+func (k *Keys) Signing() ed25519.PrivateKey { return k.secret().signing }
 
 // Public returns the public signing key.
 func (k *Keys) Public() ed25519.PublicKey {
-	return k.secret.signing.Public().(ed25519.PublicKey)
+	return k.secret().signing.Public().(ed25519.PublicKey)
 }
 
 // SealingPublic returns the public sealing key, nil if there is none.
 func (k *Keys) SealingPublic() []byte {
-	if k.secret.sealing == nil {
+	if k.secret().sealing == nil {
 		return nil
 	}
-	return k.secret.sealing.PublicKey().Bytes()
+	return k.secret().sealing.PublicKey().Bytes()
 }
 
 // Format prints a redaction whatever the verb.
@@ -77,8 +82,8 @@ func (k Keys) MarshalJSON() ([]byte, error) { return k.MarshalText() }
 
 // save writes the keys into a directory, each file complete or absent.
 func (k *Keys) save(dir string) error {
-	if k.secret.sealing != nil {
-		raw, err := k.secret.sealing.Bytes()
+	if k.secret().sealing != nil {
+		raw, err := k.secret().sealing.Bytes()
 		if err != nil {
 			return err
 		}
@@ -86,7 +91,7 @@ func (k *Keys) save(dir string) error {
 			return err
 		}
 	}
-	return saveSigningKey(filepath.Join(dir, signingKeyFile), k.secret.signing)
+	return saveSigningKey(filepath.Join(dir, signingKeyFile), k.secret().signing)
 }
 
 // loadKeys reads the keys of a directory.
@@ -95,17 +100,17 @@ func loadKeys(dir string, role Role) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := &Keys{&secretKeys{signing: signing}}
+	secret := secretKeys{signing: signing}
 	if role == RoleSite {
 		raw, err := readPEM(filepath.Join(dir, sealingKeyFile), hpkeBlock)
 		if err != nil {
 			return nil, err
 		}
-		if keys.secret.sealing, err = kem.NewPrivateKey(raw); err != nil {
+		if secret.sealing, err = kem.NewPrivateKey(raw); err != nil {
 			return nil, fmt.Errorf("%s does not hold a sealing key", sealingKeyFile)
 		}
 	}
-	return keys, nil
+	return hide(secret), nil
 }
 
 func saveSigningKey(path string, key ed25519.PrivateKey) error {

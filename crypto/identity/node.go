@@ -37,7 +37,7 @@ type Node struct {
 	keys       *Keys
 	governance ed25519.PublicKey
 	rosters    *Chain
-	authority  ed25519.PrivateKey // nil unless this is the coordinator
+	authority  func() ed25519.PrivateKey // behind a function, as in Keys; nil unless this is the coordinator
 
 	mu          sync.Mutex // orders writes
 	certificate atomic.Pointer[tls.Certificate]
@@ -77,9 +77,11 @@ func OpenNode(dir string) (*Node, error) {
 		return nil, fmt.Errorf("the keys in %s are not those that the roster gives %q", dir, n.name)
 	}
 	if n.role == RoleCoordinator {
-		if n.authority, err = loadSigningKey(filepath.Join(dir, authorityKeyFile)); err != nil {
+		key, err := loadSigningKey(filepath.Join(dir, authorityKeyFile))
+		if err != nil {
 			return nil, err
 		}
+		n.authority = func() ed25519.PrivateKey { return key }
 	}
 	text, err := readFile(filepath.Join(dir, certificateFile))
 	if err != nil {
@@ -197,7 +199,7 @@ func (n *Node) IssueCertificate(request []byte, m Member, now time.Time, ttl tim
 	if err != nil {
 		return nil, err
 	}
-	return issueLeaf(authority, n.authority, listed, roster.Consortium, now, ttl)
+	return issueLeaf(authority, n.authority(), listed, roster.Consortium, now, ttl)
 }
 
 // RenewOwn is the coordinator's: it issues and uses a new certificate for

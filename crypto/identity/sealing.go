@@ -25,10 +25,10 @@ func SealTo(recipient, info, plaintext []byte) ([]byte, error) {
 
 // Unseal decrypts what was sealed to these keys under the same info.
 func (k *Keys) Unseal(info, sealed []byte) ([]byte, error) {
-	if k.secret.sealing == nil {
+	if k.secret().sealing == nil {
 		return nil, errors.New("only a site has a key to unseal with")
 	}
-	plaintext, err := hpke.Open(k.secret.sealing, kdf, aead, info, sealed)
+	plaintext, err := hpke.Open(k.secret().sealing, kdf, aead, info, sealed)
 	if err != nil {
 		return nil, errors.New("sealed bytes do not open: they were damaged, or sealed for another round, sender or recipient")
 	}

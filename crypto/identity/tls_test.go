@@ -110,7 +110,7 @@ func TestServerRefusesEveryCertificateButAMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	issue := func(name string, role Role, key ed25519.PublicKey) []byte {
-		der, err := issueLeaf(authority, c.coordinator.authority, Member{Name: name, Role: role, SigningKey: key}, "north", epoch, time.Hour)
+		der, err := issueLeaf(authority, c.coordinator.authority(), Member{Name: name, Role: role, SigningKey: key}, "north", epoch, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestAClientRefusesEveryServerButTheCoordinator(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A coordinator's authority that issues a server certificate to a member.
-	forged, err := issueLeaf(authority, c.coordinator.authority, Member{Name: "auditor", Role: RoleCoordinator, SigningKey: auditor.Keys().Public()}, "north", epoch, time.Hour)
+	forged, err := issueLeaf(authority, c.coordinator.authority(), Member{Name: "auditor", Role: RoleCoordinator, SigningKey: auditor.Keys().Public()}, "north", epoch, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
