@@ -1,0 +1,58 @@
+package siteagent
+
+import (
+	"sync"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// cohort is the hospital's usable records under one study.
+type cohort struct {
+	matrix  *study.Matrix
+	skipped map[study.SkipReason]int
+}
+
+// cohorts keeps the matrices of the studies under way, so that every round of a
+// study sees the same records even while the hospital's file is replaced.
+type cohorts struct {
+	mu     sync.Mutex
+	loaded map[statement.Digest]*cohort
+}
+
+func (c *cohorts) get(s *study.Study, source records.Source) (*cohort, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := statement.Digest(s.Digest())
+	if known := c.loaded[id]; known != nil {
+		return known, nil
+	}
+	loaded, err := loadCohort(s, source)
+	if err != nil {
+		return nil, err
+	}
+	if c.loaded == nil {
+		c.loaded = make(map[statement.Digest]*cohort)
+	}
+	c.loaded[id] = loaded
+	return loaded, nil
+}
+
+// drop frees a study's records when its rounds are over.
+func (c *cohorts) drop(id statement.Digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.loaded, id)
+}
+
+func loadCohort(s *study.Study, source records.Source) (*cohort, error) {
+	if source == nil {
+		return nil, errNoSource
+	}
+	matrix, skipped, err := records.Load(s, source)
+	if err != nil {
+		return nil, err
+	}
+	return &cohort{matrix, skipped}, nil
+}

@@ -1,0 +1,196 @@
+package siteagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
+	"github.com/consilium-fl/consilium/site-agent/outbox"
+	"github.com/consilium-fl/consilium/site-agent/participant"
+	"github.com/consilium-fl/consilium/site-agent/vault"
+)
+
+// Reasons for declining a round or refusing a study. They are fixed, so that
+// nothing of a record can be in them.
+const (
+	noUsableRecords   = "no usable records"
+	recordsUnreadable = "the records cannot be read"
+	valueOutOfBound   = "a value does not fit the bound of its field"
+	contributionLost  = "the sealed contribution was lost; this site waits for the next round"
+	refusedByPerson   = "refused by the site"
+)
+
+// contribute answers a plan with this site's contribution. Each call goes on
+// where the last one ended: a contribution that was sealed is sent as it is,
+// however often the agent was killed in between.
+func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Contribute, head ledger.Checkpoint) error {
+	logged, err := a.logged(ctx, link, w.LedgerIndex, w.Inclusion, head)
+	if err != nil {
+		return err
+	}
+	round, err := a.site.AcceptPlan(a.o.Now(), participant.PlanRequest{Envelope: w.Plan, Parameters: w.Parameters, Logged: logged})
+	if err != nil {
+		return a.declineRefused(ctx, link, w.Plan, err)
+	}
+	if a.o.SkipContribution != nil && a.o.SkipContribution(round.Plan.Step) {
+		return nil
+	}
+	subject := subjectOf(round)
+	if known, _ := a.vault.Round(round.ID); known.Receipt != nil || known.Declined {
+		return nil
+	}
+	// From here on the question counts as asked, whatever becomes of the round.
+	if err := a.vault.RememberPlan(vault.Plan{
+		Round: round.ID, Question: round.Plan.Question, Study: round.Plan.Study, Step: round.Plan.Step, Epoch: round.Plan.Epoch,
+	}); err != nil {
+		return err
+	}
+	contribution, sealed, err := a.vault.Sealed(round.ID)
+	if errors.Is(err, vault.ErrLost) {
+		a.log.Error("a sealed contribution was lost", zap.String("round", subject.Round), zap.Error(err))
+		return a.decline(ctx, link, round.ID, subject, contributionLost)
+	}
+	if err != nil {
+		return err
+	}
+	if !sealed {
+		var reason string
+		if contribution, reason, err = a.seal(round); err != nil {
+			return err
+		}
+		if reason != "" {
+			return a.decline(ctx, link, round.ID, subject, reason)
+		}
+	}
+	return a.send(ctx, link, round, subject, contribution)
+}
+
+// seal computes this site's vector, encrypts it and keeps the result. A reason
+// says why there is nothing to contribute.
+func (a *Agent) seal(round *participant.Round) (c vault.Contribution, reason string, err error) {
+	own, err := a.cohorts.get(round.Study, a.o.Source)
+	if err != nil {
+		a.log.Error("the records cannot be read", zap.Error(err))
+		return c, recordsUnreadable, nil
+	}
+	if own.matrix.Rows() < a.o.Policy.MinimumRows {
+		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
+		return c, noUsableRecords, nil
+	}
+	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, own.matrix)
+	if err != nil {
+		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))
+		return c, valueOutOfBound, nil
+	}
+	contribution, err := a.o.Seal(round.Secagg, values)
+	clear(values)
+	if err != nil {
+		a.log.Error("the vector cannot be encoded", zap.String("step", round.Plan.Step), zap.Error(err))
+		return c, valueOutOfBound, nil
+	}
+	defer contribution.Wipe()
+	header := statement.ContributionHeader{Round: round.ID, Site: a.node.Name()}
+	for _, chunk := range contribution.Chunks {
+		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
+	}
+	c.Chunks = contribution.Chunks
+	for j, member := range round.Plan.Committee {
+		m, _ := round.Roster.Member(member)
+		sealed, err := identity.SealTo(m.SealingKey, identity.ShareInfo(round.ID, a.node.Name(), member), contribution.Shares[j])
+		if err != nil {
+			return c, "", fmt.Errorf("seal the key share for %q: %w", member, err)
+		}
+		c.Shares = append(c.Shares, sealed)
+		header.Shares = append(header.Shares, statement.DigestOf(sealed))
+	}
+	if c.Header, err = a.sign(statement.KindContributionHeader, header); err != nil {
+		return c, "", err
+	}
+	// Kept BEFORE the first byte leaves.
+	return c, "", a.vault.Seal(round.ID, c)
+}
+
+// send uploads what the coordinator lacks and keeps its receipt.
+func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.Round, subject uplink.Subject, c vault.Contribution) error {
+	missing, counted, err := link.BeginContribution(ctx, subject, c.Header, c.Shares)
+	if err != nil {
+		return err
+	}
+	if !counted && len(missing) > 0 {
+		total := int64(len(missing)) * int64(round.Secagg.ChunkBytes())
+		progress := func(sent int64) {
+			if a.o.Progress != nil {
+				a.o.Progress(Upload{Round: subject.Round, Step: subject.Step, Sent: sent, Total: total})
+			}
+		}
+		if err := link.UploadChunks(ctx, subject, c.Header, c.Chunks, missing, progress); err != nil {
+			return err
+		}
+	}
+	receipt, err := link.CommitContribution(ctx, subject)
+	if err != nil {
+		return err
+	}
+	own, _ := a.vault.Header(round.ID)
+	if err := a.site.AcceptReceipt(receipt, round.ID, own); err != nil {
+		return err
+	}
+	if err := a.vault.RememberReceipt(round.ID, receipt); err != nil {
+		return err
+	}
+	a.log.Info("contribution counted", zap.String("round", subject.Round), zap.String("step", subject.Step))
+	return a.vault.Wipe(round.ID)
+}
+
+// declineRefused tells the coordinator that a plan was refused, so that the
+// round need not wait for this site. The refusal itself goes on to the caller.
+func (a *Agent) declineRefused(ctx context.Context, link *uplink.Link, plan []byte, cause error) error {
+	refusal, ok := errors.AsType[*participant.Refusal](cause)
+	if !ok || refusal.Later {
+		return cause
+	}
+	_, payload, err := statement.Payload(plan)
+	if err != nil {
+		return cause
+	}
+	var p statement.Plan
+	if statement.Decode(payload, &p) != nil {
+		return cause
+	}
+	id := statement.DigestOf(payload)
+	subject := uplink.Subject{Study: p.Study.String(), Step: p.Step, Round: id.String()}
+	if err := a.decline(ctx, link, id, subject, refusal.Sentence); err != nil {
+		a.log.Warn("the refusal could not be sent", zap.Error(err))
+	}
+	return cause
+}
+
+// decline says, signed, that this site does not contribute to a round.
+func (a *Agent) decline(ctx context.Context, link *uplink.Link, round statement.Digest, subject uplink.Subject, reason string) error {
+	signed, err := a.sign(statement.KindDecline, statement.Decline{Round: round, Site: a.node.Name(), Reason: reason})
+	if err != nil {
+		return err
+	}
+	if err := link.DeclineRound(ctx, subject, signed); err != nil {
+		return err
+	}
+	a.log.Info("round declined", zap.String("round", subject.Round), zap.String("reason", reason))
+	return a.vault.RememberDecline(round)
+}
+
+func subjectOf(round *participant.Round) uplink.Subject {
+	s := uplink.Subject{
+		Study: round.Plan.Study.String(), Step: round.Plan.Step, Question: round.Plan.Question.String(), Round: round.ID.String(),
+	}
+	for _, f := range round.Plan.Layout {
+		s.Fields = append(s.Fields, outbox.Field{Name: f.Name, Length: f.Length})
+	}
+	return s
+}

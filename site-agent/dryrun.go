@@ -1,0 +1,79 @@
+package siteagent
+
+import (
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/secagg"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/site-agent/outbox"
+	"github.com/consilium-fl/consilium/site-agent/participant"
+	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// DryRun shows a hospital, before it decides, what a study would do with its
+// records: how many are usable, why others are not, and exactly which numbers
+// would leave in which step. It stays at the hospital.
+type DryRun struct {
+	Study   statement.Digest         `json:"study"`
+	Name    string                   `json:"name"`
+	Version int                      `json:"version"`
+	Title   string                   `json:"title"`
+	Rows    int                      `json:"rows"`
+	Skipped map[study.SkipReason]int `json:"skipped"`
+	Steps   []DryRunStep             `json:"steps"`
+	// Unreadable says why the records could not be read; Rows is then 0.
+	Unreadable string `json:"unreadable,omitempty"`
+}
+
+// DryRunStep is what would leave in a step of a study.
+type DryRunStep struct {
+	Step    string         `json:"step"`
+	Purpose string         `json:"purpose"`
+	Fields  []outbox.Field `json:"fields"`
+	Numbers int            `json:"numbers"` // in all fields
+	Rounds  int            `json:"rounds"`  // at most
+	Bytes   int64          `json:"bytes"`   // about, for each round
+}
+
+// hpkeOverhead is what sealing adds to a key share, about.
+const hpkeOverhead = 1240
+
+// NewDryRun reads the source through the study. sites is how many hospitals
+// are on the roster, which decides how large the encryption is.
+func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
+	d := &DryRun{Study: s.Digest(), Name: s.Name, Version: s.Version, Title: s.Title, Skipped: map[study.SkipReason]int{}}
+	if own, err := loadCohort(s, source); err != nil {
+		d.Unreadable = err.Error()
+	} else {
+		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
+	}
+	for _, step := range pipeline.Steps(s) {
+		d.Steps = append(d.Steps, dryRunStep(step, max(sites, s.MinimumContributors())))
+	}
+	return d
+}
+
+func dryRunStep(step pipeline.StepSummary, sites int) DryRunStep {
+	d := DryRunStep{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
+	layout := make(secagg.Layout, len(step.Fields))
+	for i, f := range step.Fields {
+		layout[i] = secagg.Field(f)
+		d.Fields = append(d.Fields, outbox.Field{Name: f.Name, Length: f.Length})
+	}
+	committee := min(sites, participant.MaxCommittee)
+	suite, err := secagg.SelectSuite(layout, sites, committee)
+	if err != nil {
+		return d // the size is not known; the fields are
+	}
+	round, err := secagg.NewRound(secagg.RoundSpec{Suite: suite, Layout: layout, Invited: sites, Committee: committee, Threshold: secagg.Supermajority(committee)})
+	if err != nil {
+		return d
+	}
+	d.Bytes = int64(round.Chunks())*int64(round.ChunkBytes()) + int64(committee)*int64(round.ShareBytes()+hpkeOverhead)
+	return d
+}
+
+// DryRun is NewDryRun for this agent's records and roster.
+func (a *Agent) DryRun(s *study.Study) *DryRun {
+	return NewDryRun(s, a.o.Source, len(a.node.Rosters().Latest().Sites()))
+}

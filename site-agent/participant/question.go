@@ -1,0 +1,89 @@
+package participant
+
+import (
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute/pipeline"
+)
+
+// checkQuestion is the rule against differencing: two opened sums of one
+// question over sets that differ by one site reveal that site. A question that
+// was opened is never answered again; one whose earlier round ended before any
+// opening share was given may be; after a failed opening it may be asked once
+// more, only of exactly the same sites less those seen to be at fault.
+func (s *Site) checkQuestion(round *Round) error {
+	plan := round.Plan
+	if epoch, known := s.Memory.Epoch(plan.Study); known && epoch != plan.Epoch {
+		return ErrEpoch
+	}
+	if _, ended := s.Memory.End(round.ID); ended {
+		return ErrRoundEnded
+	}
+	asked := s.Memory.Asked(plan.Question)
+	failures := 0
+	for _, earlier := range asked {
+		if earlier.Round == round.ID {
+			continue // the same plan again
+		}
+		end := earlier.End
+		switch {
+		case end == nil:
+			return ErrQuestionPending
+		case end.State == Published:
+			return ErrQuestionOpened
+		case !end.SharesGiven && !earlier.ShareGiven:
+			// Nothing of that round can be opened any more: this site gave no
+			// share, and the ledger says that nobody did.
+		case end.State == FailedIntegrity:
+			failures++
+			if failures > 1 {
+				return ErrQuestionSet
+			}
+			if err := checkRetry(plan.Invited, earlier); err != nil {
+				return err
+			}
+		default:
+			return ErrQuestionShares
+		}
+	}
+	if len(asked) > 0 {
+		return nil // it is counted
+	}
+	if limit, known := questionLimit(round); !known {
+		return ErrStep
+	} else if s.Memory.Questions(plan.Study, plan.Step) >= limit {
+		return ErrTooManyQuestions.because("step %s, at most %d", plan.Step, limit)
+	}
+	return nil
+}
+
+// checkRetry allows exactly the failed round's contributors less those at
+// fault. The coordinator's word is not proof of fault, or it could name any
+// site and learn that site's part by subtraction: the fault must have been
+// seen here.
+func checkRetry(invited []string, failed Asked) error {
+	atFault := failed.End.AtFault
+	if len(atFault) == 0 {
+		return ErrQuestionSet.because("no site was found at fault")
+	}
+	for _, name := range atFault {
+		if !slices.Contains(failed.AtFault, name) {
+			return ErrQuestionSet.because("the fault of %q was not seen here", name)
+		}
+	}
+	rest := slices.DeleteFunc(slices.Clone(failed.End.Contributors), func(name string) bool { return slices.Contains(atFault, name) })
+	if !slices.Equal(invited, rest) {
+		return ErrQuestionSet.because("the sites invited are others")
+	}
+	return nil
+}
+
+// questionLimit is how many different questions the study asks of a step.
+func questionLimit(round *Round) (int, bool) {
+	for _, step := range pipeline.Steps(round.Study) {
+		if step.Step == round.Plan.Step {
+			return step.Rounds, true
+		}
+	}
+	return 0, false
+}

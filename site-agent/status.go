@@ -1,0 +1,39 @@
+package siteagent
+
+import (
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Status is what the running agent leaves for people's commands to show.
+type Status struct {
+	Site    string    `json:"site"`
+	Time    time.Time `json:"time"` // of the last poll that changed it
+	Problem string    `json:"problem,omitempty"`
+	// Violations counts the security violations seen so far.
+	Violations  int       `json:"violations"`
+	Roster      uint64    `json:"roster"`
+	LedgerSize  uint64    `json:"ledger_size"`
+	Certificate time.Time `json:"certificate_until"`
+}
+
+// ReadStatus returns what the agent of a state directory last left.
+func ReadStatus(dir string) (Status, error) {
+	var s Status
+	return s, readJSON(filepath.Join(dir, statusFile), &s)
+}
+
+func (a *Agent) writeStatus(problem error) {
+	s := Status{
+		Site: a.node.Name(), Time: a.o.Now().UTC().Truncate(time.Second), Violations: len(a.vault.Violations()),
+		Roster: a.node.Rosters().Latest().Number, LedgerSize: a.witness.latest().Size, Certificate: a.node.Certificate().NotAfter,
+	}
+	if problem != nil {
+		s.Problem = problem.Error()
+	}
+	if err := writeJSON(filepath.Join(a.o.Dir, statusFile), s); err != nil {
+		a.log.Warn("the status cannot be written", zap.Error(err))
+	}
+}

@@ -1,0 +1,249 @@
+// Package vault is a hospital's durable memory of what may happen only once.
+//
+// It remembers which plans were accepted, the digest of each contribution's
+// header, the exact bytes of each answer to an opening request, how rounds
+// ended, and what people decided about studies and releases. Every fact is on
+// the disk BEFORE the message that depends on it leaves, so that a site killed
+// at any point gives the same answer again and never a second, different one.
+//
+// The memory is a journal: one line per fact, with a checksum and a sequence
+// number, appended and synced, never rewritten. A last line cut short by a
+// crash was never acted on and is removed. Any other damage is refused loudly:
+// forgetting an answer would let a second set be opened.
+//
+// Beside the journal lies a spool with the sealed contributions under way: a
+// contribution is written there whole before its first byte leaves, so that an
+// interrupted upload goes on with the same bytes. The round's secret key is
+// never written anywhere. A state directory is for one process at a time,
+// which a lock enforces.
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/study"
+)
+
+var (
+	// ErrLocked says that another process uses the state directory.
+	ErrLocked = durable.ErrLocked
+	// ErrDamaged says that the journal is damaged other than by a crash.
+	ErrDamaged = errors.New("the vault is damaged")
+	// ErrOnce says that a fact that may be had once would be had twice.
+	ErrOnce = errors.New("refused: the vault remembers otherwise")
+)
+
+// Vault is safe for concurrent use.
+type Vault struct {
+	dir  string
+	now  func() time.Time
+	lock *durable.Lock
+
+	mu         sync.Mutex
+	journal    *journal
+	rounds     map[statement.Digest]*Round
+	order      []statement.Digest // rounds, by when they were first remembered
+	studies    map[statement.Digest]*approved
+	releases   map[statement.Digest]Decision
+	violations []Violation
+}
+
+// Round is what the site remembers of a round.
+type Round struct {
+	Plan      *Plan               // nil for a round only known to be forgotten
+	Header    *statement.Digest   // of the site's header payload, once sealed
+	Receipt   []byte              // envelope, once the contribution counts
+	Declined  bool                //
+	Answer    *Answer             // to the opening request
+	Fault     *Fault              // reported instead of an answer
+	End       *statement.RoundEnd // once told
+	Forgotten bool                // the ledger knows more than the vault
+}
+
+// Plan is a plan that the site accepted.
+type Plan struct {
+	Round    statement.Digest `json:"round"`
+	Question statement.Digest `json:"question"`
+	Study    statement.Digest `json:"study"`
+	Step     string           `json:"step"`
+	Epoch    string           `json:"epoch"`
+}
+
+// Answer is the one answer to a round's one opening request.
+type Answer struct {
+	Round     statement.Digest `json:"round"`
+	Request   statement.Digest `json:"request"` // of the request's payload
+	Statement []byte           `json:"statement"`
+	Share     []byte           `json:"share"`
+}
+
+// Fault is the report of senders whose sealed share did not open.
+type Fault struct {
+	Round     statement.Digest `json:"round"`
+	Request   statement.Digest `json:"request"`
+	Senders   []string         `json:"senders"`
+	Statement []byte           `json:"statement"`
+}
+
+// Decision is a person's or a policy's yes or no to a study or a release.
+type Decision struct {
+	Subject statement.Digest `json:"subject"`
+	Yes     bool             `json:"yes"`
+	Reason  string           `json:"reason,omitempty"`
+	Time    time.Time        `json:"time"`
+	// Statement is the signed envelope that tells the coordinator.
+	Statement []byte `json:"statement"`
+	// Protocol is the study's file, kept with its approval.
+	Protocol []byte `json:"protocol,omitempty"`
+}
+
+// Violation is something that an honest coordinator does not do.
+type Violation struct {
+	Time     time.Time `json:"time"`
+	Code     string    `json:"code"`
+	Sentence string    `json:"sentence"`
+	Round    string    `json:"round,omitempty"`
+	Study    string    `json:"study,omitempty"`
+}
+
+type approved struct {
+	Decision
+	study *study.Study
+}
+
+// Open locks the state directory and reads its journal.
+func Open(dir string, now func() time.Time) (*Vault, error) {
+	if now == nil {
+		now = time.Now
+	}
+	if err := os.MkdirAll(filepath.Join(dir, spoolDir), 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := durable.Acquire(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	v := &Vault{
+		dir: dir, now: now, lock: lock,
+		rounds:   make(map[statement.Digest]*Round),
+		studies:  make(map[statement.Digest]*approved),
+		releases: make(map[statement.Digest]Decision),
+	}
+	if v.journal, err = openJournal(filepath.Join(dir, "journal"), v.apply); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	if err := v.cleanSpool(); err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// Close gives the state directory back.
+func (v *Vault) Close() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return errors.Join(v.journal.close(), v.lock.Close())
+}
+
+// record writes a fact and then applies it to the state in memory.
+func (v *Vault) record(f fact) error {
+	f.Time = v.now().UTC().Truncate(time.Millisecond)
+	if err := v.journal.append(&f); err != nil {
+		return err
+	}
+	return v.apply(f)
+}
+
+// apply brings the state up to a fact. It is how the journal is replayed.
+func (v *Vault) apply(f fact) error {
+	switch {
+	case f.Plan != nil:
+		v.round(f.Plan.Round).Plan = f.Plan
+	case f.Sealed != nil:
+		v.round(f.Sealed.Round).Header = &f.Sealed.Header
+	case f.Receipt != nil:
+		v.round(f.Receipt.Round).Receipt = f.Receipt.Envelope
+	case f.Declined != nil:
+		v.round(*f.Declined).Declined = true
+	case f.Answer != nil:
+		v.round(f.Answer.Round).Answer = f.Answer
+	case f.Fault != nil:
+		v.round(f.Fault.Round).Fault = f.Fault
+	case f.End != nil:
+		v.round(f.End.Round).End = f.End
+	case f.Forgotten != nil:
+		v.round(*f.Forgotten).Forgotten = true
+	case f.Study != nil:
+		s := &approved{Decision: *f.Study}
+		if f.Study.Yes {
+			parsed, err := study.Parse(f.Study.Protocol)
+			if err != nil {
+				return fmt.Errorf("approved study %s: %w", f.Study.Subject, err)
+			}
+			s.study = parsed
+		}
+		v.studies[f.Study.Subject] = s
+	case f.Release != nil:
+		v.releases[f.Release.Subject] = *f.Release
+	case f.Violation != nil:
+		v.violations = append(v.violations, *f.Violation)
+	default:
+		return fmt.Errorf("%w: a fact of a kind this version does not know: use the version that wrote it or a later one", ErrDamaged)
+	}
+	return nil
+}
+
+func (v *Vault) round(id statement.Digest) *Round {
+	r := v.rounds[id]
+	if r == nil {
+		r = new(Round)
+		v.rounds[id] = r
+		v.order = append(v.order, id)
+	}
+	return r
+}
+
+// Round returns what is remembered of a round.
+func (v *Vault) Round(id statement.Digest) (Round, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.rounds[id]; r != nil {
+		return *r, true
+	}
+	return Round{}, false
+}
+
+// Violations lists every security violation seen, the oldest first.
+func (v *Vault) Violations() []Violation {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.violations)
+}
+
+// StudyDecision returns what was decided about a study.
+func (v *Vault) StudyDecision(id statement.Digest) (Decision, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s := v.studies[id]; s != nil {
+		return s.Decision, true
+	}
+	return Decision{}, false
+}
+
+// ReleaseDecision returns what was decided about a release.
+func (v *Vault) ReleaseDecision(id statement.Digest) (Decision, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d, ok := v.releases[id]
+	return d, ok
+}

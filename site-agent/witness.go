@@ -1,0 +1,150 @@
+package siteagent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+)
+
+// ledgerWitness is what the site keeps of the ledger: the last checkpoint, and
+// how far it has read the entries itself. Reading is verified: the entries read
+// must be those of the checkpoint's tree.
+type ledgerWitness struct {
+	path string
+
+	mu      sync.Mutex
+	witness *ledger.Witness
+	read    readState
+}
+
+// readState is a compact range (RFC 6962, section 2.1): the roots of the
+// perfect subtrees that make up the first Size leaves, the largest first.
+type readState struct {
+	Size  uint64      `json:"size"`
+	Peaks []tlog.Hash `json:"peaks"`
+}
+
+type witnessState struct {
+	Checkpoint []byte    `json:"checkpoint"`
+	Read       readState `json:"read"`
+}
+
+func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
+	roster := node.Rosters().Latest()
+	var kept witnessState
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		if err := json.Unmarshal(data, &kept); err != nil || len(kept.Read.Peaks) != bits.OnesCount64(kept.Read.Size) {
+			return nil, fmt.Errorf("%s is damaged: restore the state directory from a backup, or enrol anew", path)
+		}
+	}
+	w := &ledgerWitness{path: path, read: kept.Read}
+	w.witness, err = ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept.Checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
+}
+
+// latest is the last checkpoint.
+func (w *ledgerWitness) latest() ledger.Checkpoint { return w.witness.Latest() }
+
+// advance accepts a checkpoint that extends the last one and keeps it.
+func (w *ledgerWitness) advance(checkpoint []byte, proof [][32]byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.witness.Latest()
+	if err := w.witness.Advance(checkpoint, proof); err != nil {
+		return err
+	}
+	if w.witness.Latest() == before {
+		return nil
+	}
+	return w.save()
+}
+
+func (w *ledgerWitness) save() error {
+	data, err := json.Marshal(witnessState{w.witness.Signed(), w.read})
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(w.path, data, 0o600)
+}
+
+// readOn reads the entries up to the last checkpoint and shows each to visit.
+// What was read is remembered only if all of it is in the checkpoint's tree.
+func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), visit func(ledger.Entry) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head := w.witness.Latest()
+	read := w.read.clone()
+	var entries []ledger.Entry
+	for read.Size < head.Size {
+		leaves, err := fetch(read.Size, head.Size)
+		if err != nil {
+			return err
+		}
+		if len(leaves) == 0 || uint64(len(leaves)) > head.Size-read.Size {
+			return fmt.Errorf("%w: the coordinator does not show the ledger entries that its checkpoint counts", ledger.ErrSecurity)
+		}
+		for _, leaf := range leaves {
+			entry, err := ledger.ParseEntry(leaf)
+			if err != nil {
+				return fmt.Errorf("%w: entry %d: %w", ledger.ErrSecurity, read.Size, err)
+			}
+			entries = append(entries, entry)
+			read.add(leaf)
+		}
+	}
+	if head.Size > 0 && read.root() != head.Root {
+		return fmt.Errorf("%w: the ledger entries are not those of the checkpoint", ledger.ErrSecurity)
+	}
+	for _, entry := range entries {
+		if err := visit(entry); err != nil {
+			return err
+		}
+	}
+	if read.Size == w.read.Size {
+		return nil
+	}
+	w.read = read
+	return w.save()
+}
+
+func (r readState) clone() readState {
+	return readState{r.Size, append([]tlog.Hash(nil), r.Peaks...)}
+}
+
+// add appends a leaf and merges subtrees of equal size, as a binary counter
+// carries.
+func (r *readState) add(leaf []byte) {
+	hash := tlog.RecordHash(leaf)
+	for carry := r.Size; carry&1 == 1; carry >>= 1 {
+		last := len(r.Peaks) - 1
+		hash = tlog.NodeHash(r.Peaks[last], hash)
+		r.Peaks = r.Peaks[:last]
+	}
+	r.Peaks = append(r.Peaks, hash)
+	r.Size++
+}
+
+func (r *readState) root() tlog.Hash {
+	root := r.Peaks[len(r.Peaks)-1]
+	for i := len(r.Peaks) - 2; i >= 0; i-- {
+		root = tlog.NodeHash(r.Peaks[i], root)
+	}
+	return root
+}
