@@ -1,0 +1,254 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+// replayed is where the computation stands after absorbing every opened sum.
+type replayed struct {
+	result    *pipeline.Result
+	done      bool
+	diagnosis *compute.Diagnosis
+}
+
+// checkReplay feeds the computation with the opened sums. It has to ask every
+// question that was asked, in that order, and no question may be left out.
+func (v *verifier) checkReplay() (string, error) {
+	session := pipeline.New(v.study)
+	opened := make(map[statement.Digest]*round)
+	for _, round := range v.rounds {
+		question, err := v.upTo(session, opened, round)
+		if err != nil {
+			return "", err
+		}
+		plan := round.Plan()
+		switch {
+		case plan.Step != question.Step:
+			return "", fmt.Errorf("%s asks step %s where the sums so far lead to %s", round.plan, plan.Step, question.Step)
+		case plan.Parameters != statement.DigestOf(question.Parameters):
+			return "", fmt.Errorf("%s asks step %s with other parameters than the sums so far give", round.plan, plan.Step)
+		case !slices.Equal(plan.Layout, fields(question.Layout)):
+			return "", fmt.Errorf("%s asks step %s with another layout than the sums so far give", round.plan, plan.Step)
+		}
+		if round.published() {
+			opened[plan.Question] = round
+		}
+	}
+	if len(opened) == 0 {
+		v.outcome.result = session.Result()
+		return "", notChecked("no sum has been opened")
+	}
+	if _, err := v.upTo(session, opened, v.rounds[len(v.rounds)-1]); err != nil && !errors.Is(err, errEnded) {
+		return "", err
+	}
+	_, done, err := session.Next()
+	v.outcome = replayed{result: session.Result(), done: done}
+	if diagnosis, ok := errors.AsType[*compute.Diagnosis](err); ok {
+		v.outcome.diagnosis = diagnosis
+	} else if err != nil {
+		return "", fmt.Errorf("the computation does not go on: %w", err)
+	}
+	detail := fmt.Sprintf("%d sums lead to every question that was asked", len(opened))
+	switch {
+	case v.outcome.diagnosis != nil:
+		v.findings.Status = "diagnosed"
+		detail += "; they end in the diagnosis: " + v.outcome.diagnosis.Error()
+	case done:
+		v.findings.Status = "completed"
+		detail += ", to the end"
+	default:
+		detail += " so far"
+	}
+	return detail, nil
+}
+
+// errEnded says that the computation asks nothing more.
+var errEnded = errors.New("the computation has ended")
+
+// upTo absorbs the sums that are opened already, up to the question that
+// another round has to answer. A question that comes up again is answered by
+// the sum it was opened with; the round is the one that comes next.
+func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*round, next *round) (compute.Question, error) {
+	for {
+		question, done, err := session.Next()
+		if done {
+			return question, fmt.Errorf("%s asks a question that does not follow: %w", next.plan, errEnded)
+		}
+		if err != nil {
+			return question, fmt.Errorf("the computation does not go on to %s: %w", next, err)
+		}
+		named := statement.Plan{
+			Study: v.digest, Step: question.Step, Parameters: statement.DigestOf(question.Parameters),
+			Layout: fields(question.Layout), Epoch: next.Plan().Epoch,
+		}
+		round, answered := opened[named.QuestionDigest()]
+		if !answered {
+			return question, nil
+		}
+		sum, err := compute.NewSum(round.sum.Contributors(), question.Layout, round.sum.Values())
+		if err != nil {
+			return question, fmt.Errorf("the sum of %s: %w", round, err)
+		}
+		if err := session.Absorb(sum); err != nil {
+			return question, fmt.Errorf("the computation refuses the sum of %s: %w", round, err)
+		}
+	}
+}
+
+// checkAudit compares the signed bias audit with the one that the sums give,
+// byte for byte.
+func (v *verifier) checkAudit() (string, error) {
+	if len(v.audits) > 1 {
+		return "", fmt.Errorf("%s is a second bias audit", v.audits[1])
+	}
+	derived := v.outcome.result.Audit
+	if len(v.audits) == 0 {
+		if v.outcome.done && derived != nil {
+			return "", notChecked("the sums give a bias audit and none is signed yet")
+		}
+		return "", notChecked("the study has no bias audit")
+	}
+	if derived == nil {
+		return "", fmt.Errorf("%s is a bias audit that no sum gives", v.audits[0])
+	}
+	want, err := statement.Encode(derived)
+	if err != nil {
+		return "", err
+	}
+	if err := sameBytes("the bias audit in "+v.audits[0].String(), want, v.audits[0].payload); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("the signed report is what the sums give, byte for byte: %d patients of %d hospitals", derived.N, derived.Contributors), nil
+}
+
+// checkRelease compares the release with the rounds, the model and the audit.
+func (v *verifier) checkRelease() (string, error) {
+	if len(v.releases) > 1 {
+		return "", fmt.Errorf("%s is a second release", v.releases[1])
+	}
+	if err := v.checkResults(); err != nil {
+		return "", err
+	}
+	if len(v.releases) == 0 {
+		return "", notChecked("nothing has been released")
+	}
+	at := v.releases[0]
+	release := at.fact.(*statement.Release)
+	v.findings.Release = at.digest.String()
+	if !v.outcome.done || v.outcome.result.Model == nil {
+		return "", fmt.Errorf("%s releases a model that the sums do not give", at)
+	}
+	if release.Study != v.digest {
+		return "", fmt.Errorf("%s is of another study", at)
+	}
+	if release.Roster != at.roster.Digest() {
+		return "", fmt.Errorf("%s names another roster than number %d, which was in force", at, at.roster.Number)
+	}
+	want, err := statement.Encode(v.outcome.result.Model)
+	if err != nil {
+		return "", err
+	}
+	if err := sameBytes("the model in "+at.String(), want, release.Body); err != nil {
+		return "", err
+	}
+	if release.Model != statement.DigestOf(release.Body) {
+		return "", fmt.Errorf("%s gives its model another digest than it has", at)
+	}
+	if len(v.audits) == 0 || release.Audit != v.audits[0].digest {
+		return "", fmt.Errorf("%s names another bias audit than the one in the log", at)
+	}
+	if at.index < v.audits[0].index {
+		return "", fmt.Errorf("%s comes before its bias audit", at)
+	}
+	if err := v.checkReleasedRounds(at, release); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("its model is what the sums give, byte for byte; it lists the %d published rounds and the bias audit", len(release.Rounds)), nil
+}
+
+// checkResults compares the results in the log with what the sums give.
+func (v *verifier) checkResults() error {
+	for _, r := range v.results {
+		want, err := json.Marshal(v.outcome.result)
+		if err != nil {
+			return err
+		}
+		if err := sameBytes("the result in "+r.String(), want, r.envelope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) checkReleasedRounds(at *record, release *statement.Release) error {
+	i := 0
+	for _, round := range v.rounds {
+		if !round.published() {
+			continue
+		}
+		if round.ends[0].index > at.index {
+			return fmt.Errorf("%s comes before %s was published", at, round)
+		}
+		if i == len(release.Rounds) {
+			return fmt.Errorf("%s leaves out %s", at, round)
+		}
+		listed := release.Rounds[i]
+		switch {
+		case listed.Round != round.id:
+			return fmt.Errorf("%s lists round %.12s where %s was published", at, listed.Round, round)
+		case listed.Step != round.Plan().Step:
+			return fmt.Errorf("%s lists %s under another step", at, round)
+		case !slices.Equal(listed.Contributors, round.Request().Contributors):
+			return fmt.Errorf("%s lists other contributors to %s than were opened", at, round)
+		case !slices.Equal(listed.Headers, round.Request().Headers):
+			return fmt.Errorf("%s lists other contributions to %s than were opened", at, round)
+		case listed.Sum != *round.End().Sum:
+			return fmt.Errorf("%s lists another sum of %s than was published", at, round)
+		}
+		i++
+	}
+	if i != len(release.Rounds) {
+		return fmt.Errorf("%s lists %d rounds more than were published", at, len(release.Rounds)-i)
+	}
+	return nil
+}
+
+// checkDecisions checks that the hospitals' decisions are about this release.
+// Whose they are was checked with the signatures.
+func (v *verifier) checkDecisions() (string, error) {
+	if len(v.decisions) == 0 {
+		return "", notChecked("no hospital has decided about a release")
+	}
+	if len(v.releases) == 0 {
+		return "", fmt.Errorf("%s decides about a release that is not in the log", v.decisions[0])
+	}
+	accepted := make(map[string]bool)
+	for _, d := range v.decisions {
+		decision := d.fact.(*statement.ReleaseDecision)
+		if decision.Release != v.releases[0].digest {
+			return "", fmt.Errorf("%s decides about another release", d)
+		}
+		if d.index < v.releases[0].index {
+			return "", fmt.Errorf("%s comes before the release", d)
+		}
+		if member, ok := d.roster.Member(decision.Site); !ok || member.Role != identity.RoleSite {
+			return "", fmt.Errorf("%s: %q is no hospital on the roster", d, decision.Site)
+		}
+		accepted[decision.Site] = decision.Accepted
+	}
+	yes := 0
+	for _, a := range accepted {
+		if a {
+			yes++
+		}
+	}
+	return fmt.Sprintf("%d hospitals accepted, %d refused", yes, len(accepted)-yes), nil
+}
