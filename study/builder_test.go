@@ -136,6 +136,42 @@ func TestRecordRules(t *testing.T) {
 	}
 }
 
+// The reasons are a fixed vocabulary: sites store them and people read them.
+func TestSkipReasonsAreStable(t *testing.T) {
+	want := []SkipReason{
+		"malformed", "excluded", "missing_required",
+		"missing_outcome", "outcome_not_a_number", "outcome_out_of_range", "outcome_undeclared_value",
+		"missing_feature", "not_a_number", "out_of_range", "undeclared_level",
+	}
+	if diff := cmp.Diff(want, SkipReasons()); diff != "" {
+		t.Errorf("reasons (-want +got):\n%s", diff)
+	}
+}
+
+// A level named unknown takes missing cells whether it gathers values or not,
+// and may be the reference.
+func TestMissingCategoryIsTheLevelUnknown(t *testing.T) {
+	s := mustParse(t, strings.Replace(minimal, "type: number, range: [0, 1]",
+		"type: category, levels: [a, {unknown: [not typed, failed]}], reference: unknown", 1))
+	b, err := s.NewBuilder([]string{"x", "y"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cell := range []string{"a", "", "NA", "failed", "unknown"} {
+		b.Add([]string{cell, "5"})
+	}
+	var got []float64
+	for i := range b.Matrix().Rows() {
+		got = append(got, b.Matrix().Row(i)[1])
+	}
+	if diff := cmp.Diff([]float64{1, 0, 0, 0}, got); diff != "" {
+		t.Errorf("x=a of a, missing, missing, failed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[SkipReason]int{UndeclaredLevel: 1}, b.Skipped()); diff != "" {
+		t.Errorf("a gathered level's name is no value (-want +got):\n%s", diff)
+	}
+}
+
 // What strconv accepts beyond decimal numbers is no number in a record.
 func TestOnlyDecimalNumbers(t *testing.T) {
 	for _, text := range []string{"NaN", "nan", "Inf", "-Inf", "+inf", "infinity", "0x1p3", "0x10", "1_000", "1,5", "1e999",

@@ -114,6 +114,9 @@ func TestRedactionIsVisible(t *testing.T) {
 			t.Errorf("%T prints %s", s, s.String())
 		}
 	}
+	if terms := m.Terms(); len(terms) != 2 || terms[1].Name != "x" {
+		t.Errorf("the terms of a matrix are public and are %v", terms)
+	}
 	if m.GoString() != redaction || b.GoString() != redaction {
 		t.Error("GoString is not the redaction")
 	}

@@ -2,6 +2,7 @@ package study
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,8 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "two terms of one name", old: feature, new: feature + "  - {column: \"a=b\", type: number, range: [0, 1]}\n  - {column: a, type: category, levels: [c, b]}\n",
 			want: `S.yaml:7: two terms of the model would be called "a=b"; rename a column or a level`},
 		{name: "a column called as the intercept", old: "column: x", new: "column: (intercept)", want: `S.yaml:5: two terms of the model would be called "(intercept)"; rename a column or a level`},
-		{name: "too many levels", old: "type: number, range: [0, 1]", new: "type: category, levels: [" + numbers(201) + "]", want: "S.yaml:5: features[0].levels has 201 elements, more than 200"},
+		{name: "too many levels", old: "type: number, range: [0, 1]", new: "type: category, levels: [" + levelNames(201) + "]", want: "S.yaml:5: features[0].levels has 201 elements, more than 200"},
+		{name: "too many terms", old: feature, new: manyTerms(), want: "S.yaml:5: the model has 2190 terms, more than 2000; gather levels or drop features"},
 		{name: "too many features", old: feature, new: strings.Repeat(feature, 1001), want: "S.yaml:5: features has 1001 elements, more than 1000"},
 
 		// Cohort, missing words.
@@ -230,14 +232,18 @@ func TestMalformedFiles(t *testing.T) {
 			if got := fault.In("S.yaml"); got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
-			if want := strings.Replace(c.want, "S.yaml:", "line ", 1); fault.Line > 0 && err.Error() != want {
+			want := strings.Replace(c.want, "S.yaml:", "line ", 1)
+			if fault.Line == 0 {
+				want = strings.TrimPrefix(c.want, "S.yaml: ")
+			}
+			if err.Error() != want {
 				t.Errorf("\n got %s\nwant %s", err, want)
 			}
 		})
 	}
 }
 
-func numbers(n int) string {
+func levelNames(n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
@@ -246,6 +252,15 @@ func numbers(n int) string {
 		b.WriteString("l")
 		b.WriteString(strings.Repeat("x", i/26))
 		b.WriteByte(byte('a' + i%26))
+	}
+	return b.String()
+}
+
+// manyTerms is eleven categories of 200 levels.
+func manyTerms() string {
+	var b strings.Builder
+	for i := range 11 {
+		fmt.Fprintf(&b, "  - {column: c%d, type: category, levels: [%s]}\n", i, levelNames(200))
 	}
 	return b.String()
 }

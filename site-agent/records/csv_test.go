@@ -170,6 +170,12 @@ func TestMissingFileIsNamed(t *testing.T) {
 	}
 }
 
+func TestFolderIsNotAFile(t *testing.T) {
+	if _, err := CSV(t.TempDir()).Open(); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A disk that fails in the middle is not the end of the file.
 func TestReadErrorIsNotTheEnd(t *testing.T) {
 	broken := errors.New("disk on fire")

@@ -1,8 +1,10 @@
 package records
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -59,6 +61,10 @@ func TestNothingPrintsARecord(t *testing.T) {
 				text += fmt.Sprintf("%v %+v %#v %s %q %x %d", hidden, hidden, hidden, hidden, hidden, hidden, hidden)
 			}
 			encoded, _ := json.Marshal(v)
+			var lines bytes.Buffer
+			slog.New(slog.NewTextHandler(&lines, nil)).Info("seen", "value", v)
+			slog.New(slog.NewJSONHandler(&lines, nil)).Info("seen", "value", v)
+			text += lines.String()
 			logger.Info("seen", zap.Any("any", v), zap.Reflect("reflect", v))
 			for _, entry := range logs.All() {
 				line, err := encoder.EncodeEntry(entry.Entry, entry.Context)
