@@ -14,5 +14,9 @@ func (c *clock) Now() time.Time {
 	return time.Now().Add(time.Duration(c.skipped.Load()))
 }
 
-// Skip moves the clock forward.
-func (c *clock) Skip(d time.Duration) { c.skipped.Add(int64(d)) }
+// SkipTo moves the clock forward to a time; it never moves it back.
+func (c *clock) SkipTo(t time.Time) {
+	if ahead := t.Sub(c.Now()); ahead > 0 {
+		c.skipped.Add(int64(ahead))
+	}
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"github.com/consilium-fl/consilium/simulations/federation"
+	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitCompleted = 0
+	exitFailed    = 1 // could not run, or the study was abandoned
+	exitUsage     = 2
+	exitDiagnosed = 3 // the data has no such model; result.json says why
+)
+
+// options are the flags of `simulate run`.
+type options struct {
+	study      string
+	data       string
+	siteColumn string
+	out        string
+	seed       uint64
+	drops      []string
+	cipher     string
+	predict    string
+	json       bool
+	keep       bool
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+// run is the whole program but for signals and the exit.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	code := exitCompleted // what --help ends with
+	command := newCommand(func(ctx context.Context, o options) (err error) {
+		code, err = simulate(ctx, o, stdout, stderr)
+		return err
+	})
+	command.SetArgs(args)
+	command.SetOut(stdout)
+	command.SetErr(stderr)
+	executed, err := command.ExecuteContextC(ctx)
+	if _, usage := errors.AsType[usageError](err); usage {
+		fmt.Fprintf(stderr, "simulate: %v\nsee: %s --help\n", err, executed.CommandPath())
+		return exitUsage
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "simulate:", err)
+		return exitFailed
+	}
+	return code
+}
+
+func newCommand(do func(context.Context, options) error) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "simulate",
+		Short: "Run a whole consortium on one table, in one process",
+		Long: `simulate runs a whole consortium in one process: coordinator, hospitals,
+researcher and auditor, with the code and the encryption that they use in
+production. Use it to try a study before asking hospitals to run it.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q; the one command is: run", args[0])}
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+
+	var o options
+	run := &cobra.Command{
+		Use:   "run --study S.yaml --data D.csv --site-column COLUMN --out DIR",
+		Short: "Divide a table into hospitals and run a study over them",
+		Long: `run divides D.csv into hospitals by the values of a column, and takes a study
+through everything that a real one goes through: enrolment, approval, encrypted
+rounds, bias audit, release, acceptance, and the auditor's verification.
+
+It writes to DIR:
+
+  result.json      what happened, and the model; the keys are stable
+  report.html      the bias audit, for people
+  audit.json       the bias audit, signed by the coordinator
+  release.json     the model as offered to the hospitals, signed
+  bundle/          all evidence, ciphertexts included (consilium audit verify DIR/bundle)
+  predictions.csv  with --predict: row,prediction,lower,upper
+
+Exit codes: 0 completed; 1 could not run, or the study was abandoned; 2 wrong
+command line; 3 the data has no such model, and result.json says why.`,
+		Example: `  simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/warfarin
+
+  # what if hospital 7 is gone before the first round, and 3 never helps to open a sum?
+  simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/dropped \
+      --drop 7@collecting --drop 3@opening`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q: everything is given by flags", args[0])}
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := o.check(command); err != nil {
+				return usageError{err}
+			}
+			return do(command.Context(), o)
+		},
+	}
+	flags := run.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&o.study, "study", "", "protocol file of the study (YAML)")
+	flags.StringVar(&o.data, "data", "", "patients of all hospitals (CSV with a header)")
+	flags.StringVar(&o.siteColumn, "site-column", "", "column whose values are the hospitals' names")
+	flags.StringVar(&o.out, "out", "", "folder for the results; made if it is missing")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of what the simulator itself chooses, such as the order in which\nhospitals start (default: drawn, and printed); keys and noise never depend on it")
+	flags.StringArrayVar(&o.drops, "drop", nil, "SITE@collecting: the hospital approves and is gone before the first round;\nSITE@opening: it contributes but never helps to open a sum; may be repeated")
+	flags.StringVar(&o.cipher, "cipher", "on", "on, or off: send the same vectors unencrypted, to compare and debug;\noff exists nowhere but in this program")
+	flags.StringVar(&o.predict, "predict", "", "patients to predict with the finished model (CSV with a header)")
+	flags.BoolVar(&o.json, "json", false, "print result.json to standard output too")
+	flags.BoolVar(&o.keep, "keep", false, "keep everyone's folders (keys, stores, outboxes) in DIR/consortium")
+	root.AddCommand(run)
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	return root
+}
+
+// check completes the options and refuses what cannot be meant.
+func (o *options) check(command *cobra.Command) error {
+	for _, required := range []struct{ flag, value string }{
+		{"study", o.study}, {"data", o.data}, {"site-column", o.siteColumn}, {"out", o.out},
+	} {
+		if required.value == "" {
+			return fmt.Errorf("--%s is missing", required.flag)
+		}
+	}
+	if o.cipher != "on" && o.cipher != "off" {
+		return fmt.Errorf("--cipher is %q; it is on or off", o.cipher)
+	}
+	for _, text := range o.drops {
+		if _, err := federation.ParseDrop(text); err != nil {
+			return err
+		}
+	}
+	if !command.Flags().Changed("seed") {
+		o.seed = rand.Uint64N(1_000_000)
+	}
+	return nil
+}
+
+// spec reads the inputs. Nothing has been started or written yet.
+func (o *options) spec() (federation.Spec, error) {
+	protocol, err := os.ReadFile(o.study)
+	if err != nil {
+		return federation.Spec{}, err
+	}
+	sites, err := federation.Split(records.CSV(o.data), o.siteColumn)
+	if err != nil {
+		return federation.Spec{}, fmt.Errorf("%s: %w", o.data, err)
+	}
+	spec := federation.Spec{Protocol: protocol, Sites: sites, Seed: o.seed, Unencrypted: o.cipher == "off"}
+	for _, text := range o.drops {
+		drop, err := federation.ParseDrop(text)
+		if err != nil {
+			return federation.Spec{}, err
+		}
+		spec.Drops = append(spec.Drops, drop)
+	}
+	return spec, nil
+}

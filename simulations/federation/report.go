@@ -1,0 +1,177 @@
+package federation
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/fairness/page"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	"github.com/consilium-fl/consilium/site-agent/records"
+)
+
+// Report gathers what the study has come to, and has the auditor verify it.
+func (c *consortium) Report(ctx context.Context) (*Result, error) {
+	answer, err := c.studies().Result(ctx, &consiliumv1.ResultRequest{Study: c.digest()})
+	if err != nil {
+		return nil, fmt.Errorf("the study's result cannot be read: %w", err)
+	}
+	s := answer.GetStatus()
+	r := &Result{
+		Study: Study{
+			Digest: s.GetStudy(), Name: s.GetName(), Version: int(s.GetVersion()), Title: s.GetTitle(),
+			State: s.GetState(), Reason: s.GetReason(),
+		},
+		Seed:   c.spec.Seed,
+		Cipher: "on",
+		Rounds: roundReports(s.GetRounds()),
+
+		SignedAudit: answer.GetAudit(), SignedRelease: answer.GetRelease(),
+		protocol: c.protocol,
+	}
+	if c.spec.Unencrypted {
+		r.Cipher = "off"
+	}
+	if r.Sites, err = c.siteReports(s.GetDecisions()); err != nil {
+		return nil, err
+	}
+	if err := r.addComputed(answer.GetResult()); err != nil {
+		return nil, err
+	}
+	if s.GetRelease() != "" {
+		r.Release = releaseReport(s)
+	}
+	return r, c.verify(ctx, r)
+}
+
+func roundReports(rounds []*consiliumv1.RoundStatus) []RoundReport {
+	reports := make([]RoundReport, 0, len(rounds))
+	for _, r := range rounds {
+		report := RoundReport{
+			ID: r.GetId(), Question: r.GetQuestion(), Step: r.GetStep(), State: r.GetState(), Reason: r.GetReason(),
+			Contributors: list(r.GetContributors()), Openers: list(r.GetOpeners()), Missing: list(r.GetMissing()),
+			BytesUp: r.GetBytesUp(),
+		}
+		if r.GetEndedUnixMs() > r.GetStartedUnixMs() {
+			report.Seconds = (time.Duration(r.GetEndedUnixMs()-r.GetStartedUnixMs()) * time.Millisecond).Seconds()
+		}
+		reports = append(reports, report)
+	}
+	return reports
+}
+
+// list is never nil, so that JSON shows an empty list.
+func list(names []string) []string { return append([]string{}, names...) }
+
+// siteReports reads every site's records once more, as the site's dry run does.
+func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) ([]SiteReport, error) {
+	decided := make(map[string]*consiliumv1.SiteDecision, len(decisions))
+	for _, d := range decisions {
+		decided[d.GetSite()] = d
+	}
+	var reports []SiteReport
+	for _, site := range c.spec.Sites {
+		matrix, skipped, err := records.Load(c.protocol, site.Records)
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", site.Name, err)
+		}
+		report := SiteReport{
+			Name: site.Name, Rows: matrix.Rows(), Skipped: make(map[string]int, len(skipped)),
+			Decision: decided[site.Name].GetDecision(), Reason: decided[site.Name].GetReason(),
+		}
+		for reason, n := range skipped {
+			report.Skipped[string(reason)] = n
+		}
+		for _, drop := range c.spec.Drops {
+			if drop.Site == site.Name {
+				report.Dropped = string(drop.Phase)
+			}
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+// addComputed adds what the opened sums gave: model, audit, diagnosis.
+func (r *Result) addComputed(encoded []byte) error {
+	if len(encoded) == 0 {
+		return nil
+	}
+	var computed pipeline.Result
+	if err := json.Unmarshal(encoded, &computed); err != nil {
+		return fmt.Errorf("the study's result cannot be read: %w", err)
+	}
+	if r.Study.State == "diagnosed" {
+		if n := len(computed.Diagnoses); n > 0 {
+			r.Diagnosis = &computed.Diagnoses[n-1]
+		}
+		return nil
+	}
+	r.Model = computed.Model
+	if computed.Audit == nil {
+		return nil
+	}
+	r.Fairness = &Fairness{Groups: groups(computed.Audit)}
+	var err error
+	r.Page, err = page.Render(page.Document{
+		Cohort: computed.Cohort, Model: computed.Model, Audit: computed.Audit, Diagnoses: computed.Diagnoses,
+		Evidence: []page.Fact{{Name: "Study", Value: r.Study.Digest}},
+	})
+	return err
+}
+
+func groups(a *fairness.Audit) []Group {
+	out := make([]Group, 0, len(a.Groups))
+	for _, g := range a.Groups {
+		out = append(out, Group{Attribute: g.Attribute, Level: g.Level, N: g.N, State: g.State, Metrics: g.Flat()})
+	}
+	return out
+}
+
+func releaseReport(s *consiliumv1.StudyStatus) *Release {
+	r := &Release{Digest: s.GetRelease(), Accepted: []string{}, Refused: []string{}}
+	for _, d := range s.GetReleaseDecisions() {
+		switch d.GetDecision() {
+		case "accepted":
+			r.Accepted = append(r.Accepted, d.GetSite())
+		case "refused":
+			r.Refused = append(r.Refused, d.GetSite())
+		}
+	}
+	return r
+}
+
+// verify does the auditor's work: fetch the evidence, trust nothing but the
+// governance key, and check.
+func (c *consortium) verify(ctx context.Context, r *Result) error {
+	bundle := c.spec.Bundle
+	if bundle == "" {
+		bundle = filepath.Join(c.spec.Dir, "bundle")
+	}
+	if err := fetchEvidence(ctx, consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle); err != nil {
+		return fmt.Errorf("the evidence cannot be fetched: %w", err)
+	}
+	findings, err := audit.Verify(os.DirFS(bundle), audit.Trust{Governance: c.governance.Public()})
+	if err != nil {
+		return err
+	}
+	r.Verification = &Verification{Holds: findings.Holds(), Checks: findings.Checks}
+	checkpoint, err := os.ReadFile(filepath.Join(bundle, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	head, err := ledger.ParseCheckpoint(checkpoint) // its signature is among what was verified
+	if err != nil {
+		return err
+	}
+	r.Ledger = Ledger{Size: head.Size, Root: hex.EncodeToString(head.Root[:])}
+	return nil
+}

@@ -1,0 +1,103 @@
+package federation
+
+import (
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Result is what a federation did, in the shape of result.json. The keys are
+// stable: programs read them.
+type Result struct {
+	Study  Study  `json:"study"`
+	Seed   uint64 `json:"seed"`
+	Cipher string `json:"cipher"` // on, or off
+
+	Sites  []SiteReport  `json:"sites"`
+	Rounds []RoundReport `json:"rounds"`
+
+	Model     *glm.Model         `json:"model"`               // null unless the study completed
+	Fairness  *Fairness          `json:"fairness"`            // null unless the study completed
+	Diagnosis *compute.Diagnosis `json:"diagnosis,omitempty"` // why there is no model
+	Release   *Release           `json:"release"`             // null unless the study completed
+
+	Ledger       Ledger        `json:"ledger"`
+	Verification *Verification `json:"verification"`
+	Seconds      float64       `json:"seconds"`
+
+	SignedAudit   []byte `json:"-"` // DSSE envelope of the bias audit; nil without a release
+	SignedRelease []byte `json:"-"` // DSSE envelope of the release; nil without one
+	Page          []byte `json:"-"` // the bias audit as a self-contained HTML page
+
+	protocol *study.Study
+}
+
+// Study names the study and says how it ended.
+type Study struct {
+	Digest  string `json:"digest"`
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+	Title   string `json:"title"`
+	State   string `json:"state"` // completed | diagnosed | failed
+	Reason  string `json:"reason,omitempty"`
+}
+
+// SiteReport is what a site's dry run told the site: it never left the site.
+// A real coordinator knows none of these numbers.
+type SiteReport struct {
+	Name     string         `json:"name"`
+	Rows     int            `json:"rows"`    // usable records; 0 for a site that refused
+	Skipped  map[string]int `json:"skipped"` // records by the reason that left them out
+	Decision string         `json:"decision"`
+	Reason   string         `json:"reason,omitempty"` // of a refusal
+	Dropped  string         `json:"dropped,omitempty"`
+}
+
+// RoundReport is one round as the coordinator shows it.
+type RoundReport struct {
+	ID           string   `json:"id"`
+	Question     string   `json:"question"`
+	Step         string   `json:"step"`
+	State        string   `json:"state"` // published | abandoned | failed-integrity
+	Reason       string   `json:"reason,omitempty"`
+	Contributors []string `json:"contributors"`
+	Openers      []string `json:"openers"`
+	Missing      []string `json:"missing"`
+	BytesUp      uint64   `json:"bytes_up"`
+	Seconds      float64  `json:"seconds"` // by the federation's clock, skipped waiting included
+}
+
+// Fairness holds the bias audit, one group after the other.
+type Fairness struct {
+	Groups []Group `json:"groups"`
+}
+
+// Group is one level of one attribute. A suppressed group has neither a
+// number of patients nor metrics.
+type Group struct {
+	Attribute string             `json:"attribute"`
+	Level     string             `json:"level"`
+	N         *int               `json:"n"`
+	State     string             `json:"state"`
+	Metrics   map[string]float64 `json:"metrics"`
+}
+
+// Release is the model's offer to the sites and their answers.
+type Release struct {
+	Digest   string   `json:"digest"`
+	Accepted []string `json:"accepted"`
+	Refused  []string `json:"refused"`
+}
+
+// Ledger is the log's state at the end.
+type Ledger struct {
+	Size uint64 `json:"size"`
+	Root string `json:"root"` // hex
+}
+
+// Verification is the auditor's finding over the study's evidence.
+type Verification struct {
+	Holds  bool            `json:"holds"`
+	Checks []audit.Finding `json:"checks"`
+}
