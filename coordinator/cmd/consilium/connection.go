@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+)
+
+// callTimeout bounds a call that does not wait for people.
+const callTimeout = 30 * time.Second
+
+// checkpointFile, in the identity directory, is the last checkpoint seen.
+const checkpointFile = "checkpoint"
+
+// connection is a member's connection to the coordinator, after roster chain,
+// certificate and ledger have been brought up to date.
+type connection struct {
+	*grpc.ClientConn
+	node       *identity.Node
+	study      consiliumv1.StudyServiceClient
+	membership consiliumv1.MembershipServiceClient
+	ledger     consiliumv1.LedgerServiceClient
+}
+
+// openIdentity opens the directory with the member's keys.
+func (a *app) openIdentity() (*identity.Node, error) {
+	if a.identity == "" {
+		return nil, &problem{What: "no identity was named", Why: "this command acts in your name, with the keys that consilium enroll made",
+			Next: "add --identity DIR, or export CONSILIUM_IDENTITY=DIR", exit: exitUsage}
+	}
+	node, err := identity.OpenNode(a.identity)
+	if err != nil {
+		return nil, fail("cannot open the identity in "+a.identity, err, "with an invitation from the governance: consilium enroll TOKEN --dir "+a.identity)
+	}
+	return node, nil
+}
+
+// connect opens the identity and a checked connection to its coordinator.
+func (a *app) connect(ctx context.Context) (*connection, error) {
+	node, err := a.openIdentity()
+	if err != nil {
+		return nil, err
+	}
+	if a.now().After(node.Certificate().NotAfter) {
+		if err := a.recertify(ctx, node); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := dial(node.Rosters().Latest().Coordinator, node.ClientTLS(a.now))
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{
+		ClientConn: conn, node: node,
+		study:      consiliumv1.NewStudyServiceClient(conn),
+		membership: consiliumv1.NewMembershipServiceClient(conn),
+		ledger:     consiliumv1.NewLedgerServiceClient(conn),
+	}
+	for _, step := range []func(context.Context, *app) error{c.followRosters, c.renew, c.witness} {
+		if err := step(ctx, a); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// dial prepares a connection; it is opened by the first call.
+func dial(address string, config *tls.Config) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	if err != nil {
+		return nil, fail("cannot connect to "+address, err, "check the coordinator's address")
+	}
+	return conn, nil
+}
+
+// followRosters extends the pinned roster chain.
+func (c *connection) followRosters(ctx context.Context, _ *app) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := c.membership.Rosters(ctx, &consiliumv1.RostersRequest{After: c.node.Rosters().Latest().Number})
+	if err != nil {
+		return refusedCall("cannot reach the consortium", err)
+	}
+	for _, envelope := range answer.GetRosters() {
+		if err := c.node.AppendRoster(envelope); err != nil {
+			return violation("the coordinator's roster was refused", err)
+		}
+	}
+	return nil
+}
+
+// recertify gets a certificate for a member who was away for longer than the
+// last one lived: the old enrolment, sent again, gets a new one as long as the
+// member is on the roster.
+func (a *app) recertify(ctx context.Context, node *identity.Node) error {
+	const what = "the certificate has expired and was not renewed"
+	enrolment, err := node.Enrolment()
+	if err != nil {
+		return fail(what, err, "ask the governance for a new invitation")
+	}
+	conn, err := dial(node.Rosters().Latest().Coordinator, node.RenewalTLS(a.now))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := consiliumv1.NewEnrollmentServiceClient(conn).Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})
+	if err != nil {
+		return refusedCall(what, err)
+	}
+	if !answer.GetAdmitted() {
+		return &problem{What: what, Why: "you are not on the roster any more", Next: "ask the governance for a new invitation", exit: exitFailed}
+	}
+	for _, envelope := range answer.GetRosters() {
+		if err := node.AppendRoster(envelope); err != nil {
+			return violation("the coordinator's roster was refused", err)
+		}
+	}
+	if err := node.SetCertificate(answer.GetCertificate()); err != nil {
+		return fail(what, err, "")
+	}
+	return nil
+}
+
+// renew replaces a certificate that is about to expire.
+func (c *connection) renew(ctx context.Context, a *app) error {
+	if !c.node.NeedsRenewal(a.now()) {
+		return nil
+	}
+	request, err := c.node.CertificateRequest()
+	if err != nil {
+		return fail("cannot renew the certificate", err, "")
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := c.membership.RenewCertificate(ctx, &consiliumv1.RenewCertificateRequest{CertificateRequest: request})
+	if err != nil {
+		return refusedCall("cannot renew the certificate", err)
+	}
+	if err := c.node.SetCertificate(answer.GetCertificate()); err != nil {
+		return fail("cannot store the renewed certificate", err, "")
+	}
+	return nil
+}
+
+// witness holds the coordinator's ledger against the last checkpoint that this
+// identity saw, and keeps the newer one.
+func (c *connection) witness(ctx context.Context, a *app) error {
+	path := filepath.Join(a.identity, checkpointFile)
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail("cannot read the last checkpoint seen", err, "")
+	}
+	roster := c.node.Rosters().Latest()
+	witness, err := ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept)
+	if err != nil {
+		return fail("cannot use the last checkpoint seen, "+path, err, "if you know why it is damaged, move it away; the next checkpoint will be believed")
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := c.ledger.Checkpoint(ctx, &consiliumv1.CheckpointRequest{OldSize: witness.Latest().Size})
+	if err != nil {
+		return refusedCall("cannot read the ledger's checkpoint", err)
+	}
+	proof, err := ledger.ParseProof(answer.GetConsistency())
+	if err != nil {
+		return violation("the coordinator's ledger was refused", err)
+	}
+	if err := witness.Advance(answer.GetCheckpoint(), proof); err != nil {
+		return violation("the coordinator's ledger does not extend the one this identity has seen", err)
+	}
+	if err := writeFile(path, answer.GetCheckpoint(), 0o600); err != nil {
+		return fail("cannot keep the ledger's checkpoint", err, "")
+	}
+	return nil
+}
+
+// violation is a refusal of something that only a deviating party sends.
+func violation(what string, err error) error {
+	return &problem{What: what, Why: reason(err), Next: "stop, keep this message and " + checkpointFile + " of your identity, and tell the consortium's governance and auditors",
+		Security: true, exit: exitFailed, cause: err}
+}
+
+// writeFile replaces a file so that a reader, and a crash, see the old content
+// or the new one.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

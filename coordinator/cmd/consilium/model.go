@@ -1,0 +1,89 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+)
+
+// showModel prints the coefficients as statisticians are used to see them.
+func (a *app) showModel(r *pipeline.Result) {
+	for _, d := range r.Diagnoses {
+		a.printf("\n%s\n", d.Error())
+	}
+	m := r.Model
+	if m == nil {
+		return
+	}
+	a.printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s)\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance))
+	rows := [][]string{{"TERM", "ESTIMATE", "STD. ERROR", strings.ToUpper(m.Statistic), "P"}}
+	for _, t := range m.Terms {
+		rows = append(rows, []string{t.Name, number(t.Estimate), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
+	}
+	a.table(rows)
+}
+
+// measures are the columns of the audit's table, for doses and for yes or no.
+var measures = map[string][]string{
+	"gaussian": {"mae", "rmse", "bias", "within20"},
+	"binomial": {"tpr", "fpr", "ppv", "brier"},
+}
+
+// showFairness prints the bias audit by group. The page has the intervals and
+// the plots.
+func (a *app) showFairness(r *pipeline.Result) {
+	if r.Audit == nil {
+		return
+	}
+	columns := auditColumns(r.Audit)
+	heading := []string{"GROUP", "PATIENTS"}
+	for _, c := range columns {
+		heading = append(heading, strings.ToUpper(strings.ReplaceAll(c, "_", " ")))
+	}
+	rows := [][]string{heading}
+	for _, g := range r.Audit.Groups {
+		n := g.State
+		if g.N != nil {
+			n = strconv.Itoa(*g.N)
+		}
+		name := g.Level
+		if g.Attribute != "" {
+			name = g.Attribute + "=" + g.Level
+		}
+		row := []string{name, n}
+		for _, c := range columns {
+			cell := "-"
+			if m, ok := g.Metrics[c]; ok {
+				cell = strconv.FormatFloat(m.Estimate, 'f', 3, 64)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	unit := r.Audit.Unit
+	if unit != "" {
+		unit = ", errors in " + unit
+	}
+	a.printf("\nBias audit%s:\n\n", unit)
+	a.table(rows)
+	a.printf("\n")
+	for _, gap := range r.Audit.Gaps {
+		if gap.Verdict == fairness.Disparity {
+			a.printf("  %s\n", gap.Sentence)
+		}
+	}
+}
+
+// auditColumns picks the measures that the audit has and a table has room for.
+func auditColumns(audit *fairness.Audit) []string {
+	var columns []string
+	for _, c := range measures[audit.Family] {
+		if slices.ContainsFunc(audit.Groups, func(g fairness.Group) bool { _, ok := g.Metrics[c]; return ok }) {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}

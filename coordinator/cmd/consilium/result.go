@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+)
+
+// outcome is a study's result with its signatures verified.
+type outcome struct {
+	status          studyJSON
+	raw             []byte           // JSON of the result, as the coordinator gave it
+	result          *pipeline.Result // nil until completed
+	audit           json.RawMessage  // the audit report, verified
+	auditEnvelope   []byte
+	release         *statement.Release // verified; nil if there is none
+	releaseDigest   statement.Digest
+	releaseEnvelope []byte
+}
+
+// outcome asks for a study's result and verifies what is signed in it.
+func (c *connection) outcome(ctx context.Context, digest string) (*outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := c.study.Result(ctx, &consiliumv1.ResultRequest{Study: digest})
+	if err != nil {
+		return nil, refusedCall("there is no result", err)
+	}
+	o := &outcome{status: statusOf(answer.GetStatus()), raw: answer.GetResult(), auditEnvelope: answer.GetAudit(), releaseEnvelope: answer.GetRelease()}
+	if len(o.raw) > 0 {
+		o.result = new(pipeline.Result)
+		if err := json.Unmarshal(o.raw, o.result); err != nil {
+			return nil, fail("the result cannot be read", err, "update this command: it may be older than the coordinator")
+		}
+	}
+	byCoordinator := c.node.Rosters().Latest().KeyOfRole(identity.RoleCoordinator)
+	if len(o.auditEnvelope) > 0 {
+		if _, err := statement.Open(o.auditEnvelope, statement.KindAudit, &o.audit, byCoordinator); err != nil {
+			return nil, violation("the bias audit is not what the coordinator signed", err)
+		}
+	}
+	if len(o.releaseEnvelope) > 0 {
+		o.release = new(statement.Release)
+		payload, err := statement.Open(o.releaseEnvelope, statement.KindRelease, o.release, byCoordinator)
+		if err != nil {
+			return nil, violation("the release is not what the coordinator signed", err)
+		}
+		o.releaseDigest = statement.DigestOf(payload)
+		if o.release.Study.String() != digest || o.release.Model != statement.DigestOf(o.release.Body) {
+			return nil, violation("the release does not hold together", fmt.Errorf("it is of another study, or its model has another digest than it says"))
+		}
+	}
+	return o, nil
+}
+
+func (a *app) studyResultCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "result DIGEST",
+		Short: "Show the model and the bias audit",
+		Long: `Show the fitted model with its standard errors and the bias audit, after
+verifying the coordinator's signatures. Signatures show who says it; that the
+numbers are what the hospitals' sums give is what "consilium audit verify" proves.
+
+With --out the files are written too: result.json, and the signed audit.json and
+release.json once there are any.`,
+		Example: `  consilium study result 3f9a01c2
+  consilium study result 3f9a01c2 --out results/warfarin`,
+		Args: arguments("the study's DIGEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			digest, err := c.resolveStudy(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			o, err := c.outcome(cmd.Context(), digest)
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if err := o.write(out); err != nil {
+					return err
+				}
+			}
+			if a.asJSON {
+				var result any
+				if len(o.raw) > 0 {
+					result = json.RawMessage(o.raw)
+				}
+				return a.printJSON(map[string]any{"status": o.status, "result": result})
+			}
+			a.showResult(o)
+			if out != "" {
+				a.printf("\nWritten to %s.\n", out)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.json, audit.json and release.json to")
+	return cmd
+}
+
+// write stores what there is of an outcome.
+func (o *outcome) write(dir string) error {
+	if err := makeDirectory(dir); err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{"result.json": o.raw, "audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope} {
+		if len(data) == 0 {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return fail("the result was not written", err, "choose another --out")
+		}
+	}
+	return nil
+}
+
+func (a *app) showResult(o *outcome) {
+	s := o.status
+	a.printf("%s (%s v%d)\n%s", s.Title, s.Name, s.Version, s.State)
+	if s.Reason != "" {
+		a.printf(": %s", s.Reason)
+	}
+	a.printf("\n")
+	if o.result == nil {
+		for i, r := range s.Rounds {
+			a.printf("  round %d %s\n", i+1, roundLine(r))
+		}
+		return
+	}
+	a.showModel(o.result)
+	a.showFairness(o.result)
+	if o.release != nil {
+		votes := tally(s.ReleaseDecisions)
+		a.printf("\nRelease %s: accepted by %d, refused by %d, %d undecided\n", short(o.releaseDigest.String()), votes["accepted"], votes["refused"], votes["pending"])
+	}
+}
+
+// number writes an estimate with the digits that mean something.
+func number(x float64) string {
+	switch {
+	case math.IsNaN(x):
+		return "-"
+	case x != 0 && (math.Abs(x) < 1e-4 || math.Abs(x) >= 1e7):
+		return strconv.FormatFloat(x, 'e', 4, 64)
+	}
+	return strconv.FormatFloat(x, 'f', 5, 64)
+}
+
+// pValue writes a p-value; below 0.0001 its size says no more.
+func pValue(p float64) string {
+	if p < 1e-4 {
+		return "<0.0001"
+	}
+	return strconv.FormatFloat(p, 'f', 4, 64)
+}

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+)
+
+func (a *app) studyCommand() *cobra.Command {
+	group := &cobra.Command{
+		Use:   "study",
+		Short: "Check, propose, start and follow studies",
+		Long: `A study is one YAML file: who is in the cohort, which columns the model sees,
+what it predicts, which groups the bias audit compares, and how many hospitals a
+sum must hold at the least. The file's SHA-256 is the study's name. Hospitals
+approve exactly those bytes; a changed file is another study.
+
+  check     what would a hospital compute and send? No identity, no network.
+  propose   hand the file to the coordinator; hospitals see it and decide
+  list      every study and its state
+  start     begin the rounds with the hospitals that have approved
+  watch     follow the rounds
+  result    the model and the bias audit`,
+		Example: `  consilium study check warfarin.yaml --data my-patients.csv
+  consilium study propose warfarin.yaml
+  consilium study start 3f9a01c2 --wait-approvals all`,
+	}
+	group.AddCommand(a.studyCheckCommand(), a.studyProposeCommand(), a.studyListCommand(), a.studyStartCommand(), a.studyWatchCommand(), a.studyResultCommand())
+	return asGroup(group)
+}
+
+func (a *app) studyProposeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "propose FILE",
+		Short: "Ask the hospitals to approve a study",
+		Long: `Check the protocol file, sign it as its researcher and hand it to the
+coordinator, who shows it to every hospital. Each one sees, before it decides,
+how many of its records are usable and exactly what would leave. Nothing is
+computed until you start the study.
+
+Proposing the same file again changes nothing.`,
+		Example: `  consilium study propose warfarin.yaml`,
+		Args:    arguments("the protocol FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := readStudy(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			proposal, err := statement.Sign(statement.KindProposal, statement.Proposal{
+				Study: s.Digest(), Researcher: c.node.Name(), Time: a.now(),
+			}, c.node.Name(), c.node.Keys().Signing())
+			if err != nil {
+				return fail("the study was not proposed", err, "")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+			defer cancel()
+			answer, err := c.study.Propose(ctx, &consiliumv1.ProposeRequest{Protocol: s.Source(), Proposal: proposal})
+			if err != nil {
+				return refusedCall("the study was not proposed", err)
+			}
+			if want := statement.Digest(s.Digest()).String(); answer.GetStudy() != want {
+				return violation("the coordinator registered another study than the one proposed", fmt.Errorf("it answers %s for %s", short(answer.GetStudy()), short(want)))
+			}
+			sites := len(c.node.Rosters().Latest().Sites())
+			if a.asJSON {
+				return a.printJSON(map[string]any{"study": answer.GetStudy(), "name": s.Name, "version": s.Version, "sites": sites})
+			}
+			a.printf("Proposed %s version %d to %s.\n  %s\n\n", s.Name, s.Version, count(sites, "hospital"), answer.GetStudy())
+			a.printf("Hospitals decide with: site-agent approve %s\n", short(answer.GetStudy()))
+			a.printf("You go on with:        consilium study start %s --wait-approvals all\n", short(answer.GetStudy()))
+			return nil
+		},
+	}
+}
+
+func (a *app) studyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "Show every study and its state",
+		Long:    "Show every study the coordinator knows: its digest, state, how many hospitals have approved it, and how many rounds were opened.",
+		Example: "  consilium study list\n  consilium study list --json",
+		Args:    arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			studies, err := c.studies(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if a.asJSON {
+				return a.printJSON(map[string]any{"studies": studies})
+			}
+			if len(studies) == 0 {
+				a.printf("There are no studies yet. Propose one: consilium study propose FILE\n")
+				return nil
+			}
+			rows := [][]string{{"DIGEST", "STUDY", "STATE", "APPROVED", "ROUNDS", "RESEARCHER"}}
+			for _, s := range studies {
+				published := 0
+				for _, r := range s.Rounds {
+					if r.State == "published" {
+						published++
+					}
+				}
+				votes := tally(s.Decisions)
+				approved := fmt.Sprintf("%d of %d", votes["approved"], len(s.Decisions))
+				if votes["refused"] > 0 {
+					approved += fmt.Sprintf(", %d refused", votes["refused"])
+				}
+				rows = append(rows, []string{short(s.Study), fmt.Sprintf("%s v%d", s.Name, s.Version), s.State, approved, strconv.Itoa(published), s.Researcher})
+			}
+			a.table(rows)
+			return nil
+		},
+	}
+}
+
+// studies lists every study.
+func (c *connection) studies(ctx context.Context) ([]studyJSON, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := c.study.List(ctx, &consiliumv1.ListRequest{})
+	if err != nil {
+		return nil, refusedCall("cannot list the studies", err)
+	}
+	out := []studyJSON{}
+	for _, s := range answer.GetStudies() {
+		out = append(out, statusOf(s))
+	}
+	return out, nil
+}
+
+// resolveStudy finds the study that a person means.
+func (c *connection) resolveStudy(ctx context.Context, prefix string) (string, error) {
+	studies, err := c.studies(ctx)
+	if err != nil {
+		return "", err
+	}
+	var digests []string
+	for _, s := range studies {
+		digests = append(digests, s.Study)
+	}
+	return resolve(prefix, digests, "study", "consilium study list")
+}
+
+func (a *app) studyStartCommand() *cobra.Command {
+	var approvals string
+	cmd := &cobra.Command{
+		Use:   "start DIGEST",
+		Short: "Begin the rounds with the hospitals that have approved",
+		Long: `Begin the study. The hospitals that have approved by now take part in its
+rounds; one that approves later does not. With --wait-approvals the command
+first waits until so many have approved, or until all on the roster have.
+
+A started study runs by itself: you may close this terminal.`,
+		Example: `  consilium study start 3f9a01c2
+  consilium study start 3f9a01c2 --wait-approvals 5
+  consilium study start 3f9a01c2 --wait-approvals all`,
+		Args: arguments("the study's DIGEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			wanted, err := parseApprovals(cmd, approvals)
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			digest, err := c.resolveStudy(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if wanted != 0 {
+				if err := a.waitForApprovals(cmd.Context(), c, digest, wanted); err != nil {
+					return err
+				}
+			}
+			study, err := statement.ParseDigest(digest)
+			if err != nil {
+				return fail("the study was not started", err, "")
+			}
+			start, err := statement.Sign(statement.KindStart, statement.Start{
+				Study: study, Researcher: c.node.Name(), Time: a.now(),
+			}, c.node.Name(), c.node.Keys().Signing())
+			if err != nil {
+				return fail("the study was not started", err, "")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
+			defer cancel()
+			if _, err := c.study.Start(ctx, &consiliumv1.StartRequest{Study: digest, Start: start}); err != nil {
+				return refusedCall("the study was not started", err)
+			}
+			if a.asJSON {
+				return a.printJSON(map[string]any{"study": digest, "started": true})
+			}
+			a.printf("Started %s. Follow it: consilium study watch %s\n", short(digest), short(digest))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&approvals, "wait-approvals", "", "wait until this `NUMBER` of hospitals have approved, or all")
+	return cmd
+}
+
+// allSites asks to wait for every hospital on the roster.
+const allSites = -1
+
+func parseApprovals(cmd *cobra.Command, s string) (int, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "all":
+		return allSites, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, usage(cmd, fmt.Sprintf("--wait-approvals is a number or all, not %q", s))
+	}
+	return n, nil
+}
+
+// waitForApprovals returns once enough hospitals have approved, or an error
+// once enough have refused to make that impossible.
+func (a *app) waitForApprovals(ctx context.Context, c *connection, digest string, wanted int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.study.Watch(ctx, &consiliumv1.WatchRequest{Study: digest})
+	if err != nil {
+		return refusedCall("cannot wait for approvals", err)
+	}
+	told := ""
+	for {
+		update, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil // the study has ended; Start says what is to be said
+		}
+		if err != nil {
+			return refusedCall("cannot wait for approvals", err)
+		}
+		s := statusOf(update)
+		votes := tally(s.Decisions)
+		need := wanted
+		if wanted == allSites {
+			need = len(s.Decisions)
+		}
+		if s.State != "proposed" || need > 0 && votes["approved"] >= need {
+			return nil
+		}
+		if votes["refused"] > 0 && votes["approved"]+votes["pending"] < need {
+			return &problem{What: "the study was not started", Why: "refused by " + strings.Join(refusals(s.Decisions), "; "),
+				Next: "consilium study start " + short(digest) + " starts it with those who approved", exit: exitFailed}
+		}
+		if line := fmt.Sprintf("%d of %d approvals", votes["approved"], need); line != told {
+			told = line
+			a.notef("%s; waiting\n", line)
+		}
+	}
+}
+
+func refusals(decisions []decisionJSON) []string {
+	var out []string
+	for _, d := range decisions {
+		if d.Decision == "refused" {
+			out = append(out, fmt.Sprintf("%s (%s)", d.Site, d.Reason))
+		}
+	}
+	return out
+}
+
+// makeDirectory makes a directory that does not exist or is empty.
+func makeDirectory(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return &problem{What: "nothing was written", Why: dir + " exists and is not empty", Next: "choose another --out", exit: exitFailed}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail("nothing was written", err, "choose another --out")
+	}
+	return nil
+}

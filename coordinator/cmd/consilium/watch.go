@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+)
+
+func (a *app) studyWatchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch DIGEST",
+		Short: "Follow a study's rounds until it ends",
+		Long: `Follow a study until it ends. On a terminal every round is a bar that fills with
+the encrypted chunks that have arrived from all hospitals together; elsewhere a
+line is written whenever something changes. With --json every change is one
+JSON object on a line, the same object as "study list --json" shows.
+
+Interrupting does not stop the study. Exit code 1 says that the study ended
+without a model.`,
+		Example: `  consilium study watch 3f9a01c2
+  consilium study watch 3f9a01c2 --json | jq .state`,
+		Args: arguments("the study's DIGEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			digest, err := c.resolveStudy(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.watch(cmd.Context(), c, digest)
+		},
+	}
+}
+
+func (a *app) watch(ctx context.Context, c *connection, digest string) error {
+	stream, err := c.study.Watch(ctx, &consiliumv1.WatchRequest{Study: digest})
+	if err != nil {
+		return refusedCall("cannot watch the study", err)
+	}
+	var show follower = &lines{app: a}
+	switch {
+	case a.asJSON:
+		show = &jsonLines{app: a}
+	case onTerminal(a.stdout):
+		show = &bars{app: a, progress: mpb.New(mpb.WithOutput(a.stdout), mpb.WithWidth(40)), rounds: make(map[string]*roundBar)}
+	}
+	var last studyJSON
+	for {
+		update, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			show.close()
+			return refusedCall("the connection ended before the study did", err)
+		}
+		last = statusOf(update)
+		if err := show.update(last); err != nil {
+			return err
+		}
+	}
+	show.close()
+	return a.ending(last)
+}
+
+// ending says how a watched study ended.
+func (a *app) ending(s studyJSON) error {
+	switch s.State {
+	case "completed":
+		a.printf("Completed. Read it: consilium study result %s\n", short(s.Study))
+		return nil
+	case "diagnosed":
+		return &problem{What: "the study ended without a model", Why: s.Reason, Next: "amend the protocol file and propose it again", Code: "diagnosed", exit: exitFailed}
+	case "failed":
+		return &problem{What: "the study failed", Why: s.Reason, Next: "consilium study result " + short(s.Study), Code: "failed", exit: exitFailed}
+	}
+	return &problem{What: "the coordinator stopped reporting before the study ended", Why: "the study is " + s.State, Next: "consilium study watch " + short(s.Study), exit: exitFailed}
+}
+
+// follower shows a study as it goes.
+type follower interface {
+	update(studyJSON) error
+	close()
+}
+
+// jsonLines writes each status as one line of JSON.
+type jsonLines struct{ app *app }
+
+func (f *jsonLines) update(s studyJSON) error { return f.app.printLine(s) }
+func (f *jsonLines) close()                   {}
+
+// lines writes a line for everything that changed.
+type lines struct {
+	app   *app
+	state string
+	told  map[string]string // what was last said of a round
+}
+
+func (f *lines) update(s studyJSON) error {
+	if f.told == nil {
+		f.told = make(map[string]string)
+	}
+	if s.State != f.state {
+		f.state = s.State
+		votes := tally(s.Decisions)
+		f.app.printf("%s v%d: %s, approved by %d of %d hospitals\n", s.Name, s.Version, s.State, votes["approved"], len(s.Decisions))
+	}
+	for i, r := range s.Rounds {
+		if line := roundLine(r); line != f.told[r.ID] {
+			f.told[r.ID] = line
+			f.app.printf("round %d %s\n", i+1, line)
+		}
+	}
+	return nil
+}
+
+func (f *lines) close() {}
+
+// roundLine says where a round stands.
+func roundLine(r roundJSON) string {
+	line := fmt.Sprintf("%s %s", r.Step, r.State)
+	switch r.State {
+	case "collecting", "inviting":
+		line += fmt.Sprintf(": %d of %d hospitals, %d of %d chunks", len(r.Contributors), len(r.Invited), r.ChunksStored, r.ChunksExpected)
+	case "opening":
+		line += fmt.Sprintf(": %d contributions, %d opening shares", len(r.Contributors), len(r.Openers))
+	case "published":
+		line += fmt.Sprintf(": sum over %d hospitals, %s up", len(r.Contributors), size(r.BytesUp))
+		if r.Started != nil && r.Ended != nil {
+			line += ", " + r.Ended.Sub(*r.Started).Round(10*time.Millisecond).String()
+		}
+	default:
+		if r.Reason != "" {
+			line += ": " + r.Reason
+		}
+		if len(r.Missing) > 0 {
+			line += " (missing: " + strings.Join(r.Missing, ", ") + ")"
+		}
+	}
+	return line
+}
+
+// bars draws one bar for each round.
+type bars struct {
+	app      *app
+	progress *mpb.Progress
+	rounds   map[string]*roundBar
+}
+
+// roundBar is a bar with a line of text that changes as the round goes on.
+type roundBar struct {
+	bar  *mpb.Bar
+	text atomic.Value // string; the bar draws itself from another goroutine
+}
+
+func (f *bars) update(s studyJSON) error {
+	for i, r := range s.Rounds {
+		total := int64(max(r.ChunksExpected, 1))
+		b, ok := f.rounds[r.ID]
+		if !ok {
+			b = new(roundBar)
+			b.text.Store("")
+			b.bar = f.progress.AddBar(total,
+				mpb.PrependDecorators(decor.Name(fmt.Sprintf("round %-2d ", i+1))),
+				mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + b.text.Load().(string) })))
+			f.rounds[r.ID] = b
+		}
+		b.text.Store(roundLine(r))
+		switch r.State {
+		case "published":
+			b.bar.SetTotal(total, false)
+			b.bar.SetCurrent(total)
+			b.bar.SetTotal(-1, true)
+		case "abandoned", "failed-integrity":
+			b.bar.Abort(false)
+		default:
+			b.bar.SetTotal(total+1, false) // full only when the sum is published
+			b.bar.SetCurrent(int64(r.ChunksStored))
+		}
+	}
+	return nil
+}
+
+func (f *bars) close() {
+	for _, b := range f.rounds {
+		if !b.bar.Completed() {
+			b.bar.Abort(false)
+		}
+	}
+	f.progress.Wait()
+}
