@@ -1,11 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
 func TestMain(m *testing.M) {
@@ -26,4 +34,97 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// Help that teaches: every command says at length what it does and shows how.
+func TestEveryCommandTeaches(t *testing.T) {
+	app := &app{env: func(string) string { return "" }}
+	seen := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		seen++
+		if len(cmd.Long) < 80 {
+			t.Errorf("%q has no Long text to speak of", cmd.CommandPath())
+		}
+		if !strings.Contains(cmd.Example, "consilium") {
+			t.Errorf("%q has no Example", cmd.CommandPath())
+		}
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%q has the short text %q", cmd.CommandPath(), cmd.Short)
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(app.root())
+	if seen < 20 {
+		t.Errorf("only %d commands were looked at", seen)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"--help"}, exitOK},
+		{[]string{"study"}, exitOK},
+		{[]string{"nonsense"}, exitUsage},
+		{[]string{"study", "check"}, exitUsage},
+		{[]string{"study", "check", "--nonsense"}, exitUsage},
+		{[]string{"study", "check", "no/such/file"}, exitFailed},
+		{[]string{"study", "start", "abc"}, exitUsage},
+		{[]string{"audit", "verify", "no/such/directory"}, exitFailed},
+		{[]string{"admit"}, exitUsage},
+		{[]string{"admit", "--governance", "no/such/directory"}, exitFailed},
+		{[]string{"admit", "--governance", "x", "--all", "--name", "y"}, exitUsage},
+	} {
+		var out, errs bytes.Buffer
+		got := run(t.Context(), test.args, strings.NewReader(""), &out, &errs, func(string) string { return "" })
+		if got != test.want {
+			t.Errorf("consilium %s: exit %d, want %d\n%s%s", strings.Join(test.args, " "), got, test.want, &out, &errs)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	one, two := strings.Repeat("ab", 32), strings.Repeat("ab", 16)+strings.Repeat("cd", 16)
+	three := strings.Repeat("12", 32)
+	digests := []string{one, two, three}
+	for _, test := range []struct {
+		prefix string
+		want   string
+		words  string
+	}{
+		{"12121212", three, ""},
+		{"1212 ", "", "too short"},
+		{one, one, ""},
+		{strings.ToUpper(two[:40]), two, ""},
+		{"abababab", "", "more than one"},
+		{"ffffffff", "", "there is no study"},
+		{"xyzxyzxyz", "", "no digest"},
+		{one + "0", "", "no digest"},
+	} {
+		got, err := resolve(test.prefix, digests, "study", "consilium study list")
+		if got != test.want || (err != nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.words) {
+			t.Errorf("resolve(%q) = %q, %v", test.prefix, got, err)
+		}
+	}
+}
+
+// A coordinator's refusal reaches the person with its three sentences.
+func TestRefusedCallKeepsTheCoordinatorsWords(t *testing.T) {
+	s, err := status.New(codes.FailedPrecondition, "internal").WithDetails(&consiliumv1.Error{
+		Code: "too-few-approvals", What: "the study was not started", Why: "2 sites have approved it, it needs 3", Next: "ask more sites", Security: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := errors.AsType[*problem](refusedCall("the study was not started", s.Err()))
+	if !ok {
+		t.Fatal("it is no problem")
+	}
+	if p.What != "the study was not started" || p.Why != "2 sites have approved it, it needs 3" || p.Next != "ask more sites" || p.Code != "too-few-approvals" || !p.Security {
+		t.Errorf("%+v", p)
+	}
 }

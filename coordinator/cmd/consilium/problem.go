@@ -76,7 +76,7 @@ func refusedCall(what string, err error) error {
 			why := e.GetWhy()
 			if why == "" {
 				why = e.GetWhat()
-			} else if e.GetWhat() != "" {
+			} else if e.GetWhat() != "" && e.GetWhat() != what {
 				why = e.GetWhat() + ": " + why
 			}
 			return &problem{What: what, Why: why, Next: e.GetNext(), Code: e.GetCode(), Security: e.GetSecurity(), exit: exitFailed, cause: err}

@@ -49,6 +49,9 @@ coordinator on the roster, or to --coordinator.`,
 			if err := require(cmd, "governance"); err != nil {
 				return err
 			}
+			if all && len(names) > 0 {
+				return usage(cmd, "--all and --name exclude each other")
+			}
 			if wait > 0 && !all && len(names) == 0 {
 				return usage(cmd, "--wait needs --all or --name: whom should it admit")
 			}
@@ -60,7 +63,6 @@ coordinator on the roster, or to --coordinator.`,
 	cmd.Flags().StringArrayVar(&names, "name", nil, "`NAME` of a newcomer to admit; may be repeated")
 	cmd.Flags().BoolVar(&all, "all", false, "admit everyone who waits")
 	cmd.Flags().IntVar(&wait, "wait", 0, "wait until this `NUMBER` of chosen newcomers are there")
-	cmd.MarkFlagsMutuallyExclusive("name", "all")
 	return cmd
 }
 
