@@ -79,9 +79,9 @@ func caller(ctx context.Context) identity.Member {
 // authority applies the rules.
 type authority struct {
 	serving context.Context // ends when the coordinator stops
-	driver *driver.Driver
-	log    *zap.Logger
-	now    func() time.Time
+	driver  *driver.Driver
+	log     *zap.Logger
+	now     func() time.Time
 }
 
 // admit decides whether the peer of ctx may call a method now.
