@@ -126,12 +126,12 @@ func (r *Round) openKey(contributors int, openings map[int][]byte) ([]int64, err
 		}
 		points[i], shares[i] = uint64(m)+1, openings[m]
 	}
-	ok, err := consistent(points, shares, r.spec.Threshold)
+	off, err := offPolynomial(points, shares, r.spec.Threshold)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, r.accuse(members, points, shares)
+	if off >= 0 {
+		return nil, &MemberError{Member: members[off], Err: errOffPolynomial}
 	}
 	weights, err := lagrange(points[:r.spec.Threshold], 0)
 	if err != nil {
@@ -151,23 +151,4 @@ func (r *Round) openKey(contributors int, openings map[int][]byte) ([]int64, err
 		}
 	}
 	return key, nil
-}
-
-// accuse names the one member without whom the shares are consistent. That
-// proves its fault only while what is left has a share more than the
-// threshold: any threshold of points lies on some polynomial.
-func (r *Round) accuse(members []int, points []uint64, shares [][]byte) error {
-	if len(members) < r.spec.Threshold+2 {
-		return ErrInconsistentShares
-	}
-	for i, m := range members {
-		ok, err := consistent(slices.Concat(points[:i], points[i+1:]), slices.Concat(shares[:i], shares[i+1:]), r.spec.Threshold)
-		if err != nil {
-			return err
-		}
-		if ok {
-			return &MemberError{Member: m, Err: errOffPolynomial}
-		}
-	}
-	return ErrInconsistentShares
 }

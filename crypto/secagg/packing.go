@@ -212,7 +212,7 @@ func (g *segment) addLimb(total *word128, m []uint64, limb, contributors int) er
 	if limb == g.limbs-1 {
 		bits = g.topLimbBits
 	}
-	v := take(m, 0, min(uint(64*len(m)), 128))
+	v := take(m, 0, 128)
 	highest := (word128{0, 1}).shl(bits).sub(word128{0, 1}).times(uint64(contributors))
 	if highest.less(v) || !zeroFrom(m, 128) {
 		return ErrSlotOverflow
@@ -224,31 +224,24 @@ func (g *segment) addLimb(total *word128, m []uint64, limb, contributors int) er
 	return nil
 }
 
-// put ORs v into the bits of m from shift on.
+// put ORs v into the bits of m from shift on. v ends within two words: a slot
+// of 64 bits or more is alone in its coefficient or, below 96 bits, one of two.
 func put(m []uint64, shift uint, v word128) {
 	w, b := shift/64, shift%64
 	m[w] |= v.lo << b
-	if carried := v.shr(64 - b); carried != (word128{}) {
-		m[w+1] |= carried.lo
-		if carried.hi != 0 {
-			m[w+2] |= carried.hi
-		}
+	if rest := v.shr(64 - b).lo; rest != 0 {
+		m[w+1] |= rest
 	}
 }
 
-// take reads n <= 128 bits of m from shift on.
+// take reads n bits of m from shift on, which end within two words.
 func take(m []uint64, shift, n uint) word128 {
-	at := func(i uint) uint64 {
-		if i < uint(len(m)) {
-			return m[i]
-		}
-		return 0
+	w := shift / 64
+	v := word128{lo: m[w]}
+	if int(w)+1 < len(m) {
+		v.hi = m[w+1]
 	}
-	w, b := shift/64, shift%64
-	if b == 0 {
-		return word128{at(w + 1), at(w)}.low(n)
-	}
-	return word128{at(w+1)>>b | at(w+2)<<(64-b), at(w)>>b | at(w+1)<<(64-b)}.low(n)
+	return v.shr(shift % 64).low(n)
 }
 
 // zeroFrom says whether all bits of m from shift on are zero.

@@ -3,6 +3,7 @@ package secagg
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Shamir's scheme, coefficient by coefficient, over the field of the Mersenne
@@ -120,22 +121,69 @@ func evaluate(weights []uint64, shares [][]byte, out []uint64) {
 	}
 }
 
-// consistent says whether all shares lie on one polynomial of degree below
-// threshold: those past the first threshold are compared with what the first
-// say (the parity check of a Reed-Solomon code).
-func consistent(points []uint64, shares [][]byte, threshold int) (bool, error) {
-	expected := make([]uint64, len(shares[0])/4)
-	for i := threshold; i < len(points); i++ {
-		weights, err := lagrange(points[:threshold], points[i])
-		if err != nil {
-			return false, err
-		}
-		evaluate(weights, shares[:threshold], expected)
-		for k, v := range expected {
-			if uint64(binary.LittleEndian.Uint32(shares[i][4*k:])) != v {
-				return false, nil
+// offPolynomial returns the index of the one share without which all lie on one
+// polynomial of degree below threshold, -1 if all do, and
+// ErrInconsistentShares if it cannot tell.
+//
+// The shares of one coefficient are a word of a Reed-Solomon code. With
+// u_i = 1 / prod_{j != i} (x_i - x_j) its syndromes are
+//
+//	S_l = sum_i u_i * x_i^l * y_i,  l = 0 .. shares - threshold - 1,
+//
+// all zero exactly when the word is a codeword (MacWilliams and Sloane, The
+// Theory of Error-Correcting Codes, chapter 10). One wrong share, off by e at
+// x_i, makes them u_i * e * x_i^l: each x_i times the one before. Two syndromes
+// are needed to see that, so two shares more than the threshold.
+//
+// It names the right member while one member lies. Two who lie together, with
+// just two shares to spare, could make it name a third.
+func offPolynomial(points []uint64, shares [][]byte, threshold int) (int, error) {
+	spare := len(points) - threshold
+	// factors[l][i] is u_i * x_i^l.
+	factors := make([][]uint64, spare)
+	for l := range factors {
+		factors[l] = make([]uint64, len(points))
+		for i, x := range points {
+			if l > 0 {
+				factors[l][i] = mulField(factors[l-1][i], x)
+				continue
 			}
+			under := uint64(1)
+			for j, o := range points {
+				if j != i {
+					under = mulField(under, subtractPrime(x+shamirPrime-o))
+				}
+			}
+			factors[l][i] = inverseField(under)
 		}
 	}
-	return true, nil
+	off := -1
+	syndromes := make([]uint64, spare)
+	for k := 0; k < len(shares[0]); k += 4 {
+		clear(syndromes)
+		for i, share := range shares {
+			y := uint64(binary.LittleEndian.Uint32(share[k:]))
+			for l := range syndromes {
+				syndromes[l] = subtractPrime(syndromes[l] + mulField(factors[l][i], y))
+			}
+		}
+		if !slices.ContainsFunc(syndromes, func(s uint64) bool { return s != 0 }) {
+			continue
+		}
+		if spare < 2 || syndromes[0] == 0 {
+			return 0, ErrInconsistentShares
+		}
+		x := mulField(syndromes[1], inverseField(syndromes[0]))
+		for l := 2; l < spare; l++ {
+			if syndromes[l] != mulField(x, syndromes[l-1]) {
+				return 0, ErrInconsistentShares
+			}
+		}
+		at := slices.Index(points, x)
+		if at < 0 || off >= 0 && off != at {
+			return 0, ErrInconsistentShares
+		}
+		off = at
+	}
+	return off, nil
 }

@@ -163,3 +163,54 @@ func TestLagrangeAgainstBigIntegers(t *testing.T) {
 		}
 	}
 }
+
+// With two shares to spare or more, the one wrong share is named wherever and
+// however it is wrong; with one, the fault is seen; with none, it is not.
+func TestOffPolynomialFindsTheOneWrongShare(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	const committee = 9
+	for threshold := 2; threshold <= committee; threshold++ {
+		_, all := shareSecret(t, committee, threshold)
+		for answers := threshold; answers <= committee; answers++ {
+			points, shares := make([]uint64, answers), make([][]byte, answers)
+			for i, j := range random.Perm(committee)[:answers] {
+				points[i], shares[i] = uint64(j+1), slices.Clone(all[j])
+			}
+			if off, err := offPolynomial(points, shares, threshold); off != -1 || err != nil {
+				t.Fatalf("threshold %d, %d honest answers: %d, %v", threshold, answers, off, err)
+			}
+			liar := random.IntN(answers)
+			for _, wrong := range [][]int{{0}, {63}, {5, 6, 7}, random.Perm(64)} {
+				bad := slices.Clone(shares)
+				bad[liar] = slices.Clone(shares[liar])
+				for _, k := range wrong {
+					y := uint64(binary.LittleEndian.Uint32(bad[liar][4*k:]))
+					binary.LittleEndian.PutUint32(bad[liar][4*k:], uint32((y+1+random.Uint64N(shamirPrime-1))%shamirPrime))
+				}
+				off, err := offPolynomial(points, bad, threshold)
+				switch spare := answers - threshold; {
+				case spare == 0 && (off != -1 || err != nil),
+					spare == 1 && !errors.Is(err, ErrInconsistentShares),
+					spare >= 2 && (off != liar || err != nil):
+					t.Fatalf("threshold %d, %d answers, share %d wrong in %v: %d, %v", threshold, answers, liar, wrong, off, err)
+				}
+			}
+		}
+	}
+}
+
+func TestOffPolynomialNamesNobodyWhenTwoAreWrong(t *testing.T) {
+	_, shares := shareSecret(t, 9, 4)
+	points := []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	shares[2][4*3] ^= 1 // in different coefficients: each alone would be named
+	shares[7][4*9] ^= 1
+	if _, err := offPolynomial(points, shares, 4); !errors.Is(err, ErrInconsistentShares) {
+		t.Errorf("different coefficients: %v", err)
+	}
+	_, shares = shareSecret(t, 9, 4)
+	shares[2][4*3] ^= 1
+	shares[7][4*3] ^= 1
+	if _, err := offPolynomial(points, shares, 4); !errors.Is(err, ErrInconsistentShares) {
+		t.Errorf("the same coefficient: %v", err)
+	}
+}
