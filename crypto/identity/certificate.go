@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -111,51 +112,48 @@ func checkCertificateRequest(der []byte, m Member) error {
 
 // checkLeaf says which rostered member a certificate belongs to, and refuses it
 // unless its key is on the roster, the roster's authority issued it for that
-// use, and it is valid at now.
+// use, and both are valid at now.
 func checkLeaf(leaf *x509.Certificate, roster *Roster, use x509.ExtKeyUsage, now time.Time) (Member, error) {
-	m, err := checkIssued(leaf, roster)
+	m, authority, err := checkIssued(leaf, roster)
 	if err != nil {
 		return Member{}, err
+	}
+	if !slices.Contains(leaf.ExtKeyUsage, use) {
+		return Member{}, fmt.Errorf("%w: the certificate of %q was issued for the other side of a connection", ErrNotMember, m.Name)
 	}
 	if err := checkTime(leaf, m.Name, now); err != nil {
 		return Member{}, err
 	}
-	authority, err := roster.authority()
-	if err != nil {
+	if err := checkTime(authority, "the authority", now); err != nil {
 		return Member{}, err
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(authority)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
-		return Member{}, fmt.Errorf("certificate of %q: %w", m.Name, err)
 	}
 	return m, nil
 }
 
 // checkIssued is checkLeaf without regard to time and use.
-func checkIssued(leaf *x509.Certificate, roster *Roster) (Member, error) {
+func checkIssued(leaf *x509.Certificate, roster *Roster) (m Member, authority *x509.Certificate, err error) {
 	if roster == nil {
-		return Member{}, errors.New("there is no roster yet")
+		return Member{}, nil, errors.New("there is no roster yet")
 	}
 	key, ok := leaf.PublicKey.(ed25519.PublicKey)
 	if !ok {
-		return Member{}, fmt.Errorf("%w: the certificate's key is not Ed25519", ErrNotMember)
+		return Member{}, nil, fmt.Errorf("%w: the certificate's key is not Ed25519", ErrNotMember)
 	}
-	m, ok := roster.memberByKey(key)
+	m, ok = roster.memberByKey(key)
 	if !ok {
-		return Member{}, fmt.Errorf("%w: the certificate's key is not on roster %d", ErrNotMember, roster.Number)
+		return Member{}, nil, fmt.Errorf("%w: the certificate's key is not on roster %d", ErrNotMember, roster.Number)
 	}
 	if leaf.Subject.CommonName != m.Name {
-		return Member{}, fmt.Errorf("%w: the certificate is not in the name that roster %d gives its key", ErrNotMember, roster.Number)
+		return Member{}, nil, fmt.Errorf("%w: the certificate is not in the name that roster %d gives its key", ErrNotMember, roster.Number)
 	}
-	authority, err := roster.authority()
+	authority, err = roster.authority()
 	if err != nil {
-		return Member{}, err
+		return Member{}, nil, err
 	}
-	if leaf.CheckSignatureFrom(authority) != nil || leaf.IsCA {
-		return Member{}, fmt.Errorf("%w: the certificate of %q was not issued by this consortium's authority", ErrNotMember, m.Name)
+	if leaf.CheckSignatureFrom(authority) != nil || leaf.IsCA || len(leaf.UnhandledCriticalExtensions) != 0 {
+		return Member{}, nil, fmt.Errorf("%w: the certificate of %q was not issued by this consortium's authority", ErrNotMember, m.Name)
 	}
-	return m, nil
+	return m, authority, nil
 }
 
 func checkTime(leaf *x509.Certificate, name string, now time.Time) error {
@@ -164,7 +162,7 @@ func checkTime(leaf *x509.Certificate, name string, now time.Time) error {
 		return fmt.Errorf("%w (the certificate of %q is valid from %s, the clock here says %s)",
 			ErrNotYetValid, name, stamp(leaf.NotBefore), stamp(now))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("%w: that of %q was valid until %s, the clock here says %s; renew it by enrolling again with the same keys",
+		return fmt.Errorf("%w: that of %q was valid until %s, the clock here says %s",
 			ErrExpired, name, stamp(leaf.NotAfter), stamp(now))
 	}
 	return nil

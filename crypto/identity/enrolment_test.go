@@ -554,6 +554,7 @@ func TestAConsortiumBeginsOnce(t *testing.T) {
 	for name, spoil := range map[string]func(*InitSpec){
 		"no name":    func(s *InitSpec) { s.Consortium = "" },
 		"no address": func(s *InitSpec) { s.CoordinatorAddress = "here" },
+		"no time":    func(s *InitSpec) { s.Now = time.Time{} },
 	} {
 		bad := spec
 		bad.GovernanceDir, bad.CoordinatorDir = filepath.Join(c.dir, "g2"), filepath.Join(c.dir, "c2")

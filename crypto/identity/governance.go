@@ -42,6 +42,9 @@ func InitConsortium(spec InitSpec) error {
 			return fmt.Errorf("%s exists: a consortium has begun here; nothing was changed", path)
 		}
 	}
+	if spec.Now.IsZero() {
+		return errors.New("a consortium begins at some time: InitSpec.Now is not set")
+	}
 	if filepath.Clean(spec.GovernanceDir) == filepath.Clean(spec.CoordinatorDir) {
 		return errors.New("the governance key is kept apart from the coordinator: give two directories")
 	}

@@ -229,7 +229,11 @@ func (n *Node) use(leaf *x509.Certificate) {
 // reason given here is clearer than the alert that would come back.
 func (n *Node) ownCertificate(now time.Time) (*tls.Certificate, error) {
 	current := n.certificate.Load()
-	if err := checkTime(current.Leaf, n.name, now); err != nil {
+	err := checkTime(current.Leaf, n.name, now)
+	if errors.Is(err, ErrExpired) {
+		return nil, fmt.Errorf("own %w: renew it by handing in the old enrolment again", err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("own %w", err)
 	}
 	return current, nil
@@ -244,7 +248,7 @@ func checkOwn(der []byte, name string, keys *Keys, roster *Roster) (*x509.Certif
 	if err != nil {
 		return nil, errors.New("the certificate is not X.509")
 	}
-	m, err := checkIssued(leaf, roster)
+	m, _, err := checkIssued(leaf, roster)
 	if err != nil {
 		return nil, err
 	}

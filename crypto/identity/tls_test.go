@@ -125,7 +125,7 @@ func TestServerRefusesEveryCertificateButAMembers(t *testing.T) {
 		"a member's key, self-signed":       {show(selfMade.Certificate[0], site.Keys().Signing()), ErrNotMember},
 		"issued to a key not on the roster": {show(issue("mercy", RoleSite, stranger.Public()), stranger.Signing()), ErrNotMember},
 		"issued in another's name":          {show(issue("coordinator", RoleSite, site.Keys().Public()), site.Keys().Signing()), ErrNotMember},
-		"a server's certificate":            {show(issue("mercy", RoleCoordinator, site.Keys().Public()), site.Keys().Signing()), nil},
+		"a server's certificate":            {show(issue("mercy", RoleCoordinator, site.Keys().Public()), site.Keys().Signing()), ErrNotMember},
 		"expired":                           {show(site.Certificate().Raw, site.Keys().Signing()), ErrExpired},
 		"from the future":                   {show(site.Certificate().Raw, site.Keys().Signing()), ErrNotYetValid},
 		"a member's, without its key":       {show(site.Certificate().Raw, stranger.Signing()), nil},
@@ -163,6 +163,19 @@ func TestRemovalRevokesOnALiveConnection(t *testing.T) {
 	}
 	if _, serverErr, clientErr = handshake(t, server, site.ClientTLS(at(epoch))); !errors.Is(serverErr, ErrNotMember) || clientErr == nil {
 		t.Errorf("new connection after removal: server %v, client %v", serverErr, clientErr)
+	}
+}
+
+// The authority's own lifetime bounds what it issued.
+func TestAnExpiredAuthorityAdmitsNobody(t *testing.T) {
+	c := begin(t, "north")
+	site := c.enrol("mercy", RoleSite)
+	late := epoch.Add(authorityTTL + time.Minute)
+	if err := c.coordinator.RenewOwn(late, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := handshake(t, c.coordinator.ServerTLS(at(late)), site.RenewalTLS(at(late))); !errors.Is(err, ErrExpired) {
+		t.Errorf("got %v", err)
 	}
 }
 
