@@ -123,7 +123,7 @@ func comparisonColumns(family string) []string {
 	if family == study.Binomial {
 		return []string{"brier", "tpr", "fpr", "ppv"}
 	}
-	return []string{"mae", "rmse", "bias", "within_20_percent"}
+	return []string{"mae", "rmse", "bias", "within20"}
 }
 
 // page is a self-contained page for people.

@@ -1,0 +1,735 @@
+package siteagent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/secagg"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// coordinator is a coordinator for the agent's tests: real identities, ledger,
+// cryptography and wire, over loopback, without a round machine or a disk. A
+// test drives it step by step and can make it lie.
+type coordinator struct {
+	consiliumv1.UnimplementedSiteServiceServer
+	consiliumv1.UnimplementedLedgerServiceServer
+	consiliumv1.UnimplementedMembershipServiceServer
+	consiliumv1.UnimplementedEnrollmentServiceServer
+
+	t          *testing.T
+	node       *identity.Node
+	governance *identity.Governance
+	address    string
+	server     *grpc.Server
+
+	mu       sync.Mutex
+	log      *ledger.Log
+	changed  chan struct{}
+	revision int
+	work     map[string]map[string]*consiliumv1.Assignment // by site, by name
+	enrolled map[string][]byte
+
+	approvals map[string]statement.Approval
+	declines  map[string]statement.Decline
+	headers   map[string]map[string][]byte   // by round, by site
+	sealed    map[string]map[string][][]byte // by round, by site
+	chunks    map[statement.Digest][]byte
+	counted   map[string]map[string]bool
+	answers   map[string]map[string][][]byte // by round, by member: statement and share, as received, each time
+	faults    map[string]statement.OpeningFault
+	releases  map[string]statement.ReleaseDecision
+
+	loseReceipts, loseShares int // how many answers get lost on their way back
+}
+
+func newCoordinator(t *testing.T) *coordinator {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	spec := identity.InitSpec{
+		Consortium: "test", CoordinatorAddress: listener.Addr().String(), Now: time.Now(),
+		GovernanceDir: filepath.Join(dir, "governance"), CoordinatorDir: filepath.Join(dir, "coordinator"),
+	}
+	if err := identity.InitConsortium(spec); err != nil {
+		t.Fatal(err)
+	}
+	c := &coordinator{
+		t: t, address: listener.Addr().String(), changed: make(chan struct{}),
+		work: map[string]map[string]*consiliumv1.Assignment{}, enrolled: map[string][]byte{},
+		approvals: map[string]statement.Approval{}, declines: map[string]statement.Decline{},
+		headers: map[string]map[string][]byte{}, sealed: map[string]map[string][][]byte{}, chunks: map[statement.Digest][]byte{},
+		counted: map[string]map[string]bool{}, answers: map[string]map[string][][]byte{}, faults: map[string]statement.OpeningFault{},
+		releases: map[string]statement.ReleaseDecision{},
+	}
+	if c.governance, err = identity.OpenGovernance(spec.GovernanceDir); err != nil {
+		t.Fatal(err)
+	}
+	if c.node, err = identity.OpenNode(spec.CoordinatorDir); err != nil {
+		t.Fatal(err)
+	}
+	c.log = ledger.NewLog(ledger.Origin("test"), ledger.NewMemory())
+	c.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(c.node.ServerTLS(time.Now))), grpc.MaxRecvMsgSize(64<<20))
+	consiliumv1.RegisterSiteServiceServer(c.server, c)
+	consiliumv1.RegisterLedgerServiceServer(c.server, c)
+	consiliumv1.RegisterMembershipServiceServer(c.server, c)
+	consiliumv1.RegisterEnrollmentServiceServer(c.server, c)
+	served := make(chan struct{})
+	go func() {
+		c.server.Serve(listener)
+		close(served)
+	}()
+	t.Cleanup(func() {
+		c.server.Stop()
+		<-served
+	})
+	return c
+}
+
+// enrol makes a site a member and returns its state directory.
+func (c *coordinator) enrol(names ...string) (dirs []string) {
+	c.t.Helper()
+	done := make(chan error, len(names))
+	for _, name := range names {
+		token, err := c.governance.Invite(name, identity.RoleSite, time.Hour, time.Now())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		dir := c.t.TempDir()
+		dirs = append(dirs, dir)
+		go func() {
+			_, err := Enroll(c.t.Context(), EnrolOptions{Dir: dir, Token: token})
+			done <- err
+		}()
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for c.pending() < len(names) {
+		if time.Now().After(deadline) {
+			c.t.Fatal("the newcomers do not enrol")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	c.admit()
+	for range names {
+		if err := <-done; err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return dirs
+}
+
+func (c *coordinator) pending() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.enrolled)
+}
+
+func (c *coordinator) admit() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var envelopes [][]byte
+	for _, e := range c.enrolled {
+		envelopes = append(envelopes, e)
+	}
+	clear(c.enrolled)
+	roster, err := c.governance.Admit(envelopes, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.node.AppendRoster(roster); err != nil {
+		c.t.Fatal(err)
+	}
+	c.notify()
+}
+
+// notify wakes every poll. The caller holds mu.
+func (c *coordinator) notify() {
+	c.revision++
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *coordinator) assign(name string, a *consiliumv1.Assignment, sites ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, site := range sites {
+		if c.work[site] == nil {
+			c.work[site] = map[string]*consiliumv1.Assignment{}
+		}
+		c.work[site][name] = a
+	}
+	c.notify()
+}
+
+func (c *coordinator) withdraw(name string, sites ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, site := range sites {
+		delete(c.work[site], name)
+	}
+	c.notify()
+}
+
+func (c *coordinator) caller(ctx context.Context) (string, error) {
+	p, _ := peer.FromContext(ctx)
+	m, err := identity.PeerMember(p.AuthInfo.(credentials.TLSInfo).State, c.node.Rosters().Latest(), time.Now())
+	if err != nil {
+		return "", status.Error(codes.Unauthenticated, err.Error())
+	}
+	return m.Name, nil
+}
+
+// append puts an envelope into the ledger. The caller holds mu.
+func (c *coordinator) append(kind string, study, round statement.Digest, envelope []byte, actor string) uint64 {
+	e := ledger.Entry{Time: time.Now(), Type: kind, Study: study.String(), Subject: statement.DigestOf(envelope), Actor: actor}
+	if !round.IsZero() {
+		e.Round = round.String()
+	}
+	leaf, err := e.Leaf()
+	if err != nil {
+		c.t.Error(err)
+	}
+	index, err := c.log.Append(leaf)
+	if err != nil {
+		c.t.Error(err)
+	}
+	return index
+}
+
+func (c *coordinator) sign(kind statement.Kind, v any) []byte {
+	c.t.Helper()
+	envelope, err := statement.Sign(kind, v, c.node.Name(), c.node.Keys().Signing())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return envelope
+}
+
+func (c *coordinator) Enroll(_ context.Context, q *consiliumv1.EnrollRequest) (*consiliumv1.EnrollResponse, error) {
+	e, err := identity.OpenEnrolment(q.Enrolment)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enrolled[e.Name] = q.Enrolment
+	return &consiliumv1.EnrollResponse{}, nil
+}
+
+func (c *coordinator) Admission(ctx context.Context, q *consiliumv1.AdmissionRequest) (*consiliumv1.AdmissionResponse, error) {
+	e, err := identity.OpenEnrolment(q.Enrolment)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		if m, ok := c.node.Rosters().Latest().Member(e.Name); ok {
+			certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, time.Now(), 0)
+			if err != nil {
+				return nil, status.Error(codes.Internal, err.Error())
+			}
+			return &consiliumv1.AdmissionResponse{Admitted: true, Certificate: certificate, Rosters: c.node.Rosters().Envelopes()}, nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(100 * time.Millisecond):
+			return &consiliumv1.AdmissionResponse{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *coordinator) RenewCertificate(ctx context.Context, q *consiliumv1.RenewCertificateRequest) (*consiliumv1.RenewCertificateResponse, error) {
+	name, err := c.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, _ := c.node.Rosters().Latest().Member(name)
+	certificate, err := c.node.IssueCertificate(q.CertificateRequest, m, time.Now(), 0)
+	return &consiliumv1.RenewCertificateResponse{Certificate: certificate}, err
+}
+
+func (c *coordinator) Poll(ctx context.Context, q *consiliumv1.PollRequest) (*consiliumv1.PollResponse, error) {
+	name, err := c.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	expired := time.After(2 * time.Second)
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		revision := hex.EncodeToString([]byte{byte(c.revision >> 8), byte(c.revision)})
+		if revision == q.Revision {
+			c.mu.Unlock()
+			select {
+			case <-changed:
+				continue
+			case <-expired:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			c.mu.Lock()
+		}
+		defer c.mu.Unlock()
+		r := &consiliumv1.PollResponse{Revision: revision, Rosters: c.node.Rosters().Envelopes()[q.RosterNumber:]}
+		if r.Checkpoint, err = c.log.Checkpoint(c.node.Keys().Signing()); err != nil {
+			return nil, err
+		}
+		size, _ := c.log.Size()
+		proof, err := c.log.Consistency(q.LedgerSize, size)
+		if err != nil {
+			return nil, status.Error(codes.FailedPrecondition, err.Error())
+		}
+		r.Consistency = ledger.FormatProof(proof)
+		for _, a := range c.work[name] {
+			r.Assignments = append(r.Assignments, c.prove(a, size))
+		}
+		return r, nil
+	}
+}
+
+// prove adds the inclusion proofs for the checkpoint of this answer.
+func (c *coordinator) prove(a *consiliumv1.Assignment, size uint64) *consiliumv1.Assignment {
+	proof := func(index uint64) [][]byte {
+		p, err := c.log.Inclusion(index, size)
+		if err != nil {
+			c.t.Error(err)
+		}
+		return ledger.FormatProof(p)
+	}
+	switch w := a.Work.(type) {
+	case *consiliumv1.Assignment_Contribute:
+		x := w.Contribute
+		return &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Contribute{Contribute: &consiliumv1.Contribute{
+			Plan: x.Plan, Parameters: x.Parameters, LedgerIndex: x.LedgerIndex, Inclusion: proof(x.LedgerIndex)}}}
+	case *consiliumv1.Assignment_Open:
+		x := w.Open
+		return &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Open{Open: &consiliumv1.Open{
+			Plan: x.Plan, Request: x.Request, Headers: x.Headers, SealedShares: x.SealedShares, LedgerIndex: x.LedgerIndex, Inclusion: proof(x.LedgerIndex)}}}
+	}
+	return a
+}
+
+func (c *coordinator) Entries(_ context.Context, q *consiliumv1.EntriesRequest) (*consiliumv1.EntriesResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	leaves, err := c.log.Leaves(q.Start, q.End)
+	return &consiliumv1.EntriesResponse{Entries: leaves}, err
+}
+
+// received opens a member's statement.
+func received[S any](c *coordinator, ctx context.Context, kind statement.Kind, envelope []byte) (name string, s S, err error) {
+	if name, err = c.caller(ctx); err != nil {
+		return name, s, err
+	}
+	roster := c.node.Rosters().Latest()
+	_, err = statement.Open(envelope, kind, &s, func(keyid string) (ed25519.PublicKey, error) {
+		if keyid != name {
+			return nil, errors.New("in another's name")
+		}
+		return roster.KeyOf(keyid)
+	})
+	if err != nil {
+		return name, s, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return name, s, nil
+}
+
+func (c *coordinator) DecideStudy(ctx context.Context, q *consiliumv1.DecideStudyRequest) (*consiliumv1.DecideStudyResponse, error) {
+	name, s, err := received[statement.Approval](c, ctx, statement.KindApproval, q.Approval)
+	if err != nil {
+		return nil, err
+	}
+	c.withdraw("study", name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.approvals[name] = s
+	return &consiliumv1.DecideStudyResponse{}, nil
+}
+
+func (c *coordinator) DeclineRound(ctx context.Context, q *consiliumv1.DeclineRoundRequest) (*consiliumv1.DeclineRoundResponse, error) {
+	name, s, err := received[statement.Decline](c, ctx, statement.KindDecline, q.Decline)
+	if err != nil {
+		return nil, err
+	}
+	c.withdraw("contribute", name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.declines[name] = s
+	return &consiliumv1.DeclineRoundResponse{}, nil
+}
+
+func (c *coordinator) BeginContribution(ctx context.Context, q *consiliumv1.BeginContributionRequest) (*consiliumv1.BeginContributionResponse, error) {
+	name, h, err := received[statement.ContributionHeader](c, ctx, statement.KindContributionHeader, q.Header)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	round := h.Round.String()
+	if before := c.headers[round][name]; before != nil && string(before) != string(q.Header) {
+		return nil, status.Error(codes.FailedPrecondition, "another contribution was begun")
+	}
+	if c.headers[round] == nil {
+		c.headers[round], c.sealed[round], c.counted[round] = map[string][]byte{}, map[string][][]byte{}, map[string]bool{}
+	}
+	c.headers[round][name], c.sealed[round][name] = q.Header, q.SealedShares
+	r := &consiliumv1.BeginContributionResponse{Counted: c.counted[round][name]}
+	for i, chunk := range h.Chunks {
+		if c.chunks[chunk] == nil {
+			r.Missing = append(r.Missing, uint32(i))
+		}
+	}
+	return r, nil
+}
+
+func (c *coordinator) UploadChunks(stream grpc.ClientStreamingServer[consiliumv1.UploadChunksRequest, consiliumv1.UploadChunksResponse]) error {
+	var n uint32
+	for {
+		q, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(&consiliumv1.UploadChunksResponse{Stored: n})
+		}
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.chunks[statement.DigestOf(q.Chunk)] = q.Chunk
+		c.mu.Unlock()
+		n++
+	}
+}
+
+func (c *coordinator) CommitContribution(ctx context.Context, q *consiliumv1.CommitContributionRequest) (*consiliumv1.CommitContributionResponse, error) {
+	name, err := c.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, payload, err := statement.Payload(c.headers[q.Round][name])
+	if err != nil {
+		return nil, err
+	}
+	round, _ := statement.ParseDigest(q.Round)
+	if !c.counted[q.Round][name] {
+		c.append(ledger.TypeContribution, round, round, c.headers[q.Round][name], name)
+	}
+	c.counted[q.Round][name] = true
+	delete(c.work[name], "contribute")
+	c.notify()
+	if c.loseReceipts > 0 {
+		c.loseReceipts--
+		return nil, status.Error(codes.Unavailable, "lost on the way back")
+	}
+	return &consiliumv1.CommitContributionResponse{Receipt: c.sign(statement.KindReceipt, statement.Receipt{Round: round, Site: name, Header: statement.DigestOf(payload)})}, nil
+}
+
+func (c *coordinator) SubmitOpeningShare(ctx context.Context, q *consiliumv1.SubmitOpeningShareRequest) (*consiliumv1.SubmitOpeningShareResponse, error) {
+	name, s, err := received[statement.OpeningShare](c, ctx, statement.KindOpeningShare, q.Statement)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	round := s.Round.String()
+	if c.answers[round] == nil {
+		c.answers[round] = map[string][][]byte{}
+	}
+	c.answers[round][name] = append(c.answers[round][name], q.Statement, q.Share)
+	if c.loseShares > 0 {
+		c.loseShares--
+		return nil, status.Error(codes.Unavailable, "lost on the way back")
+	}
+	c.append(ledger.TypeOpeningShare, s.Round, s.Round, q.Statement, name)
+	delete(c.work[name], "open")
+	c.notify()
+	return &consiliumv1.SubmitOpeningShareResponse{}, nil
+}
+
+func (c *coordinator) ReportOpeningFault(ctx context.Context, q *consiliumv1.ReportOpeningFaultRequest) (*consiliumv1.ReportOpeningFaultResponse, error) {
+	name, s, err := received[statement.OpeningFault](c, ctx, statement.KindOpeningFault, q.Fault)
+	if err != nil {
+		return nil, err
+	}
+	c.withdraw("open", name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults[name] = s
+	return &consiliumv1.ReportOpeningFaultResponse{}, nil
+}
+
+func (c *coordinator) DecideRelease(ctx context.Context, q *consiliumv1.DecideReleaseRequest) (*consiliumv1.DecideReleaseResponse, error) {
+	name, s, err := received[statement.ReleaseDecision](c, ctx, statement.KindReleaseDecision, q.Decision)
+	if err != nil {
+		return nil, err
+	}
+	c.withdraw("release", name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.releases[name] = s
+	return &consiliumv1.DecideReleaseResponse{}, nil
+}
+
+// eventually waits for a condition on the coordinator's state.
+func (c *coordinator) eventually(what string, condition func() bool) {
+	c.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		c.mu.Lock()
+		ok := condition()
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("not within 30 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// plan makes the plan of a question.
+func (c *coordinator) plan(s *study.Study, q compute.Question, invited []string) *statement.Plan {
+	c.t.Helper()
+	invited = slices.Sorted(slices.Values(invited))
+	now := time.Now().UTC().Truncate(time.Second)
+	nonce := make([]byte, 16)
+	rand.Read(nonce)
+	p := &statement.Plan{
+		Study: s.Digest(), Step: q.Step, Parameters: statement.DigestOf(q.Parameters), Epoch: "1", Roster: c.node.Rosters().Latest().Digest(),
+		Invited: invited, Committee: invited, Threshold: s.Threshold(len(invited)), MinimumContributors: s.MinimumContributors(),
+		Issued: now, CollectUntil: now.Add(s.Deadline()), OpenUntil: now.Add(2 * s.Deadline()), Nonce: hex.EncodeToString(nonce),
+	}
+	for _, f := range q.Layout {
+		p.Layout = append(p.Layout, secagg.Field(f))
+	}
+	suite, err := secagg.SelectSuite(p.Layout, len(invited), len(invited))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p.Suite, p.Question = suite, p.QuestionDigest()
+	return p
+}
+
+// invite puts a plan into the ledger and asks the sites for contributions.
+func (c *coordinator) invite(p *statement.Plan, parameters []byte) (id statement.Digest, envelope []byte) {
+	c.t.Helper()
+	envelope = c.sign(statement.KindPlan, p)
+	_, payload, _ := statement.Payload(envelope)
+	id = statement.DigestOf(payload)
+	c.mu.Lock()
+	index := c.append(ledger.TypePlan, p.Study, id, envelope, c.node.Name())
+	c.mu.Unlock()
+	c.assign("contribute", &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Contribute{Contribute: &consiliumv1.Contribute{
+		Plan: envelope, Parameters: parameters, LedgerIndex: index}}}, p.Invited...)
+	return id, envelope
+}
+
+// requestOpening asks the committee to open a set and returns the request's
+// envelope.
+func (c *coordinator) requestOpening(p *statement.Plan, id statement.Digest, plan []byte, set []string) []byte {
+	c.t.Helper()
+	request := statement.OpeningRequest{Round: id, Contributors: set}
+	c.mu.Lock()
+	var headers [][]byte
+	for _, site := range set {
+		header := c.headers[id.String()][site]
+		_, payload, err := statement.Payload(header)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		request.Headers = append(request.Headers, statement.DigestOf(payload))
+		headers = append(headers, header)
+	}
+	envelope := c.sign(statement.KindOpeningRequest, request)
+	index := c.append(ledger.TypeOpeningRequest, p.Study, id, envelope, c.node.Name())
+	c.mu.Unlock()
+	for j, member := range p.Committee {
+		open := &consiliumv1.Open{Plan: plan, Request: envelope, Headers: headers, LedgerIndex: index}
+		for _, site := range set {
+			open.SealedShares = append(open.SealedShares, c.sealed[id.String()][site][j])
+		}
+		c.assign("open", &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Open{Open: open}}, member)
+	}
+	return envelope
+}
+
+func (c *coordinator) end(p *statement.Plan, id statement.Digest, end statement.RoundEnd) {
+	c.t.Helper()
+	end.Round, end.Question = id, p.Question
+	envelope := c.sign(statement.KindRoundEnd, end)
+	c.mu.Lock()
+	c.append(ledger.TypeRoundEnd, p.Study, id, envelope, c.node.Name())
+	c.mu.Unlock()
+	c.withdraw("contribute", p.Invited...)
+	c.withdraw("open", p.Invited...)
+	c.assign("end "+id.String(), &consiliumv1.Assignment{Work: &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{
+		Round: id.String(), State: end.State, End: envelope}}}, p.Invited...)
+}
+
+// round carries one question through to its opened sum.
+func (c *coordinator) round(s *study.Study, q compute.Question, sites []string) (*secagg.Sum, statement.ReleasedRound) {
+	c.t.Helper()
+	p := c.plan(s, q, sites)
+	id, envelope := c.invite(p, q.Parameters)
+	c.eventually("every site contributes to "+q.Step, func() bool { return len(c.counted[id.String()]) == len(p.Invited) })
+	c.requestOpening(p, id, envelope, p.Invited)
+	c.eventually("the committee opens "+q.Step, func() bool { return len(c.answers[id.String()]) == len(p.Committee) })
+	sum := c.open(p, id)
+	digest := statement.DigestOf(sum.Bytes())
+	c.end(p, id, statement.RoundEnd{State: "published", Contributors: p.Invited, SharesGiven: true, Sum: &digest})
+	released := statement.ReleasedRound{Round: id, Step: p.Step, Contributors: p.Invited, Sum: digest}
+	for _, site := range p.Invited {
+		_, payload, _ := statement.Payload(c.headers[id.String()][site])
+		released.Headers = append(released.Headers, statement.DigestOf(payload))
+	}
+	return sum, released
+}
+
+func (c *coordinator) open(p *statement.Plan, id statement.Digest) *secagg.Sum {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, err := secagg.NewRound(p.RoundSpec())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	openings := map[int][]byte{}
+	for j, member := range p.Committee {
+		openings[j] = c.answers[id.String()][member][1]
+	}
+	sum, err := r.Open(len(p.Invited), func(contributor, chunk int) ([]byte, error) {
+		_, payload, _ := statement.Payload(c.headers[id.String()][p.Invited[contributor]])
+		var h statement.ContributionHeader
+		if err := statement.Decode(payload, &h); err != nil {
+			return nil, err
+		}
+		return c.chunks[h.Chunks[chunk]], nil
+	}, openings)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return sum
+}
+
+// propose shows a study to the sites.
+func (c *coordinator) propose(protocol []byte, researcher *researcher, sites ...string) {
+	c.t.Helper()
+	proposal, err := statement.Sign(statement.KindProposal, statement.Proposal{Study: statement.DigestOf(protocol), Researcher: researcher.name, Time: time.Now()}, researcher.name, researcher.keys.Signing())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.assign("study", &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewStudy{ReviewStudy: &consiliumv1.ReviewStudy{Protocol: protocol, Proposal: proposal}}}, sites...)
+}
+
+type researcher struct {
+	name string
+	keys *identity.Keys
+}
+
+// researcher enrols someone who proposes studies.
+func (c *coordinator) researcher(name string) *researcher {
+	c.t.Helper()
+	token, err := c.governance.Invite(name, identity.RoleResearcher, time.Hour, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	dir := c.t.TempDir()
+	enrolment, err := identity.NewEnrolment(token, dir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.enrolled[name] = enrolment
+	c.mu.Unlock()
+	c.admit()
+	m, _ := c.node.Rosters().Latest().Member(name)
+	e, _ := identity.OpenEnrolment(enrolment)
+	certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, time.Now(), 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	invitation, _, err := identity.UnfinishedEnrolment(dir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := identity.FinishEnrolment(dir, invitation, certificate, c.node.Rosters().Envelopes()); err != nil {
+		c.t.Fatal(err)
+	}
+	node, err := identity.OpenNode(dir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &researcher{name, node.Keys()}
+}
+
+// study runs a whole study and offers its release.
+func (c *coordinator) study(s *study.Study, sites []string) *pipeline.Result {
+	c.t.Helper()
+	session := pipeline.New(s)
+	var rounds []statement.ReleasedRound
+	for {
+		q, done, err := session.Next()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if done {
+			break
+		}
+		sum, released := c.round(s, q, sites)
+		rounds = append(rounds, released)
+		opened, err := compute.NewSum(sum.Contributors(), q.Layout, sum.Values())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if err := session.Absorb(opened); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	result := session.Result()
+	audit, err := statement.Encode(result.Audit)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	body, err := statement.Encode(result.Model)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	release := statement.Release{
+		Study: s.Digest(), Roster: c.node.Rosters().Latest().Digest(), Rounds: rounds,
+		Audit: statement.DigestOf(audit), Model: statement.DigestOf(body), Body: body, Time: time.Now(),
+	}
+	c.assign("release", &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{
+		Release: c.sign(statement.KindRelease, release), Audit: c.sign(statement.KindAudit, result.Audit), Protocol: s.Source()}}}, sites...)
+	return result
+}
