@@ -68,7 +68,7 @@ func (t *tally) measure(g *Group) {
 		t.measureBinary(g)
 		return
 	}
-	g.Metrics["mae"] = mean(t.absolute)
+	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
 	g.Metrics["bias"] = mean(t.err)
 	g.Metrics["rmse"] = rootMean(t.square)
 	g.Metrics["within20"] = proportion(t.within, t.n, 100)
@@ -93,7 +93,7 @@ func (t *tally) measure(g *Group) {
 func (t *tally) measureBinary(g *Group) {
 	g.Metrics["prevalence"] = proportion(t.positives, t.n, 1)
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
-	g.Metrics["brier"] = mean(t.square)
+	g.Metrics["brier"] = atLeastZero(mean(t.square))
 	g.Metrics["calibration_in_the_large"] = mean(t.err)
 	if t.positives > 0 && t.predicted > 0 {
 		ratio := t.positives / t.predicted
@@ -126,6 +126,14 @@ func mean(s sample) Metric {
 	m := Metric{Estimate: s.mean()}
 	if lower, upper, ok := s.interval(); ok {
 		m.Lower, m.Upper, m.Method = &lower, &upper, "Student t"
+	}
+	return m
+}
+
+// atLeastZero cuts the interval of a measure that cannot be negative.
+func atLeastZero(m Metric) Metric {
+	if m.Lower != nil && *m.Lower < 0 {
+		*m.Lower = 0
 	}
 	return m
 }

@@ -113,16 +113,18 @@ func niceStep(x float64) float64 {
 func newForest(m measure, whole, local *fairness.Audit) forest {
 	f := forest{Measure: m, ID: "plot-" + m.Name, Local: local != nil}
 	var values []float64
-	for _, a := range []*fairness.Audit{whole, local} {
-		if a == nil {
-			continue
+	for _, g := range whole.Groups {
+		if x, ok := g.Metrics[m.Name]; ok {
+			values = append(values, x.Estimate)
+			if x.Lower != nil && x.Upper != nil {
+				values = append(values, *x.Lower, *x.Upper)
+			}
 		}
-		for _, g := range a.Groups {
+	}
+	if local != nil {
+		for _, g := range local.Groups {
 			if x, ok := g.Metrics[m.Name]; ok {
 				values = append(values, x.Estimate)
-				if x.Lower != nil && x.Upper != nil {
-					values = append(values, *x.Lower, *x.Upper)
-				}
 			}
 		}
 	}

@@ -1,0 +1,80 @@
+package fairness
+
+import (
+	"math"
+	"testing"
+)
+
+func close4(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if math.Abs(got-want) > 5.1e-5 {
+		t.Errorf("%s = %.5f, want %.4f", what, got, want)
+	}
+}
+
+// Newcombe, Statistics in Medicine 17 (1998) 857-872, Table I, method 3.
+func TestWilsonEqualsNewcombesTable(t *testing.T) {
+	for _, c := range []struct{ k, n, lower, upper float64 }{
+		{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0, 0.1611}, {1, 29, 0.0061, 0.1718},
+	} {
+		lower, upper := wilson(c.k, c.n)
+		close4(t, "lower", lower, c.lower)
+		close4(t, "upper", upper, c.upper)
+	}
+	if lower, upper := wilson(7, 7); upper != 1 || lower >= 1 {
+		t.Errorf("all of 7: %v to %v", lower, upper)
+	}
+}
+
+// Newcombe, Statistics in Medicine 17 (1998) 873-890, Table II, method 10.
+func TestNewcombeEqualsHisTable(t *testing.T) {
+	for _, c := range []struct{ k1, n1, k2, n2, lower, upper float64 }{
+		{56, 70, 48, 80, 0.0524, 0.3339}, {9, 10, 3, 10, 0.1705, 0.8090}, {10, 10, 0, 20, 0.6791, 1},
+	} {
+		lower, upper := newcombe(c.k1, c.n1, c.k2, c.n2)
+		close4(t, "lower", lower, c.lower)
+		close4(t, "upper", upper, c.upper)
+	}
+}
+
+func TestMeanAndWelchIntervals(t *testing.T) {
+	of := func(values ...float64) sample {
+		s := sample{n: float64(len(values))}
+		for _, v := range values {
+			s.sum += v
+			s.squares += v * v
+		}
+		return s
+	}
+	// Mean 3, variance 2.5, t(0.975, 4) = 2.776445.
+	lower, upper, ok := of(1, 2, 3, 4, 5).interval()
+	if !ok {
+		t.Fatal("five values have an interval")
+	}
+	close4(t, "lower", lower, 3-2.776445*math.Sqrt(0.5))
+	close4(t, "upper", upper, 3+2.776445*math.Sqrt(0.5))
+	if _, _, ok := of(1).interval(); ok {
+		t.Error("one value has no interval")
+	}
+	// Equal variances and sizes: 2n-2 degrees of freedom, t(0.975, 8) = 2.306004.
+	lower, upper, ok = welch(of(1, 2, 3, 4, 5), of(2, 3, 4, 5, 6))
+	if !ok {
+		t.Fatal("Welch's interval exists")
+	}
+	close4(t, "lower", lower, -1-2.306004)
+	close4(t, "upper", upper, -1+2.306004)
+}
+
+func TestVerdictJudgesTheWholeInterval(t *testing.T) {
+	for _, c := range []struct {
+		lower, upper float64
+		want         string
+	}{
+		{-0.5, 0.9, NoDisparity}, {-1, 1, NoDisparity}, {1.1, 5, Disparity}, {-9, -1.1, Disparity},
+		{0.5, 3, Insufficient}, {-5, 5, Insufficient}, {-3, -0.5, Insufficient},
+	} {
+		if got := verdict(c.lower, c.upper, 1); got != c.want {
+			t.Errorf("%v to %v within 1: %s, want %s", c.lower, c.upper, got, c.want)
+		}
+	}
+}
