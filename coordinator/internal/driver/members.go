@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -85,8 +86,8 @@ func (d *Driver) Enroll(token string, envelope []byte) error {
 	} else if err != nil {
 		return problem(Precondition, "invitation-expired", "the enrolment was not accepted", err.Error(), "ask the consortium for another invitation")
 	}
-	if _, taken := d.Roster().Member(e.Name); taken || d.pendingName(e.Name) {
-		return problem(Conflict, "name-taken", "the enrolment was not accepted", fmt.Sprintf("there is a member, or a newcomer, called %q already", e.Name), "ask the consortium for an invitation under another name")
+	if _, taken := d.Roster().Member(e.Name); taken {
+		return problem(Conflict, "name-taken", "the enrolment was not accepted", fmt.Sprintf("there is a member called %q already", e.Name), "ask the consortium for an invitation under another name")
 	}
 	name, err := d.put(envelope)
 	if err != nil {
@@ -96,12 +97,16 @@ func (d *Driver) Enroll(token string, envelope []byte) error {
 	return d.commit([]write{{membersStream, enrolled{Token: invitation.Digest(), Name: e.Name, Envelope: name, At: d.time()}}})
 }
 
-// PendingEnrolments lists the enrolments that no roster has admitted yet.
+// PendingEnrolments lists the enrolments that no roster has admitted yet. Of two
+// under one name the later counts: its invitation voided the earlier one.
 func (d *Driver) PendingEnrolments() ([][]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var envelopes [][]byte
-	for _, e := range d.enrolled {
+	for i, e := range d.enrolled {
+		if slices.ContainsFunc(d.enrolled[i+1:], func(later enrolled) bool { return later.Name == e.Name }) {
+			continue
+		}
 		envelope, admitted, err := d.admittedEver(e)
 		if err != nil {
 			return nil, err
@@ -111,18 +116,6 @@ func (d *Driver) PendingEnrolments() ([][]byte, error) {
 		}
 	}
 	return envelopes, nil
-}
-
-func (d *Driver) pendingName(name string) bool {
-	for _, e := range d.enrolled {
-		if e.Name != name {
-			continue
-		}
-		if _, admitted, err := d.admittedEver(e); err != nil || !admitted {
-			return true
-		}
-	}
-	return false
 }
 
 // admittedEver reports whether any roster has listed the enrolment's key: who

@@ -1,0 +1,350 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/secagg"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Hospital polls, contributes and opens. What it does wrong is set before Run.
+type Hospital struct {
+	Name string
+	Node *identity.Node
+	Site consiliumv1.SiteServiceClient
+
+	Declines       bool // every round
+	SkipCollecting bool // never contributes, but polls
+	SkipOpening    bool // contributes, but never opens
+	BadShares      bool // seals garbage instead of key shares
+	WrongOpening   bool // answers with a share that is well formed and wrong
+
+	t     testing.TB
+	clock *Clock
+	rows  [][]string
+
+	mu      sync.Mutex
+	made    map[statement.Digest]*contribution // by round: a site seals once
+	ended   map[string]string
+	studies map[statement.Digest]*study.Study
+}
+
+type contribution struct {
+	sealed [][]byte
+	chunks [][]byte
+	header []byte
+	digest statement.Digest // of the header's payload
+}
+
+// Hospital connects as an enrolled site with made-up patients from a seed.
+func (c *Consortium) Hospital(name string, seed uint64) *Hospital {
+	c.t.Helper()
+	node, conn := c.Connect(name)
+	h := &Hospital{
+		Name: name, Node: node, Site: consiliumv1.NewSiteServiceClient(conn), t: c.t, clock: c.Clock,
+		made: map[statement.Digest]*contribution{}, ended: map[string]string{}, studies: map[statement.Digest]*study.Study{},
+	}
+	random := rand.New(rand.NewPCG(seed, 1))
+	for range 30 {
+		age, variant, sex := random.Float64()*10, "a", "female"
+		dose := 20 + 3*age
+		if random.IntN(2) == 1 {
+			variant, dose = "b", dose-10
+		}
+		if random.IntN(2) == 1 {
+			sex = "male"
+		}
+		dose += random.NormFloat64()
+		h.rows = append(h.rows, []string{strconv.FormatFloat(dose, 'g', -1, 64), strconv.FormatFloat(age, 'g', -1, 64), variant, sex})
+	}
+	return h
+}
+
+// Ended says how a round ended, as far as the hospital was told.
+func (h *Hospital) Ended(round string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended[round]
+}
+
+// Run works until ctx ends. A coordinator that is away is waited for.
+func (h *Hospital) Run(ctx context.Context) {
+	revision := ""
+	for ctx.Err() == nil {
+		news, err := h.Site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision})
+		if err == nil {
+			err = h.act(ctx, news)
+		}
+		if err != nil {
+			if ctx.Err() == nil && !passing(err) {
+				h.t.Errorf("%s: %v", h.Name, err)
+				return
+			}
+			revision = ""
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+			continue
+		}
+		revision = news.GetRevision()
+	}
+}
+
+// passing reports whether an error is one that waiting may mend, or that comes
+// from acting on what a stopped coordinator asked.
+func passing(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.FailedPrecondition, codes.Internal:
+		return true
+	}
+	return errors.Is(err, io.EOF)
+}
+
+func (h *Hospital) act(ctx context.Context, news *consiliumv1.PollResponse) error {
+	for _, roster := range news.GetRosters() {
+		if err := h.Node.AppendRoster(roster); err != nil {
+			return err
+		}
+	}
+	for _, a := range news.GetAssignments() {
+		var err error
+		switch work := a.GetWork().(type) {
+		case *consiliumv1.Assignment_ReviewStudy:
+			err = h.Approve(ctx, work.ReviewStudy.GetProtocol())
+		case *consiliumv1.Assignment_Contribute:
+			err = h.Contribute(ctx, work.Contribute)
+		case *consiliumv1.Assignment_Open:
+			err = h.Open(ctx, work.Open)
+		case *consiliumv1.Assignment_ReviewRelease:
+			err = h.accept(ctx, work.ReviewRelease)
+		case *consiliumv1.Assignment_RoundEnded:
+			h.mu.Lock()
+			h.ended[work.RoundEnded.GetRound()] = work.RoundEnded.GetState()
+			h.mu.Unlock()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Approve approves a study.
+func (h *Hospital) Approve(ctx context.Context, protocol []byte) error {
+	parsed, err := study.Parse(protocol)
+	if err != nil {
+		return err
+	}
+	id := statement.DigestOf(protocol)
+	h.mu.Lock()
+	h.studies[id] = parsed
+	h.mu.Unlock()
+	envelope, err := h.sign(statement.KindApproval, statement.Approval{Study: id, Site: h.Name, Approved: true, Time: h.clock.Now()})
+	if err != nil {
+		return err
+	}
+	_, err = h.Site.DecideStudy(ctx, &consiliumv1.DecideStudyRequest{Approval: envelope})
+	return err
+}
+
+func (h *Hospital) accept(ctx context.Context, work *consiliumv1.ReviewRelease) error {
+	_, payload, err := statement.Payload(work.GetRelease())
+	if err != nil {
+		return err
+	}
+	envelope, err := h.sign(statement.KindReleaseDecision, statement.ReleaseDecision{
+		Release: statement.DigestOf(payload), Site: h.Name, Accepted: true, Time: h.clock.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = h.Site.DecideRelease(ctx, &consiliumv1.DecideReleaseRequest{Decision: envelope})
+	return err
+}
+
+// Contribute answers a plan; again with the same bytes when asked again.
+func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute) error {
+	plan, round, err := readPlan(work.GetPlan())
+	if err != nil || h.SkipCollecting {
+		return err
+	}
+	id := plan.RoundSpec().ID
+	if h.Declines {
+		envelope, err := h.sign(statement.KindDecline, statement.Decline{Round: id, Site: h.Name, Reason: "this site is told to decline"})
+		if err != nil {
+			return err
+		}
+		_, err = h.Site.DeclineRound(ctx, &consiliumv1.DeclineRoundRequest{Decline: envelope})
+		return err
+	}
+	made := h.made[id]
+	if made == nil {
+		if made, err = h.seal(plan, round, work.GetParameters()); err != nil {
+			return err
+		}
+		h.made[id] = made
+	}
+	begun, err := h.Site.BeginContribution(ctx, &consiliumv1.BeginContributionRequest{Header: made.header, SealedShares: made.sealed})
+	if err != nil {
+		return err
+	}
+	if missing := begun.GetMissing(); len(missing) > 0 {
+		stream, err := h.Site.UploadChunks(ctx)
+		if err != nil {
+			return err
+		}
+		for _, i := range missing {
+			if err := stream.Send(&consiliumv1.UploadChunksRequest{Round: id2hex(id), Index: i, Chunk: made.chunks[i]}); err != nil {
+				break // CloseAndRecv has the reason
+			}
+		}
+		if _, err := stream.CloseAndRecv(); err != nil {
+			return err
+		}
+	}
+	first, err := h.Site.CommitContribution(ctx, &consiliumv1.CommitContributionRequest{Round: id2hex(id)})
+	if err != nil {
+		return err
+	}
+	var receipt statement.Receipt
+	if _, err := statement.Open(first.GetReceipt(), statement.KindReceipt, &receipt, h.Node.Rosters().Latest().KeyOfRole(identity.RoleCoordinator)); err != nil {
+		return err
+	}
+	if receipt.Header != made.digest || receipt.Site != h.Name || receipt.Round != id {
+		return fmt.Errorf("the receipt is for something else")
+	}
+	return nil
+}
+
+func (h *Hospital) seal(plan *statement.Plan, round *secagg.Round, parameters []byte) (*contribution, error) {
+	s := h.studies[plan.Study]
+	builder, err := s.NewBuilder([]string{"dose", "age", "variant", "sex"})
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range h.rows {
+		builder.Add(row)
+	}
+	values, err := pipeline.Answer(s, plan.Step, parameters, builder.Matrix())
+	if err != nil {
+		return nil, err
+	}
+	plain, err := round.Seal(values)
+	if err != nil {
+		return nil, err
+	}
+	id := plan.RoundSpec().ID
+	header := statement.ContributionHeader{Round: id, Site: h.Name}
+	made := &contribution{chunks: plain.Chunks}
+	for _, chunk := range plain.Chunks {
+		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
+	}
+	roster := h.Node.Rosters().Latest()
+	for j, share := range plain.Shares {
+		recipient, _ := roster.Member(plan.Committee[j])
+		if h.BadShares {
+			share = []byte("not a key share")
+		}
+		sealed, err := identity.SealTo(recipient.SealingKey, identity.ShareInfo(id, h.Name, recipient.Name), share)
+		if err != nil {
+			return nil, err
+		}
+		made.sealed = append(made.sealed, sealed)
+		header.Shares = append(header.Shares, statement.DigestOf(sealed))
+	}
+	payload, err := statement.Encode(header)
+	if err != nil {
+		return nil, err
+	}
+	made.digest = statement.DigestOf(payload)
+	made.header, err = h.sign(statement.KindContributionHeader, header)
+	return made, err
+}
+
+// Open answers an opening request, or reports whose share does not open.
+func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
+	if h.SkipOpening {
+		return nil
+	}
+	plan, round, err := readPlan(work.GetPlan())
+	if err != nil {
+		return err
+	}
+	_, payload, err := statement.Payload(work.GetRequest())
+	if err != nil {
+		return err
+	}
+	var request statement.OpeningRequest
+	if err := statement.Decode(payload, &request); err != nil {
+		return err
+	}
+	id := plan.RoundSpec().ID
+	var shares [][]byte
+	var bad []string
+	for i, sender := range request.Contributors {
+		share, err := h.Node.Keys().Unseal(identity.ShareInfo(id, sender, h.Name), work.GetSealedShares()[i])
+		if err != nil || round.CheckShare(share) != nil {
+			bad = append(bad, sender)
+		}
+		shares = append(shares, share)
+	}
+	if len(bad) > 0 {
+		envelope, err := h.sign(statement.KindOpeningFault, statement.OpeningFault{Round: id, Member: h.Name, Request: statement.DigestOf(payload), Senders: bad})
+		if err != nil {
+			return err
+		}
+		_, err = h.Site.ReportOpeningFault(ctx, &consiliumv1.ReportOpeningFaultRequest{Fault: envelope})
+		return err
+	}
+	sum, err := round.AddShares(shares)
+	if err != nil {
+		return err
+	}
+	if h.WrongOpening {
+		sum[0] ^= 1
+	}
+	envelope, err := h.sign(statement.KindOpeningShare, statement.OpeningShare{
+		Round: id, Member: h.Name, Request: statement.DigestOf(payload), Share: statement.DigestOf(sum),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = h.Site.SubmitOpeningShare(ctx, &consiliumv1.SubmitOpeningShareRequest{Statement: envelope, Share: sum}, grpc.WaitForReady(true))
+	return err
+}
+
+func (h *Hospital) sign(kind statement.Kind, v any) ([]byte, error) {
+	return statement.Sign(kind, v, h.Name, h.Node.Keys().Signing())
+}
+
+func readPlan(envelope []byte) (*statement.Plan, *secagg.Round, error) {
+	_, payload, err := statement.Payload(envelope)
+	if err != nil {
+		return nil, nil, err
+	}
+	var plan statement.Plan
+	if err := statement.Decode(payload, &plan); err != nil {
+		return nil, nil, err
+	}
+	round, err := secagg.NewRound(plan.RoundSpec())
+	return &plan, round, err
+}
+
+func id2hex(id [32]byte) string { return statement.Digest(id).String() }

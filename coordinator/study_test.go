@@ -1,0 +1,152 @@
+package coordinator_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
+	"github.com/consilium-fl/consilium/crypto/identity"
+)
+
+// play is a consortium with one study under way.
+type play struct {
+	*rehearsal.Consortium
+	t         testing.TB
+	server    *rehearsal.Server
+	hospitals []*rehearsal.Hospital
+	study     string
+	skipped   time.Duration
+}
+
+// begin enrols hospitals, lets each be told what to do wrong, and starts a study
+// once every one has approved.
+func begin(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, h *rehearsal.Hospital)) *play {
+	t.Helper()
+	p := &play{Consortium: rehearsal.New(t), t: t}
+	p.server = p.Start(o)
+	var names []string
+	for i := range hospitals {
+		names = append(names, fmt.Sprintf("Hospital %02d", i+1))
+	}
+	p.Enrol(identity.RoleSite, names...)
+	p.Enrol(identity.RoleResearcher, "Rita")
+	for i, name := range names {
+		h := p.Hospital(name, uint64(i))
+		if tell != nil {
+			tell(i, h)
+		}
+		p.hospitals = append(p.hospitals, h)
+		p.run(h)
+	}
+	rita := p.Researcher("Rita")
+	p.study = rita.Propose(rehearsal.Study)
+	p.wait("every hospital approves", func(st *coordinator.StudyStatus) bool {
+		for _, d := range st.Decisions {
+			if d.Decision != "approved" {
+				return false
+			}
+		}
+		return true
+	})
+	if err := rita.Start(p.study); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// run lets a hospital work until the test ends or the returned function is called.
+func (p *play) run(h *rehearsal.Hospital) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { h.Run(ctx) })
+	stop = func() { cancel(); done.Wait() }
+	p.t.Cleanup(stop)
+	return stop
+}
+
+// wait waits for a status. It skips to a deadline when nothing has changed for
+// a while and only time is left to wait for.
+func (p *play) wait(what string, is func(*coordinator.StudyStatus) bool) *coordinator.StudyStatus {
+	p.t.Helper()
+	quiet, shown := time.Now(), ""
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		st, err := p.server.Status(p.study)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if is(st) {
+			return st
+		}
+		if now := st.Progress(); now != shown {
+			shown, quiet = now, time.Now()
+		}
+		if at, ok := p.server.Wake(); ok && time.Since(quiet) > 700*time.Millisecond {
+			if d := at.Sub(p.Clock.Now()); d > 0 {
+				p.Clock.Skip(d)
+				p.skipped += d
+			}
+			p.server.Nudge()
+			quiet = time.Now()
+		}
+	}
+	st, _ := p.server.Status(p.study)
+	p.t.Fatalf("%s: not within a minute; the study is %+v", what, st)
+	return nil
+}
+
+func (p *play) finish() *coordinator.StudyStatus {
+	p.t.Helper()
+	return p.wait("the study ends", (*coordinator.StudyStatus).Over)
+}
+
+func (p *play) result() *pipeline.Result {
+	p.t.Helper()
+	o, err := p.server.Outcome(p.study)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var r pipeline.Result
+	if err := json.Unmarshal(o.Result, &r); err != nil {
+		p.t.Fatal(err)
+	}
+	return &r
+}
+
+func TestAStudyRunsFromProposalToRelease(t *testing.T) {
+	p := begin(t, coordinator.Options{}, 4, nil)
+	st := p.finish()
+	if st.State != "completed" || len(st.Rounds) != 3 || p.skipped != 0 {
+		t.Fatalf("study is %s (%s) after %d rounds and %v skipped", st.State, st.Reason, len(st.Rounds), p.skipped)
+	}
+	for _, r := range st.Rounds {
+		if r.State != "published" || len(r.Contributors) != 4 || len(r.Openers) < 3 || r.BytesUp == 0 || r.ChunksStored != r.ChunksExpected {
+			t.Errorf("round %+v", r)
+		}
+	}
+	m := p.result().Model
+	if m == nil || m.N != 120 || m.Contributors != 4 || len(m.Terms) != 3 {
+		t.Errorf("model %+v", m)
+	}
+	st = p.wait("every hospital accepts the release", func(st *coordinator.StudyStatus) bool {
+		accepted := 0
+		for _, d := range st.ReleaseDecisions {
+			if d.Decision == "accepted" {
+				accepted++
+			}
+		}
+		return accepted == 4
+	})
+	for _, h := range p.hospitals {
+		for _, r := range st.Rounds {
+			if got := h.Ended(r.ID.String()); got != "published" {
+				t.Errorf("%s was told that round %s ended %q", h.Name, r.Step, got)
+			}
+		}
+	}
+}
