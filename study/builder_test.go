@@ -167,6 +167,14 @@ func TestMissingCategoryIsTheLevelUnknown(t *testing.T) {
 	if diff := cmp.Diff([]float64{1, 0, 0, 0}, got); diff != "" {
 		t.Errorf("x=a of a, missing, missing, failed (-want +got):\n%s", diff)
 	}
+	first := mustParse(t, strings.Replace(minimal, "type: number, range: [0, 1]", "type: category, levels: [unknown, a]", 1))
+	p, err := first.NewPredictor([]string{"x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, err := p.Row([]string{""}); err != nil || row[1] != 0 {
+		t.Errorf("unknown as the first level: row %v, error %v", row, err)
+	}
 	if diff := cmp.Diff(map[SkipReason]int{UndeclaredLevel: 1}, b.Skipped()); diff != "" {
 		t.Errorf("a gathered level's name is no value (-want +got):\n%s", diff)
 	}

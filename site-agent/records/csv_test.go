@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -143,16 +144,33 @@ func TestDamagedRecordsAreSkipped(t *testing.T) {
 		"c,30,70,north,more\n"+
 		"d,40,80,Qu\xe9bec\n"+
 		"e,40,\xff,north\n"+
-		"f,50,90,north\n"))
+		"f,50,90,north\n"+
+		"g,60\n")) // too few cells, but the line is whole
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.Rows() != 2 {
 		t.Errorf("%d rows, want 2", m.Rows())
 	}
-	want := map[study.SkipReason]int{study.Malformed: 2, study.UndeclaredLevel: 1, study.NotANumber: 1}
+	want := map[study.SkipReason]int{study.Malformed: 3, study.UndeclaredLevel: 1, study.NotANumber: 1}
 	if diff := cmp.Diff(want, skipped); diff != "" {
 		t.Errorf("skipped (-want +got):\n%s", diff)
+	}
+}
+
+// Whether a reader reports the end with the last bytes or after them, a short
+// last line that is whole is one bad record and not a cut file.
+func TestShortLastLineIsWhole(t *testing.T) {
+	input := iotest.DataErrReader(strings.NewReader("id,dose,age,centre\na,10,50,north\ng,60\n"))
+	rows, err := newCSVRows("patients.csv", input)
+	records := 0
+	for err == nil {
+		if _, err = rows.Next(); err == nil {
+			records++
+		}
+	}
+	if !errors.Is(err, io.EOF) || records != 2 {
+		t.Errorf("%d records, error %v; want 2 and the end", records, err)
 	}
 }
 
