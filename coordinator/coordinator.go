@@ -199,6 +199,10 @@ func (c *Coordinator) Wake() (time.Time, bool) { return c.driver.Wake() }
 // Nudge makes the coordinator look at the clock again.
 func (c *Coordinator) Nudge() { c.driver.Nudge() }
 
+// Calling reports whether a site has a call under way, as one that waits for
+// work has.
+func (c *Coordinator) Calling(site string) bool { return c.driver.Calling(site) }
+
 // Status returns the status of a study by its digest in hex.
 func (c *Coordinator) Status(study string) (*StudyStatus, error) { return c.driver.Status(study) }
 

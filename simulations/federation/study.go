@@ -172,7 +172,9 @@ func sentence(number int, r coordinator.RoundStatus) string {
 }
 
 // hopeless returns the round that waits for sites which will never come, and
-// for nobody else; nil if there is none.
+// for nobody else; nil if there is none. The others have done their part and
+// wait in a call: one that is between two calls must not look absent because
+// the clock leapt.
 func (c *consortium) hopeless(s *coordinator.StudyStatus) *coordinator.RoundStatus {
 	if len(s.Rounds) == 0 {
 		return nil
@@ -182,8 +184,11 @@ func (c *consortium) hopeless(s *coordinator.StudyStatus) *coordinator.RoundStat
 	if state != round.Collecting && state != round.Opening || len(r.Missing) == 0 {
 		return nil
 	}
-	for _, site := range r.Missing {
-		if !c.spec.dropped(site, Collecting) && !(state == round.Opening && c.spec.dropped(site, Opening)) {
+	server := c.currentServer()
+	for _, site := range r.Invited {
+		gone := c.spec.dropped(site, Collecting)
+		done := !slices.Contains(r.Missing, site) || state == round.Opening && c.spec.dropped(site, Opening)
+		if !gone && !(done && server.Calling(site)) {
 			return nil
 		}
 	}

@@ -30,6 +30,15 @@ func (d *Driver) Heard(site string) (done func()) {
 	}
 }
 
+// Calling reports whether a call of a site is under way; one that waits for work
+// has one.
+func (d *Driver) Calling(site string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.heard[site]
+	return p != nil && p.calls > 0
+}
+
 // present reports whether a site has been heard from within the window.
 func (d *Driver) present(site string, now time.Time, window time.Duration) bool {
 	p := d.heard[site]
