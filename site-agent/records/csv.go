@@ -66,10 +66,7 @@ func newCSVRows(name string, input io.Reader) (*csvRows, error) {
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
 		return nil, fmt.Errorf("%s is in UTF-16; save it as CSV in UTF-8", name)
 	}
-	r := &csvRows{name: name, input: &metered{input: buffered}}
-	r.reader = csv.NewReader(r.input)
-	r.reader.FieldsPerRecord = -1
-	r.reader.ReuseRecord = true
+	r := readCSV(name, buffered)
 	header, err := r.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s is empty; its first line must name the columns", name)
@@ -79,6 +76,14 @@ func newCSVRows(name string, input io.Reader) (*csvRows, error) {
 	}
 	r.columns = slices.Clone(header)
 	return r, r.checkHeader()
+}
+
+func readCSV(name string, input io.Reader) *csvRows {
+	r := &csvRows{name: name, input: &metered{input: input}}
+	r.reader = csv.NewReader(r.input)
+	r.reader.FieldsPerRecord = -1 // a wrong number of cells is the study's to count
+	r.reader.ReuseRecord = true
+	return r
 }
 
 func (r *csvRows) checkHeader() error {
@@ -112,21 +117,12 @@ func (r *csvRows) Next() ([]string, error) {
 	if err != nil {
 		return nil, r.describe(err)
 	}
-	if len(record) < len(r.columns) && r.cutShort() {
+	if len(record) < len(r.columns) && r.input.ended {
 		line, _ := r.reader.FieldPos(0)
 		return nil, fmt.Errorf("%s line %d: the file ends in the middle of this record; it looks cut short, export it again", r.name, line)
 	}
 	return record, nil
 }
-
-// atEnd reports whether nothing is left to read.
-func (r *csvRows) atEnd() bool {
-	return r.input.ended && r.reader.InputOffset() == r.input.total
-}
-
-// cutShort reports whether the record just read is the last thing in a file
-// that does not end with a line.
-func (r *csvRows) cutShort() bool { return r.atEnd() && r.input.last != '\n' }
 
 // describe words an error of the CSV reader without the text it is about.
 func (r *csvRows) describe(err error) error {
@@ -138,7 +134,7 @@ func (r *csvRows) describe(err error) error {
 		return fmt.Errorf("%s: a record has more than %d bytes; look for a quotation mark that is never closed", r.name, maxRecordBytes)
 	case !errors.As(err, &parse):
 		return fmt.Errorf("%s cannot be read: %w", r.name, err)
-	case errors.Is(parse.Err, csv.ErrQuote) && r.atEnd():
+	case errors.Is(parse.Err, csv.ErrQuote) && r.input.ended:
 		return fmt.Errorf("%s: the record that begins on line %d has a quotation mark that is never closed; "+
 			"the file may be cut short, export it again", r.name, parse.StartLine)
 	default:
@@ -152,13 +148,14 @@ func (r *csvRows) LogValue() slog.Value       { return slog.StringValue(redactio
 
 var errRecordTooLong = errors.New("record too long")
 
-// metered counts what is read, remembers how it ended, and refuses to go far
-// beyond the limit.
+// metered counts what is read, refuses to go far beyond the limit, and knows
+// the end. The CSV reader asks for more only while it lacks the end of a line,
+// so once it has been told the end, the record it returns is the last one and
+// no line feed closes it.
 type metered struct {
 	input io.Reader
 	total int64
 	limit int64
-	last  byte
 	ended bool
 }
 
@@ -167,9 +164,9 @@ func (m *metered) Read(p []byte) (int, error) {
 		return 0, errRecordTooLong
 	}
 	n, err := m.input.Read(p)
-	if n > 0 {
-		m.last = p[n-1]
-		m.total += int64(n)
+	m.total += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		return n, nil // the end is told by itself, when it is asked for
 	}
 	m.ended = m.ended || errors.Is(err, io.EOF)
 	return n, err

@@ -161,16 +161,23 @@ func TestDamagedRecordsAreSkipped(t *testing.T) {
 // Whether a reader reports the end with the last bytes or after them, a short
 // last line that is whole is one bad record and not a cut file.
 func TestShortLastLineIsWhole(t *testing.T) {
-	input := iotest.DataErrReader(strings.NewReader("id,dose,age,centre\na,10,50,north\ng,60\n"))
-	rows, err := newCSVRows("patients.csv", input)
-	records := 0
-	for err == nil {
-		if _, err = rows.Next(); err == nil {
-			records++
+	for _, input := range []io.Reader{
+		strings.NewReader("a,10,50,north\ng,60\n"),
+		iotest.DataErrReader(strings.NewReader("a,10,50,north\ng,60\n")),
+		iotest.OneByteReader(strings.NewReader("a,10,50,north\ng,60\n")),
+	} {
+		rows := readCSV("patients.csv", input)
+		rows.columns = []string{"id", "dose", "age", "centre"}
+		records := 0
+		var err error
+		for err == nil {
+			if _, err = rows.Next(); err == nil {
+				records++
+			}
 		}
-	}
-	if !errors.Is(err, io.EOF) || records != 2 {
-		t.Errorf("%d records, error %v; want 2 and the end", records, err)
+		if !errors.Is(err, io.EOF) || records != 2 {
+			t.Errorf("%T: %d records, error %v; want 2 and the end", input, records, err)
+		}
 	}
 }
 
