@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -88,10 +91,14 @@ func dial(address string, config *tls.Config) (*grpc.ClientConn, error) {
 }
 
 // followRosters extends the pinned roster chain.
-func (c *connection) followRosters(ctx context.Context, _ *app) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (c *connection) followRosters(parent context.Context, a *app) error {
+	ctx, cancel := context.WithTimeout(parent, callTimeout)
 	defer cancel()
 	answer, err := c.membership.Rosters(ctx, &consiliumv1.RostersRequest{After: c.node.Rosters().Latest().Number})
+	if status.Code(err) == codes.Unavailable && c.removed(parent, a) {
+		return &problem{What: "the coordinator refused the connection", Why: fmt.Sprintf("%s is not on the roster any more", c.node.Name()),
+			Next: "ask the governance for a new invitation", Code: "not-a-member", exit: exitFailed, cause: err}
+	}
 	if err != nil {
 		return refusedCall("cannot reach the consortium", err)
 	}
@@ -137,6 +144,26 @@ func (a *app) recertify(ctx context.Context, node *identity.Node) error {
 	return nil
 }
 
+// removed finds out whether a connection was refused because this member was
+// taken off the roster, which in TLS 1.3 looks like a broken connection: over a
+// connection without a certificate the coordinator is there and waits for the
+// admission of somebody who was admitted before.
+func (c *connection) removed(ctx context.Context, a *app) bool {
+	enrolment, err := c.node.Enrolment()
+	if err != nil {
+		return false
+	}
+	conn, err := dial(c.node.Rosters().Latest().Coordinator, c.node.RenewalTLS(a.now))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	answer, err := consiliumv1.NewEnrollmentServiceClient(conn).Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})
+	return err == nil && !answer.GetAdmitted() || status.Code(err) == codes.DeadlineExceeded
+}
+
 // renew replaces a certificate that is about to expire.
 func (c *connection) renew(ctx context.Context, a *app) error {
 	if !c.node.NeedsRenewal(a.now()) {
@@ -158,6 +185,8 @@ func (c *connection) renew(ctx context.Context, a *app) error {
 	return nil
 }
 
+const notExtended = "the coordinator's ledger does not extend the one this identity has seen"
+
 // witness holds the coordinator's ledger against the last checkpoint that this
 // identity saw, and keeps the newer one.
 func (c *connection) witness(ctx context.Context, a *app) error {
@@ -175,14 +204,18 @@ func (c *connection) witness(ctx context.Context, a *app) error {
 	defer cancel()
 	answer, err := c.ledger.Checkpoint(ctx, &consiliumv1.CheckpointRequest{OldSize: witness.Latest().Size})
 	if err != nil {
-		return refusedCall("cannot read the ledger's checkpoint", err)
+		refused := refusedCall("cannot read the ledger's checkpoint", err)
+		if p, ok := errors.AsType[*problem](refused); ok && p.Security {
+			p.What = notExtended
+		}
+		return refused
 	}
 	proof, err := ledger.ParseProof(answer.GetConsistency())
 	if err != nil {
 		return violation("the coordinator's ledger was refused", err)
 	}
 	if err := witness.Advance(answer.GetCheckpoint(), proof); err != nil {
-		return violation("the coordinator's ledger does not extend the one this identity has seen", err)
+		return violation(notExtended, err)
 	}
 	if err := writeFile(path, answer.GetCheckpoint(), 0o600); err != nil {
 		return fail("cannot keep the ledger's checkpoint", err, "")
