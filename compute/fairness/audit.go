@@ -2,6 +2,7 @@ package fairness
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 
@@ -118,8 +119,12 @@ func Read(s *study.Study, q Question, counts *describe.Counts, sum compute.Sum) 
 
 // Local is the same report over one hospital's own patients, for that hospital
 // alone: nothing is suppressed, because it sees its own records anyway, and
-// nothing of it is ever sent.
+// nothing of it is ever sent. The prevalence is the second threshold of the
+// whole's audit (Thresholds[1]), nil for a dose.
 func Local(s *study.Study, coefficients []float64, prevalence *float64, m *study.Matrix) (*Audit, error) {
+	if m.Rows() == 0 {
+		return nil, errors.New("no usable record here, so there is nothing to compare")
+	}
 	q := Question{Coefficients: coefficients, Prevalence: prevalence}
 	for i := range cells(s) {
 		q.Cells = append(q.Cells, i)

@@ -1,0 +1,267 @@
+package page_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/fairness/page"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/study"
+)
+
+const protocol = `
+study: small
+version: 1
+title: Dose <b>of</b> a drug & more
+outcome: %s
+features:
+  - {column: a, type: number, range: [-10, 10]}
+  - {column: c, type: category, levels: [u, v], reference: u}
+model: {kind: glm, family: %s}
+fairness:
+  attributes:
+    - {column: g, levels: ["<script>alert(1)</script>", "a group with a very long name indeed, longer than its column", few]}
+    - {column: h, levels: [x, none]}
+  minimum_cell: 11
+`
+
+// completed runs a small study in one place.
+func completed(t *testing.T, binary bool) (*study.Study, *study.Matrix, *pipeline.Result) {
+	t.Helper()
+	outcome, family := `{column: y, type: number, range: [-20, 20], unit: mg/wk}`, "gaussian"
+	if binary {
+		outcome, family = `{column: y, type: binary, positive: ["1"]}`, "binomial"
+	}
+	s, err := study.Parse([]byte(fmt.Sprintf(protocol, outcome, family)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.NewBuilder([]string{"y", "a", "c", "g", "h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range 300 {
+		a := random.NormFloat64()
+		y := strconv.FormatFloat(1+a+random.NormFloat64(), 'g', -1, 64)
+		if binary {
+			y = strconv.Itoa(random.IntN(2))
+		}
+		g := s.Fairness.Attributes[0].Levels[i%2].Name
+		if i < 3 {
+			g = "few"
+		}
+		b.Add([]string{y, strconv.FormatFloat(a, 'g', -1, 64), string("uv"[i/2%2]), g, "x"})
+	}
+	m := b.Matrix()
+	session := pipeline.New(s)
+	for {
+		q, done, err := session.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			return s, m, session.Result()
+		}
+		values, err := pipeline.Answer(s, q.Step, q.Parameters, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := compute.NewSum(3, q.Layout, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Absorb(sum); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, binary := range []bool{false, true} {
+		s, m, r := completed(t, binary)
+		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model, Audit: r.Audit,
+			Diagnoses: []compute.Diagnosis{{Kind: compute.EmptyLevel, Terms: []string{"c=w"}, Message: "left out"}},
+			Evidence:  []page.Fact{{Name: "Audit digest", Value: "00ff"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[fmt.Sprint("report, binary ", binary)] = string(html)
+		var prevalence *float64
+		if binary {
+			prevalence = &r.Audit.Thresholds[1]
+		}
+		local, err := fairness.Local(s, r.Model.Coefficients(s), prevalence, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if html, err = page.Compare("St. Anna", r.Audit, local); err != nil {
+			t.Fatal(err)
+		}
+		out[fmt.Sprint("comparison, binary ", binary)] = string(html)
+	}
+	return out
+}
+
+// The file is read offline and archived: nothing in it runs or is fetched.
+func TestPageIsSelfContained(t *testing.T) {
+	forbidden := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|<object|\son[a-z]+=|src=|href="[^#]|url\(|@import|javascript:`)
+	for name, html := range pages(t) {
+		if found := forbidden.FindString(html); found != "" {
+			t.Errorf("%s contains %q", name, found)
+		}
+		if strings.Contains(html, "ZgotmplZ") || strings.Contains(html, "NaN") || strings.Contains(html, "Inf") || strings.Contains(html, "%!") {
+			t.Errorf("%s has a value that could not be written", name)
+		}
+		if !strings.Contains(html, "&lt;script&gt;alert(1)") {
+			t.Errorf("%s does not show the group's name", name)
+		}
+	}
+}
+
+// Every element is closed where it must be, so that any reader shows the same.
+func TestPageIsWellFormed(t *testing.T) {
+	for name, html := range pages(t) {
+		d := xml.NewDecoder(strings.NewReader(html))
+		d.Strict = true
+		d.Entity = xml.HTMLEntity
+		for {
+			_, err := d.Token()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// Drawings have words, tables have headings, the language is said, and ids are
+// unique (WCAG 2.2: 1.1.1, 1.3.1, 3.1.1).
+func TestPageIsAccessible(t *testing.T) {
+	id := regexp.MustCompile(`\sid="([^"]+)"`)
+	reference := regexp.MustCompile(`aria-labelledby="([^"]+)"`)
+	for name, html := range pages(t) {
+		if !strings.Contains(html, `<html lang="en">`) || strings.Count(html, "<h1>") != 1 {
+			t.Errorf("%s: language or heading", name)
+		}
+		ids := map[string]bool{}
+		for _, m := range id.FindAllStringSubmatch(html, -1) {
+			if ids[m[1]] {
+				t.Errorf("%s: id %s twice", name, m[1])
+			}
+			ids[m[1]] = true
+		}
+		for _, m := range reference.FindAllStringSubmatch(html, -1) {
+			for _, target := range strings.Fields(m[1]) {
+				if !ids[target] {
+					t.Errorf("%s: %s is referred to and not there", name, target)
+				}
+			}
+		}
+		drawings := strings.Count(html, "<svg")
+		if drawings < 4 || drawings != strings.Count(html, `role="img" aria-label`) {
+			t.Errorf("%s: %d drawings, not all with words", name, drawings)
+		}
+		if strings.Contains(html, "<th>") || strings.Count(html, "<table") != strings.Count(html, "<thead>") {
+			t.Errorf("%s: a table heading without scope", name)
+		}
+	}
+}
+
+func TestPageShowsWhatIsHidden(t *testing.T) {
+	for name, html := range pages(t) {
+		if !strings.Contains(html, "hidden: fewer than 11 patients") || !strings.Contains(html, "no patients") {
+			t.Errorf("%s does not say what is hidden", name)
+		}
+		if strings.HasPrefix(name, "report") {
+			for _, want := range []string{"few</strong>: fewer than 11 patients", "consilium audit verify", "00ff", "left out", "Dose &lt;b&gt;of"} {
+				if !strings.Contains(html, want) {
+					t.Errorf("%s lacks %q", name, want)
+				}
+			}
+		} else if !strings.Contains(html, "St. Anna only") {
+			t.Errorf("%s does not say whose it is", name)
+		}
+	}
+}
+
+func TestPageIsAFunctionOfTheReport(t *testing.T) {
+	first, second := pages(t), pages(t)
+	for name := range first {
+		if !bytes.Equal([]byte(first[name]), []byte(second[name])) {
+			t.Errorf("%s differs when rendered again", name)
+		}
+	}
+}
+
+func TestUnfinishedStudyHasNoPage(t *testing.T) {
+	_, _, r := completed(t, false)
+	if _, err := page.Render(page.Document{Cohort: r.Cohort}); err == nil {
+		t.Error("rendered")
+	}
+	other := *r.Audit
+	other.Study = "another"
+	if _, err := page.Compare("x", r.Audit, &other); err == nil {
+		t.Error("compared two studies")
+	}
+}
+
+// Text has a contrast of at least 4.5 against what it stands on (WCAG 2.2,
+// 1.4.3), computed from the style sheet's own colours.
+func TestContrast(t *testing.T) {
+	css, err := os.ReadFile("style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	colour := map[string]string{"white": "#ffffff", "stripe": "#f7f9fa", "note": "#eef6f6", "kind": "#d3ecec"}
+	for _, m := range regexp.MustCompile(`--(\w+): (#[0-9a-f]{6})`).FindAllStringSubmatch(string(css), -1) {
+		colour[m[1]] = m[2]
+	}
+	for _, pair := range [][2]string{
+		{"ink", "paper"}, {"soft", "paper"}, {"soft", "wash"}, {"soft", "stripe"}, {"ink", "note"}, {"brand", "paper"},
+		{"found", "paper"}, {"unsure", "stripe"}, {"none", "stripe"}, {"white", "brand"}, {"kind", "brand"}, {"kind", "deep"},
+		{"white", "under"}, {"white", "over"}, {"ink", "within"},
+	} {
+		if colour[pair[0]] == "" || colour[pair[1]] == "" {
+			t.Fatalf("no colour for %v", pair)
+		}
+		if c := contrast(colour[pair[0]], colour[pair[1]]); c < 4.5 {
+			t.Errorf("%s on %s: contrast %.2f", pair[0], pair[1], c)
+		}
+	}
+}
+
+func contrast(a, b string) float64 {
+	x, y := luminance(a), luminance(b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+func luminance(hex string) float64 {
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		v, _ := strconv.ParseUint(hex[1+2*i:3+2*i], 16, 8)
+		c := float64(v) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}
