@@ -7,13 +7,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
 // world is a consortium whose coordinator runs in this process and whose people
@@ -116,7 +119,7 @@ func (w *world) enroll(roles map[string]string) {
 			failed <- ""
 		}()
 	}
-	w.run("admit", "--governance", w.governance(), "--all", "--wait", string('0'+rune(len(roles))))
+	w.run("admit", "--governance", w.governance(), "--all", "--wait", strconv.Itoa(len(roles)))
 	for range roles {
 		if message := <-failed; message != "" {
 			w.t.Fatal(message)
@@ -283,4 +286,101 @@ func forge(t *testing.T, coordinatorDir string, size int) []byte {
 		t.Fatal(err)
 	}
 	return checkpoint
+}
+
+// A whole study as its researcher and its auditor see it.
+func TestStudyToItsEnd(t *testing.T) {
+	w := newWorld(t)
+	w.enroll(map[string]string{"rosa": "researcher", "ines": "auditor"})
+	hospitals := w.join("Aare", "Birs", "Ergolz", "Wiese", "Zihl")
+	hospitals[4].refuse = true
+	ctx, stop := context.WithCancel(context.Background())
+	var working sync.WaitGroup
+	for _, h := range hospitals {
+		working.Go(func() { h.work(ctx) })
+	}
+	t.Cleanup(func() { stop(); working.Wait() })
+
+	id := decode[struct{ Study string }](t, w.as("rosa", "study", "propose", w.write("dose.yaml", doseStudy), "--json")).Study[:8]
+	w.refused("rosa", []string{"refused by Zihl (not our question)", "starts it with those who approved"}, "study", "start", id, "--wait-approvals", "all")
+	w.as("rosa", "study", "start", id, "--wait-approvals", "4")
+	watched := w.as("ines", "study", "watch", id)
+	for _, line := range []string{"dose v1: running, approved by 4 of 5 hospitals", "round 1 describe/counts published: sum over 4 hospitals", "round 3 fairness/errors published", "Completed."} {
+		if !strings.Contains(watched, line) {
+			t.Errorf("watch does not say %q:\n%s", line, watched)
+		}
+	}
+	var last studyJSON
+	for line := range strings.Lines(w.as("rosa", "study", "watch", id, "--json")) {
+		last = decode[studyJSON](t, line)
+	}
+	if last.State != "completed" || len(last.Rounds) != 3 || last.Rounds[2].ChunksStored != last.Rounds[2].ChunksExpected || last.Release == "" {
+		t.Errorf("the last status is %+v", last)
+	}
+
+	results := filepath.Join(w.dir, "results")
+	shown := w.as("rosa", "study", "result", id, "--out", results)
+	for _, words := range []string{"gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {
+		if !strings.Contains(shown, words) {
+			t.Errorf("result does not say %q:\n%s", words, shown)
+		}
+	}
+	for _, name := range []string{"result.json", "audit.json", "release.json"} {
+		if info, err := os.Stat(filepath.Join(results, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s was not written: %v", name, err)
+		}
+	}
+	w.refused("rosa", []string{"not empty"}, "study", "result", id, "--out", results)
+
+	// Every hospital decides about the release in its own time.
+	release := last.Release[:8]
+	for range 100 {
+		shown = w.as("rosa", "release", "show", release)
+		if strings.Count(shown, "accepted") == 3 && strings.Contains(shown, "errs too much here") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if strings.Count(shown, "accepted") != 3 || !strings.Contains(shown, "errs too much here") || !strings.Contains(shown, "glm/gram") {
+		t.Errorf("release show says\n%s", shown)
+	}
+	if out := w.as("ines", "release", "list"); !strings.Contains(out, short(last.Release)) {
+		t.Errorf("release list says\n%s", out)
+	}
+
+	report := filepath.Join(w.dir, "report.html")
+	w.as("ines", "audit", "report", id, "--out", report)
+	html, err := os.ReadFile(report)
+	must(t, err)
+	if !bytes.Contains(html, []byte("Dose by age and genotype")) || !bytes.Contains(html, []byte(last.Study)) || bytes.Contains(html, []byte("<script")) {
+		t.Error("the report is not the page it should be")
+	}
+	signed, err := os.ReadFile(filepath.Join(w.dir, "report.json"))
+	must(t, err)
+	if kind, _, err := statement.Payload(signed); err != nil || kind != statement.KindAudit {
+		t.Errorf("report.json is no signed audit: %v", err)
+	}
+
+	for _, ciphertexts := range []bool{false, true} {
+		bundle := filepath.Join(w.dir, "bundle"+strconv.FormatBool(ciphertexts))
+		args := []string{"audit", "fetch", id, "--out", bundle}
+		if ciphertexts {
+			args = append(args, "--ciphertexts")
+		}
+		w.as("ines", args...)
+		out := w.as("ines", "audit", "verify", bundle)
+		if want := "Everything holds."; ciphertexts && !strings.Contains(out, want) {
+			t.Errorf("verification says\n%s", out)
+		}
+		if want := "Not checked: sums"; !ciphertexts && !strings.Contains(out, want) {
+			t.Errorf("verification without ciphertexts says\n%s", out)
+		}
+		if !strings.Contains(out, "it extends the checkpoint that you keep") {
+			t.Errorf("the bundle was not held against the kept checkpoint:\n%s", out)
+		}
+		// Nobody's identity, and the fingerprint that init printed.
+		fingerprint := decode[struct{ Governance string }](t, w.run("roster", "show", "--governance", w.governance(), "--json")).Governance
+		w.run("audit", "verify", bundle, "--governance", fingerprint)
+		w.refused("", []string{"another governance key"}, "audit", "verify", bundle, "--governance", strings.Repeat("ab", 32))
+	}
 }
