@@ -312,9 +312,12 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 		if slices.ContainsFunc(s.Fairness.Attributes, func(other Attribute) bool { return other.Column == a.Column }) {
 			r.fail(element, path, "", "column %q is an attribute already", a.Column)
 		}
-		a.Levels = s.levels(r, attribute.need("levels", "list the groups"), path+".levels")
-		if slices.ContainsFunc(a.Levels, func(level Level) bool { return level.Name == Unknown }) {
-			r.fail(element, path+".levels", "leave it out", "%s.levels: every attribute has the group unknown already", path)
+		// A level that is called unknown is the group that every attribute has:
+		// whatever it gathers is none of the other levels.
+		a.Levels = slices.DeleteFunc(s.levels(r, attribute.need("levels", "list the groups"), path+".levels"),
+			func(level Level) bool { return level.Name == Unknown })
+		if r.fault == nil && len(a.Levels) == 0 {
+			r.fail(element, path+".levels", "list the groups", "%s.levels: there is no group but unknown", path)
 		}
 		s.Fairness.Attributes = append(s.Fairness.Attributes, a)
 	}

@@ -198,8 +198,8 @@ func TestMalformedFiles(t *testing.T) {
 		// Fairness.
 		{name: "fairness without attributes", old: model, new: model + "fairness: {minimum_cell: 11}\n",
 			want: `S.yaml:7: missing key "fairness.attributes"; list the columns that divide the patients into groups`},
-		{name: "attribute declares unknown", old: model, new: model + "fairness: {attributes: [{column: sex, levels: [female, unknown]}]}\n",
-			want: "S.yaml:7: fairness.attributes[0].levels: every attribute has the group unknown already; leave it out"},
+		{name: "attribute declares only unknown", old: model, new: model + "fairness: {attributes: [{column: sex, levels: [unknown]}]}\n",
+			want: "S.yaml:7: fairness.attributes[0].levels: there is no group but unknown; list the groups"},
 		{name: "attribute twice", old: model, new: model + "fairness: {attributes: [{column: sex, levels: [f]}, {column: sex, levels: [m]}]}\n",
 			want: `S.yaml:7: column "sex" is an attribute already`},
 		{name: "cells of none", old: model, new: model + "fairness: {attributes: [{column: sex, levels: [f]}], minimum_cell: 0}\n",

@@ -3,6 +3,7 @@ package study
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +129,17 @@ func TestThreshold(t *testing.T) {
 		if got := unanimous.Threshold(m); got != m {
 			t.Errorf("unanimous of %d is %d", m, got)
 		}
+	}
+}
+
+// Every attribute has the group unknown; a study that also lists it says the
+// same thing twice.
+func TestUnknownDeclaredAsAttributeLevelIsTheGroupUnknown(t *testing.T) {
+	s, err := Parse([]byte(strings.Replace(example, "levels: [female, male]", "levels: [female, unknown, male]", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Fairness.Attributes[1].Groups(); !slices.Equal(got, []string{"female", "male", "unknown"}) {
+		t.Errorf("groups %q", got)
 	}
 }
