@@ -199,4 +199,3 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
-

@@ -37,11 +37,9 @@ type Enrolled struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// GovernanceFingerprint shortens a governance key for people to compare.
-func GovernanceFingerprint(key []byte) string {
-	hex := statement.DigestOf(key).String()
-	return hex[0:4] + "-" + hex[4:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20]
-}
+// GovernanceFingerprint is what people compare of a governance key: its SHA-256
+// in hex, as `consilium init` prints it.
+func GovernanceFingerprint(key []byte) string { return statement.DigestOf(key).String() }
 
 // Fingerprints returns, before admission, what two people compare by telephone:
 // that of this newcomer's keys and that of the governance key.

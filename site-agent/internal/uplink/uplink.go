@@ -17,6 +17,7 @@ package uplink
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -123,12 +124,20 @@ func dialer(proxy string) (func(context.Context, string) (net.Conn, error), erro
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		}, nil
 	}
-	through, err := url.Parse(proxy)
-	if err != nil || (through.Scheme != "http" && through.Scheme != "https") || through.Host == "" {
-		// The URL may hold a password, so it is not repeated.
-		return nil, fmt.Errorf("the proxy setting is not a URL such as http://proxy.example:3128")
+	through, err := proxyURL(proxy)
+	if err != nil {
+		return nil, err
 	}
 	return func(ctx context.Context, address string) (net.Conn, error) {
 		return connectThrough(ctx, through, address)
 	}, nil
+}
+
+func proxyURL(proxy string) (*url.URL, error) {
+	through, err := url.Parse(proxy)
+	if err != nil || (through.Scheme != "http" && through.Scheme != "https") || through.Host == "" {
+		// The URL may hold a password, so it is not repeated.
+		return nil, errors.New("the proxy setting is not a URL such as http://proxy.example:3128")
+	}
+	return through, nil
 }

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
+	"github.com/consilium-fl/consilium/study"
+)
+
+func (a *app) approveCommand() *cobra.Command {
+	var refuse bool
+	var why string
+	cmd := &cobra.Command{
+		Use:   "approve [DIGEST]",
+		Short: "See which studies wait, and decide about one",
+		Long: `Without a digest: every study that this hospital was asked about, and for those
+that wait a dry run on the hospital's own records: how many are usable, why others
+are not, and exactly which numbers would leave in which step. The dry run stays
+here.
+
+With a digest (its first 8 digits will do): approve the study, or refuse it. The
+running agent carries the decision out; if none runs, it does so when it starts.
+The reason of a refusal is sent as you type it: put nothing of a patient into it.`,
+		Example: `  site-agent approve
+  site-agent approve 3f9a01c2
+  site-agent approve 3f9a01c2 --refuse --reason "not covered by our ethics vote"`,
+		Args: arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.config()
+			if err != nil {
+				return err
+			}
+			reviews, err := siteagent.Studies(c.dir)
+			if err != nil {
+				return fail("the studies cannot be read", err, "site-agent doctor")
+			}
+			if len(args) == 0 {
+				if refuse || why != "" {
+					return usage(cmd, "--refuse and --reason need the DIGEST of a study")
+				}
+				return a.showStudies(c, reviews)
+			}
+			if why != "" && !refuse {
+				return usage(cmd, "--reason goes with --refuse")
+			}
+			review, err := findStudy(reviews, args[0])
+			if err != nil {
+				return err
+			}
+			decision := siteagent.Decision{Kind: siteagent.DecideStudy, Digest: review.Study, Yes: !refuse, Reason: why}
+			if err := siteagent.Decide(c.dir, decision); err != nil {
+				return fail("the decision was not recorded", err, "")
+			}
+			if a.asJSON {
+				return a.printJSON(decision)
+			}
+			a.printf("Study %s %s is to be %s; the running agent tells the coordinator.\n", review.DryRun.Name, short(review.Study.String()), map[bool]string{true: "refused", false: "approved"}[refuse])
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&refuse, "refuse", false, "refuse the study")
+	cmd.Flags().StringVar(&why, "reason", "", "why, in one `SENTENCE` that is sent as typed")
+	return cmd
+}
+
+// findStudy finds the one study whose digest begins so.
+func findStudy(reviews []siteagent.StudyReview, prefix string) (found siteagent.StudyReview, err error) {
+	var digests []statement.Digest
+	for _, r := range reviews {
+		digests = append(digests, r.Study)
+	}
+	i, err := findDigest(digests, prefix, "study", "site-agent approve")
+	if err != nil {
+		return found, err
+	}
+	return reviews[i], nil
+}
+
+func findDigest(digests []statement.Digest, prefix, what, list string) (int, error) {
+	found := -1
+	for i, d := range digests {
+		if !strings.HasPrefix(d.String(), strings.ToLower(prefix)) {
+			continue
+		}
+		if found >= 0 {
+			return 0, &problem{What: fmt.Sprintf("the digest is of more than one %s", what), Why: fmt.Sprintf("several begin with %q", prefix), Next: "give more digits; " + list + "   lists them", exit: exitUsage}
+		}
+		found = i
+	}
+	if found < 0 || len(prefix) < 4 {
+		return 0, &problem{What: fmt.Sprintf("there is no such %s", what), Why: fmt.Sprintf("none begins with %q", prefix), Next: list + "   lists them", exit: exitFailed}
+	}
+	return found, nil
+}
+
+func (a *app) showStudies(c config, reviews []siteagent.StudyReview) error {
+	// The records may have changed since the study came.
+	for i, r := range reviews {
+		if r.State != siteagent.Waiting || c.records == "" {
+			continue
+		}
+		protocol, err := siteagent.StudyProtocol(c.dir, r.Study)
+		if err != nil {
+			return fail("a study cannot be read", err, "")
+		}
+		parsed, err := study.Parse(protocol)
+		if err != nil {
+			return fail("a study cannot be read", err, "update the agent")
+		}
+		reviews[i].DryRun = siteagent.NewDryRun(parsed, c.source(), parsed.MinimumContributors())
+	}
+	if a.asJSON {
+		return a.printJSON(reviews)
+	}
+	if len(reviews) == 0 {
+		a.printf("No study was proposed to this hospital yet.\n")
+		return nil
+	}
+	for _, r := range reviews {
+		a.printf("%s  %s version %d, by %s: %s\n", short(r.Study.String()), r.DryRun.Name, r.DryRun.Version, r.Researcher, stateOf(r))
+		if r.DryRun.Title != "" {
+			a.printf("  %s\n", r.DryRun.Title)
+		}
+		if r.State == siteagent.Waiting {
+			a.showDryRun(r.DryRun)
+			a.printf("  To decide: site-agent approve %s   or   site-agent approve %s --refuse --reason \"…\"\n", short(r.Study.String()), short(r.Study.String()))
+		}
+		a.printf("\n")
+	}
+	return nil
+}
+
+func stateOf(r siteagent.StudyReview) string {
+	if r.Reason != "" {
+		return r.State + " (" + r.Reason + ")"
+	}
+	return r.State
+}
+
+func (a *app) showDryRun(d *siteagent.DryRun) {
+	if d.Unreadable != "" {
+		a.printf("  The records cannot be used: %s\n", d.Unreadable)
+	} else {
+		skipped := 0
+		var reasons []string
+		for reason, n := range d.Skipped {
+			skipped += n
+			reasons = append(reasons, fmt.Sprintf("%s %d", reason, n))
+		}
+		sort.Strings(reasons)
+		a.printf("  Usable records: %d. Skipped: %d", d.Rows, skipped)
+		if skipped > 0 {
+			a.printf(" (%s)", strings.Join(reasons, ", "))
+		}
+		a.printf(".\n")
+	}
+	a.printf("  What would leave, encrypted, and be opened only as a sum over hospitals:\n")
+	for _, step := range d.Steps {
+		a.printf("    %s, at most %d time(s): %d numbers, about %s each time\n", step.Step, step.Rounds, step.Numbers, size(step.Bytes))
+		var fields []string
+		for _, f := range step.Fields {
+			fields = append(fields, fmt.Sprintf("%s[%d]", f.Name, f.Length))
+		}
+		a.printf("      %s\n      %s\n", step.Purpose, strings.Join(fields, " "))
+	}
+}

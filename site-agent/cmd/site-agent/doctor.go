@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	siteagent "github.com/consilium-fl/consilium/site-agent"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check that everything is in order, and say how to mend what is not",
+		Long: `Check the configuration, the state directory and its keys, the records against
+every study, and the way to the coordinator: name, connection, TLS, certificate,
+clock. Exit code 1 if a check failed.`,
+		Args: arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.config()
+			if err != nil {
+				return err
+			}
+			checks := append([]siteagent.Check{{Name: "configuration", Result: siteagent.Pass, Detail: "every key is known"}},
+				siteagent.Doctor(cmd.Context(), siteagent.DoctorOptions{Dir: c.dir, Source: c.source(), Address: c.coordinator, Proxy: c.proxy})...)
+			failed := 0
+			for _, check := range checks {
+				if check.Result == siteagent.Fail {
+					failed++
+				}
+				a.printf("%s  %s: %s\n", check.Result, check.Name, check.Detail)
+				if check.Fix != "" {
+					a.printf("      fix: %s\n", check.Fix)
+				}
+			}
+			if a.asJSON {
+				if err := a.printJSON(checks); err != nil {
+					return err
+				}
+			}
+			if failed > 0 {
+				return &problem{What: "not everything is in order", Why: "see the checks marked FAIL", Next: "mend them from the first one on; later ones may follow from it", exit: exitFailed}
+			}
+			return nil
+		},
+	}
+}

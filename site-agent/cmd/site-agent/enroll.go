@@ -1,0 +1,62 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	siteagent "github.com/consilium-fl/consilium/site-agent"
+)
+
+func (a *app) enrollCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "enroll [TOKEN]",
+		Short: "Become a member of a consortium, with an invitation",
+		Long: `Use an invitation. This hospital's keys are made here, in the state directory,
+and never leave it; only their public halves go to the coordinator, whose key the
+invitation pins. Then the command shows two fingerprints to compare by telephone
+and waits until the consortium's governance has admitted this hospital.
+
+Interrupted, it goes on where it was when it is run again, without the token.`,
+		Example: `  site-agent enroll "$TOKEN"
+  site-agent enroll "$TOKEN" --dir /var/lib/site-agent`,
+		Args: arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.config()
+			if err != nil {
+				return err
+			}
+			o := siteagent.EnrolOptions{Dir: c.dir, Address: c.coordinator, Proxy: c.proxy}
+			if len(args) == 1 {
+				o.Token = args[0]
+			}
+			if err := siteagent.PrepareEnrolment(o); err != nil {
+				return fail("the keys were not made", err, "ask the consortium for a new invitation, or choose another --dir")
+			}
+			own, governance, err := siteagent.Fingerprints(c.dir)
+			if err != nil {
+				return fail("the enrolment cannot be read", err, "")
+			}
+			a.notef("The fingerprint of this hospital's keys; read it to whoever admits you:\n\n  %s\n\n", own)
+			a.notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", governance)
+			a.notef("Waiting to be admitted …\n")
+			told := time.Duration(0)
+			o.Waiting = func(since time.Duration) {
+				if since-told >= time.Minute {
+					told = since
+					a.notef("still waiting after %s\n", since.Round(time.Second))
+				}
+			}
+			enrolled, err := siteagent.Enroll(cmd.Context(), o)
+			if err != nil {
+				return fail("this hospital is not a member yet", err, "run the command again; it goes on where it was")
+			}
+			if a.asJSON {
+				return a.printJSON(enrolled)
+			}
+			a.printf("%s is a member of %s, on roster %d.\n", enrolled.Name, enrolled.Consortium, enrolled.Roster)
+			a.notef("Next: site-agent doctor, then site-agent run\n")
+			return nil
+		},
+	}
+}
