@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type play struct {
 	t         testing.TB
 	server    *rehearsal.Server
 	hospitals []*rehearsal.Hospital
+	stops     []func() // takes a hospital off the net
 	study     string
 	skipped   time.Duration
 }
@@ -27,6 +29,12 @@ type play struct {
 // begin enrols hospitals, lets each be told what to do wrong, and starts a study
 // once every one has approved.
 func begin(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, h *rehearsal.Hospital)) *play {
+	t.Helper()
+	return beginWith(t, o, hospitals, tell, nil)
+}
+
+// beginWith is begin with something that happens just before the start.
+func beginWith(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, h *rehearsal.Hospital), before func(*play)) *play {
 	t.Helper()
 	p := &play{Consortium: rehearsal.New(t), t: t}
 	p.server = p.Start(o)
@@ -42,7 +50,7 @@ func begin(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, 
 			tell(i, h)
 		}
 		p.hospitals = append(p.hospitals, h)
-		p.run(h)
+		p.stops = append(p.stops, p.run(h))
 	}
 	rita := p.Researcher("Rita")
 	p.study = rita.Propose(rehearsal.Study)
@@ -54,6 +62,9 @@ func begin(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, 
 		}
 		return true
 	})
+	if before != nil {
+		before(p)
+	}
 	if err := rita.Start(p.study); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +94,8 @@ func (p *play) wait(what string, is func(*coordinator.StudyStatus) bool) *coordi
 		if is(st) {
 			return st
 		}
-		if now := st.Progress(); now != shown {
+		now := st.Progress()
+		if now != shown || slices.ContainsFunc(p.hospitals, (*rehearsal.Hospital).Busy) {
 			shown, quiet = now, time.Now()
 		}
 		if at, ok := p.server.Wake(); ok && time.Since(quiet) > 700*time.Millisecond {

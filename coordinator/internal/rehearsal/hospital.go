@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type Hospital struct {
 	t     testing.TB
 	clock *Clock
 	rows  [][]string
+	busy  atomic.Bool
 
 	mu      sync.Mutex
 	made    map[statement.Digest]*contribution // by round: a site seals once
@@ -83,13 +85,18 @@ func (h *Hospital) Ended(round string) string {
 	return h.ended[round]
 }
 
+// Busy reports whether the hospital is at work, and not only waiting for news.
+func (h *Hospital) Busy() bool { return h.busy.Load() }
+
 // Run works until ctx ends. A coordinator that is away is waited for.
 func (h *Hospital) Run(ctx context.Context) {
 	revision := ""
 	for ctx.Err() == nil {
 		news, err := h.Site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision})
 		if err == nil {
+			h.busy.Store(true)
 			err = h.act(ctx, news)
+			h.busy.Store(false)
 		}
 		if err != nil {
 			if ctx.Err() == nil && !passing(err) {
