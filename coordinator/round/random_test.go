@@ -1,0 +1,123 @@
+package round
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestArbitraryOrders throws inputs at a round in any order, at times that jump
+// both ways, and holds the invariants after every one. A history that is
+// replayed from its encoded records stands where the original stands.
+func TestArbitraryOrders(t *testing.T) {
+	reached := map[State]int{}
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		n := 3 + random.IntN(3)
+		floor := 2 + random.IntN(2)
+		m, planned := newRound(t, n, floor, random.IntN(8) == 0)
+		h := &history{t: t, m: m, records: []Record{planned}}
+		var fixed []string
+		var ended []byte
+		for range 150 {
+			now := began.Add(time.Duration(random.Int64N(int64(6 * time.Minute))))
+			if random.IntN(4) > 0 {
+				now = began.Add(time.Duration(random.Int64N(int64(time.Minute)))) // most of it happens in time
+			}
+			in := anyInput(random, n)
+			records, err := h.try(now, in)
+			if err != nil && records != nil {
+				t.Fatalf("seed %d: %+v gave records and an error", seed, in)
+			}
+			if ended != nil && (records != nil || !bytes.Equal(ended, h.bytes())) {
+				t.Fatalf("seed %d: %+v changed a round that has ended", seed, in)
+			}
+			invariants(t, seed, m)
+			if fixed != nil && !slices.Equal(fixed, m.Contributors()) {
+				t.Fatalf("seed %d: the set changed from %q to %q", seed, fixed, m.Contributors())
+			}
+			if m.State() == Opening && fixed == nil {
+				fixed = m.Contributors()
+			}
+			if m.State().Terminal() && ended == nil {
+				ended = h.bytes()
+			}
+		}
+		reached[m.State()]++
+		var decoded []Record
+		for _, r := range h.records {
+			data, err := Encode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := Decode(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decoded = append(decoded, back)
+		}
+		again, err := Replay(decoded)
+		if err != nil || !bytes.Equal(snapshot(again), h.bytes()) {
+			t.Fatalf("seed %d: a replay differs: %v", seed, err)
+		}
+	}
+	for _, state := range []State{Collecting, Opening, Published, Abandoned, FailedIntegrity} {
+		if reached[state] == 0 {
+			t.Errorf("no random history reached %s: the test does not see it", state)
+		}
+	}
+}
+
+func anyInput(random *rand.Rand, n int) Input {
+	who := append(sites(n), "Z")
+	site := who[random.IntN(len(who))]
+	there := Tick{Present: func(string) bool { return random.IntN(5) > 0 }}
+	if random.IntN(2) == 0 {
+		there = everybody()
+	}
+	inputs := []Input{
+		PlanLedgered{Envelope: digest("p"), Leaf: 1}, requestLedgered(), there, there,
+		begin(site), commit(site), begin(site), commit(site), share(site), share(site),
+		Opened{Sum: digest("s")},
+	}
+	if random.IntN(4) == 0 {
+		inputs = append(inputs, fault(site, who[random.IntN(n)]), Decline{Site: site})
+	}
+	if random.IntN(20) == 0 {
+		inputs = append(inputs, Violated{Reason: "v"}, Withdraw{Reason: "w"})
+	}
+	if random.IntN(10) == 0 {
+		other := begin(site)
+		other.Header = digest("other")
+		return other
+	}
+	return inputs[random.IntN(len(inputs))]
+}
+
+func invariants(t *testing.T, seed uint64, m *Machine) {
+	t.Helper()
+	contributors := m.Contributors()
+	if !slices.IsSorted(contributors) || len(slices.Compact(slices.Clone(contributors))) != len(contributors) {
+		t.Fatalf("seed %d: contributors %q", seed, contributors)
+	}
+	floor := m.Plan().MinimumContributors
+	if m.Exact() {
+		floor = len(m.Plan().Invited)
+	}
+	if _, requested := m.Requested(); requested && len(contributors) < floor {
+		t.Fatalf("seed %d: %d contributors are opened below the floor of %d", seed, len(contributors), floor)
+	}
+	if m.SharesGiven() && m.State() == Collecting {
+		t.Fatalf("seed %d: a share was given while collecting", seed)
+	}
+	if m.State() == Published && len(m.Openers()) < m.Plan().Threshold {
+		t.Fatalf("seed %d: published with %d openers", seed, len(m.Openers()))
+	}
+	if !m.State().Terminal() && m.State() != Inviting && len(m.Jobs()) == 0 {
+		if _, ok := m.Wake(began); !ok {
+			t.Fatalf("seed %d: a round that is %s waits for nothing", seed, m.State())
+		}
+	}
+}
