@@ -375,7 +375,7 @@ func TestRefusesSlotsThatNoContributionsCanMake(t *testing.T) {
 		"a low limb beyond its width":      {"rlwe2048", Field{"v", 10, 60, 1 << 30}, func(m []uint64) { m[0] = 1 << 32 }},
 		"the top limb beyond its width":    {"rlwe2048", Field{"v", 10, 60, 1 << 30}, func(m []uint64) { m[3] = 1 << 20 }},
 		"a value of limbs beyond its bound": {"rlwe2048", Field{"v", 10, 60, 1 << 30}, func(m []uint64) {
-			m[3] = 0x3ff
+			m[3] = 3 // the honest two have 2 each, and all three could have 2, not 3
 		}},
 	}
 	for name, tt := range tests {
@@ -571,6 +571,12 @@ func TestRefusesSumsThatAreNotOfTheRound(t *testing.T) {
 		if _, err := f.ParseSum(change(slices.Clone(good))); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	one := make([]byte, len(good)) // all zero, so that nothing else is wrong with it
+	copy(one, good[:header-4])
+	binary.LittleEndian.PutUint32(one[header-4:], 1)
+	if _, err := f.ParseSum(one); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a sum over one contributor: %v", err)
 	}
 	at := slices.Clone(good)
 	putWord(at[header:], word128{0, bound}.neg())

@@ -163,6 +163,30 @@ func TestComposeAndCentreAgainstBigIntegers(t *testing.T) {
 	}
 }
 
+// Garner's digits at the edges, where one prime's residue exceeds the next prime.
+func TestComposeAtTheEdgesOfTheResidues(t *testing.T) {
+	for _, s := range suites {
+		a := newArithmetic(s)
+		q := bigWords(a.modulus[:])
+		n := len(s.primes)
+		for pattern := range 1 << (2 * n) {
+			var residues [maxPrimes]uint64
+			want := new(big.Int)
+			for i, p := range s.primes {
+				residues[i] = []uint64{0, 1, p.p - 1, p.p / 2}[pattern>>(2*i)&3]
+				prime := new(big.Int).SetUint64(p.p)
+				others := new(big.Int).Div(q, prime)
+				term := new(big.Int).ModInverse(others, prime)
+				want.Add(want, term.Mul(term, others).Mul(term, new(big.Int).SetUint64(residues[i])))
+			}
+			composed := a.compose(&residues)
+			if bigWords(composed[:]).Cmp(want.Mod(want, q)) != 0 {
+				t.Fatalf("%s, residues %d: %x, want %v", s.name, residues, composed, want)
+			}
+		}
+	}
+}
+
 func bigWords(words []uint64) *big.Int {
 	z := new(big.Int)
 	for i := len(words) - 1; i >= 0; i-- {

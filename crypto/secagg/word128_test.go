@@ -57,6 +57,17 @@ func TestWord128AgainstBigIntegers(t *testing.T) {
 	})
 }
 
+// Just above halfway between two float64, the difference 100 bits down.
+func TestWord128FloatLooksAtEveryBit(t *testing.T) {
+	halfway := word128{0, 1}.shl(100).add(word128{0, 1}.shl(47))
+	if got, want := halfway.float(), math.Ldexp(1, 100); got != want {
+		t.Errorf("a tie: %x, want %x", got, want)
+	}
+	if got, want := halfway.add(word128{0, 1}).float(), math.Nextafter(math.Ldexp(1, 100), math.Inf(1)); got != want {
+		t.Errorf("one above a tie: %x, want %x", got, want)
+	}
+}
+
 func TestInteger128(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := math.RoundToEven(math.Ldexp(rapid.Float64Range(-1, 1).Draw(t, "mantissa"), rapid.IntRange(0, 126).Draw(t, "exponent")))
