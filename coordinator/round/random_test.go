@@ -80,13 +80,13 @@ func anyInput(random *rand.Rand, n int) Input {
 	inputs := []Input{
 		PlanLedgered{Envelope: digest("p"), Leaf: 1}, requestLedgered(), there,
 		begin(site), commit(site), begin(site), commit(site), share(site), share(site),
-		Opened{Sum: digest("s")},
+		Opened{Sum: digest("s")}, Opened{Sum: digest("s")}, Violated{Reason: "v"},
 	}
 	if random.IntN(4) == 0 {
 		inputs = append(inputs, fault(site, who[random.IntN(n)]), Decline{Site: site})
 	}
 	if random.IntN(4) == 0 {
-		inputs = append(inputs, Violated{Reason: "v"}, Withdraw{Reason: "w"})
+		inputs = append(inputs, Withdraw{Reason: "w"})
 	}
 	if random.IntN(10) == 0 {
 		other := begin(site)
