@@ -342,8 +342,14 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 		return &problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
 			Next: "keep the bundle as it is, and show this to the consortium's governance", Code: "bundle-does-not-hold", exit: exitFailed}
 	}
-	if open, some := f.First(audit.NotChecked); some {
-		a.printf("Everything that could be checked holds. Not checked: %s.\n", open.Check)
+	var open []string
+	for _, finding := range f.Checks {
+		if finding.State == audit.NotChecked {
+			open = append(open, finding.Check)
+		}
+	}
+	if len(open) > 0 {
+		a.printf("Everything that could be checked holds. Not checked: %s.\n", strings.Join(open, ", "))
 		return nil
 	}
 	a.printf("Everything holds.\n")

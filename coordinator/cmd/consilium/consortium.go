@@ -23,12 +23,13 @@ func (a *app) initCommand() *cobra.Command {
                     a member. Whoever holds it decides who takes part, so keep
                     the directory offline and with the consortium, not with the
                     people who run the coordinator.
-  DIR/coordinator   the coordinator's own keys. Move it to the server as the
-                    "identity" directory of "coordinator serve".
+  DIR/coordinator   the coordinator's own keys. Move it to the server, where it
+                    becomes the folder "identity" in the state of
+                    "coordinator serve".
 
 HOST:PORT is where members will reach the coordinator. It becomes part of the
 roster, so choose a name that every hospital can resolve.`,
-		Example: `  consilium init --consortium warfarin-europe --coordinator coordinator.example.org:7400 --dir consortium`,
+		Example: `  consilium init --consortium warfarin-europe --coordinator coordinator.example.org:7443 --dir consortium`,
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := require(cmd, "consortium", "coordinator", "dir"); err != nil {
@@ -63,7 +64,10 @@ roster, so choose a name that every hospital can resolve.`,
 			a.printf("  %s   the governance key: keep it offline, with a copy in a safe\n", governance)
 			a.printf("  %s  the coordinator's keys: move them to the server\n\n", server)
 			a.printf("Governance key fingerprint, for every member to compare:\n  %s\n\n", audit.Fingerprint(g.Public()))
-			a.printf("Next: start the coordinator, then invite the members, for example\n")
+			a.printf("Next, on the server (coordinator config explains every setting):\n")
+			a.printf("  mkdir state && mv %s state/identity\n", server)
+			a.printf("  coordinator config > coordinator.yaml && coordinator serve\n")
+			a.printf("Then invite the members, for example:\n")
 			a.printf("  consilium invite --governance %s --role site --name \"St. Mary\"\n", governance)
 			return nil
 		},

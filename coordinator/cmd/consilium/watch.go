@@ -55,7 +55,7 @@ func (a *app) watch(ctx context.Context, c *connection, digest string) error {
 	case a.asJSON:
 		show = &jsonLines{app: a}
 	case onTerminal(a.stdout):
-		show = &bars{app: a, progress: mpb.New(mpb.WithOutput(a.stdout), mpb.WithWidth(40)), rounds: make(map[string]*roundBar)}
+		show = newBars(a.stdout)
 	}
 	var last studyJSON
 	for {
@@ -65,6 +65,9 @@ func (a *app) watch(ctx context.Context, c *connection, digest string) error {
 		}
 		if err != nil {
 			show.close()
+			if ctx.Err() != nil {
+				return &problem{What: "stopped watching", Why: "the study itself goes on", Next: "consilium study watch " + short(digest), exit: exitFailed}
+			}
 			return refusedCall("the connection ended before the study did", err)
 		}
 		last = statusOf(update)
@@ -155,9 +158,12 @@ func roundLine(r roundJSON) string {
 
 // bars draws one bar for each round.
 type bars struct {
-	app      *app
 	progress *mpb.Progress
 	rounds   map[string]*roundBar
+}
+
+func newBars(out io.Writer) *bars {
+	return &bars{progress: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh()), rounds: make(map[string]*roundBar)}
 }
 
 // roundBar is a bar with a line of text that changes as the round goes on.
@@ -173,7 +179,7 @@ func (f *bars) update(s studyJSON) error {
 		if !ok {
 			b = new(roundBar)
 			b.text.Store("")
-			b.bar = f.progress.AddBar(total,
+			b.bar = f.progress.AddBar(total, mpb.BarWidth(20),
 				mpb.PrependDecorators(decor.Name(fmt.Sprintf("round %-2d ", i+1))),
 				mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + b.text.Load().(string) })))
 			f.rounds[r.ID] = b
