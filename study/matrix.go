@@ -3,7 +3,6 @@ package study
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 )
 
@@ -108,7 +107,6 @@ var errPrivate = errors.New("records have no encoding: they never leave the site
 func (Matrix) Format(f fmt.State, _ rune)   { fmt.Fprint(f, redaction) }
 func (Matrix) String() string               { return redaction }
 func (Matrix) GoString() string             { return redaction }
-func (Matrix) LogValue() slog.Value         { return slog.StringValue(redaction) }
 func (Matrix) MarshalJSON() ([]byte, error) { return nil, errPrivate }
 func (Matrix) MarshalText() ([]byte, error) { return nil, errPrivate }
 func (Matrix) GobEncode() ([]byte, error)   { return nil, errPrivate }
@@ -116,7 +114,6 @@ func (Matrix) GobEncode() ([]byte, error)   { return nil, errPrivate }
 func (Builder) Format(f fmt.State, _ rune)   { fmt.Fprint(f, redaction) }
 func (Builder) String() string               { return redaction }
 func (Builder) GoString() string             { return redaction }
-func (Builder) LogValue() slog.Value         { return slog.StringValue(redaction) }
 func (Builder) MarshalJSON() ([]byte, error) { return nil, errPrivate }
 func (Builder) MarshalText() ([]byte, error) { return nil, errPrivate }
 func (Builder) GobEncode() ([]byte, error)   { return nil, errPrivate }
