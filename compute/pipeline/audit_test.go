@@ -34,7 +34,7 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 			t.Fatal(err)
 		}
 		for level, name := range []string{"u", "v", "w"} {
-			var n, absolute, squares, sum, within, y1 float64
+			var n, absolute, squares, fourth, sum, within, under, y1 float64
 			var outcomes []float64
 			for _, m := range sites {
 				for i := range m.Rows() {
@@ -47,10 +47,13 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 					}
 					e := p.Value - m.Outcome(i)
 					n, absolute, squares, sum = n+1, absolute+math.Abs(e), squares+e*e, sum+e
+					fourth += e * e * e * e
 					y1 += m.Outcome(i)
 					outcomes = append(outcomes, m.Outcome(i))
 					if math.Abs(e) <= 0.2*math.Abs(m.Outcome(i)) {
 						within++
+					} else if e < 0 {
+						under++
 					}
 				}
 			}
@@ -63,6 +66,13 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 			near(t, "mae", g.Metrics["mae"].Estimate, absolute/n, 1e-8)
 			near(t, "rmse", g.Metrics["rmse"].Estimate, math.Sqrt(squares/n), 1e-8)
 			near(t, "within20", g.Metrics["within20"].Estimate, 100*within/n, 1e-12)
+			near(t, "under20", g.Metrics["under20"].Estimate, 100*under/n, 1e-12)
+			near(t, "over20", g.Metrics["over20"].Estimate, 100*(n-within-under)/n, 1e-12)
+			// Delta method: half width of the mean square's interval over twice the root.
+			root, variance := math.Sqrt(squares/n), (fourth-squares*squares/n)/(n-1)
+			half := 1.959963984540054 * math.Sqrt(variance/n) / (2 * root)
+			near(t, "rmse lower", *g.Metrics["rmse"].Lower, root-half, 1e-8)
+			near(t, "rmse upper", *g.Metrics["rmse"].Upper, root+half, 1e-8)
 			near(t, "r2", g.Metrics["r2"].Estimate, 1-squares/spread, 1e-7)
 			near(t, "mean_actual", g.Metrics["mean_actual"].Estimate, y1/n, 1e-12)
 			if d := math.Abs(g.Metrics["bias"].Estimate - sum/n); d > 1e-8*absolute/n {
@@ -106,6 +116,33 @@ func TestDescribeOnlyStudyHasNoModel(t *testing.T) {
 	if few := cyp2c9.Levels[5].Count; few.State != "suppressed" || few.N != nil {
 		t.Error("seven patients have *3/*3: too few to show")
 	}
+}
+
+// Every patient is in one step of the calibration curve, small steps are
+// hidden, and observed over expected carries its interval.
+func TestCalibrationOfProbabilities(t *testing.T) {
+	audit := run(t, warfarin(highDose, fourLevels, logistic), fixedPoint).Audit
+	shown, states := 0, map[string]int{}
+	for i, b := range audit.Calibration {
+		states[b.State]++
+		if b.State == "ok" {
+			shown += *b.N
+			if p := *b.Predicted; p < b.From || p > b.To || *b.N < 11 {
+				t.Errorf("step %d: %d patients, mean probability %v", i, *b.N, p)
+			}
+		} else if b.Observed != nil || b.Predicted != nil {
+			t.Errorf("step %d is %s and shown", i, b.State)
+		}
+	}
+	if len(audit.Calibration) != 10 || states["suppressed"] == 0 || shown < 3800 || shown > 3897 {
+		t.Errorf("%d patients in %v", shown, states)
+	}
+	// Delta method on the logarithm, by hand: 490 of 3898 observed, as many expected.
+	all := audit.Groups[0].Metrics["observed_over_expected"]
+	factor := math.Exp(1.959963984540054 * math.Sqrt((1-490./3898)/490))
+	near(t, "O/E", all.Estimate, 1, 1e-9)
+	near(t, "O/E lower", *all.Lower, 1/factor, 1e-9)
+	near(t, "O/E upper", *all.Upper, factor, 1e-9)
 }
 
 // The verdicts are of the fixed vocabulary, and nobody is called fair.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -135,6 +136,19 @@ func TestFederatedLogisticModelsEqualPooledReferences(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The last step is taken: even a coarse tolerance leaves coefficients of twice
+// its digits.
+func TestCoarseToleranceStillGivesManyDigits(t *testing.T) {
+	r := references(t)["logistic_mle_14"]
+	m := run(t, strings.Replace(warfarin(highDose, fourLevels, logistic), "1e-10", "1e-3", 1), plain).Model
+	if m.Iterations > 7 {
+		t.Errorf("%d rounds for a coarse tolerance", m.Iterations)
+	}
+	for i, name := range r.ColumnOrder {
+		near(t, name, m.Terms[i].Estimate, r.Coef[name], 1e-8)
 	}
 }
 
