@@ -116,10 +116,25 @@ func TestServerRefusesEveryCertificateButAMembers(t *testing.T) {
 		}
 		return der
 	}
+	// An authority with the same name and other keys: the roster names the right one.
+	otherCA, otherKey, err := newAuthority("north", epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherAuthority, err := x509.ParseCertificate(otherCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mercy, _ := roster.Member("mercy")
+	foreignIssue, err := issueLeaf(otherAuthority, otherKey, mercy, "north", epoch, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		client *tls.Config
 		want   error
 	}{
+		"issued by another authority":       {show(foreignIssue, site.Keys().Signing()), ErrNotMember},
 		"a removed member":                  {show(removed.Certificate().Raw, removed.Keys().Signing()), ErrNotMember},
 		"a member of another consortium":    {show(foreign.Certificate().Raw, foreign.Keys().Signing()), ErrNotMember},
 		"a member's key, self-signed":       {show(selfMade.Certificate[0], site.Keys().Signing()), ErrNotMember},

@@ -103,3 +103,18 @@ func TestTheRoundIdIsThePlansDigest(t *testing.T) {
 		t.Error("another nonce, the same round")
 	}
 }
+
+// The encoding is frozen: a change of these digests is a change of protocol.
+func TestTheEncodingOfAPlanIsFrozen(t *testing.T) {
+	p := plan(t)
+	const (
+		question = "476c215b08a9a767c592ef64efe67ab6889565be1c04e4e9ee25f5651d6b8c46"
+		round    = "7630b1d618e5b2a779e73379b00e7f61b8d8033125dcc0d344536f06a7295adf"
+	)
+	if got := p.QuestionDigest().String(); got != question {
+		t.Errorf("question %s, want %s", got, question)
+	}
+	if got := Digest(p.RoundSpec().ID).String(); got != round {
+		t.Errorf("round %s, want %s", got, round)
+	}
+}
