@@ -25,8 +25,12 @@ type Gap struct {
 	Upper     float64 `json:"upper"`
 	Method    string  `json:"method"`
 	Margin    float64 `json:"margin"` // a difference up to this counts as none
-	Verdict   string  `json:"verdict"`
-	Sentence  string  `json:"sentence"`
+	// Detectable is the smallest true difference that this many patients would
+	// show in four of five studies: (z(0.975) + z(0.8)) standard errors, the
+	// standard error taken from the width of the interval.
+	Detectable float64 `json:"detectable"`
+	Verdict    string  `json:"verdict"`
+	Sentence   string  `json:"sentence"`
 }
 
 // Default margins.
@@ -111,7 +115,7 @@ func gaps(groups []Group, tallies []*tally, unit string) []Gap {
 					continue
 				}
 				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[largest].Level,
-					Estimate: d, Lower: lower, Upper: upper, Method: c.method, Margin: c.margin, Verdict: verdict(lower, upper, c.margin)}
+					Estimate: d, Lower: lower, Upper: upper, Method: c.method, Margin: c.margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, c.margin)}
 				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}
@@ -148,6 +152,11 @@ func decimals(x, margin float64) string {
 		return strings.TrimPrefix(text, "-")
 	}
 	return text
+}
+
+func detectable(lower, upper float64) float64 {
+	const power = 0.8416212335729143 // z(0.8)
+	return (normal + power) * (upper - lower) / (2 * normal)
 }
 
 // verdict judges the whole interval, not the estimate.

@@ -78,3 +78,16 @@ func TestVerdictJudgesTheWholeInterval(t *testing.T) {
 		}
 	}
 }
+
+// Two proportions of one half in 100 patients each can show a difference of
+// 0.198 with power 0.8; Newcombe's interval is a little narrower than Wald's.
+func TestDetectableDifference(t *testing.T) {
+	lower, upper := newcombe(50, 100, 50, 100)
+	if got := detectable(lower, upper); got < 0.19 || got > 0.2 {
+		t.Errorf("%v, want about 0.198", got)
+	}
+	se := 0.5
+	if got := detectable(-normal*se, normal*se); math.Abs(got-2.8015852*se) > 1e-6 {
+		t.Errorf("%v", got)
+	}
+}

@@ -187,8 +187,8 @@ func newView(whole, local *fairness.Audit) *view {
 // gapView is a comparison as a person reads it.
 type gapView struct {
 	fairness.Gap
-	What, Size, Unit, Difference, Interval, Bound string
-	Symbol, Class                                 string
+	What, Size, Unit, Difference, Interval, Bound, Detectable string
+	Symbol, Class                                             string
 }
 
 func newGapView(g fairness.Gap, measures []measure) gapView {
@@ -213,7 +213,7 @@ func newGapView(g fairness.Gap, measures []measure) gapView {
 		}
 		v.Difference = m.text(g.Estimate)
 		v.Interval = m.text(g.Lower) + " to " + m.text(g.Upper)
-		v.Bound = m.text(g.Margin)
+		v.Bound, v.Detectable = m.text(g.Margin), m.text(g.Detectable)
 	}
 	return v
 }
