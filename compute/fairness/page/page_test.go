@@ -39,6 +39,11 @@ fairness:
 // completed runs a small study in one place.
 func completed(t *testing.T, binary bool) (*study.Study, *study.Matrix, *pipeline.Result) {
 	t.Helper()
+	return complete(t, protocol, binary)
+}
+
+func complete(t *testing.T, protocol string, binary bool) (*study.Study, *study.Matrix, *pipeline.Result) {
+	t.Helper()
 	outcome, family := `{column: y, type: number, range: [-20, 20], unit: mg/wk}`, "gaussian"
 	if binary {
 		outcome, family = `{column: y, type: binary, positive: ["1"]}`, "binomial"
@@ -58,7 +63,7 @@ func completed(t *testing.T, binary bool) (*study.Study, *study.Matrix, *pipelin
 		if binary {
 			y = strconv.Itoa(random.IntN(2))
 		}
-		g := s.Fairness.Attributes[0].Levels[i%2].Name
+		g := []string{"<script>alert(1)</script>", "a group with a very long name indeed, longer than its column"}[i%2]
 		if i < 3 {
 			g = "few"
 		}
@@ -205,6 +210,22 @@ func TestPageIsAFunctionOfTheReport(t *testing.T) {
 	for name := range first {
 		if !bytes.Equal([]byte(first[name]), []byte(second[name])) {
 			t.Errorf("%s differs when rendered again", name)
+		}
+	}
+}
+
+// A study that declares no attributes audits all patients, and its page says
+// that nothing could be compared.
+func TestPageWithoutAttributes(t *testing.T) {
+	for _, binary := range []bool{false, true} {
+		without := protocol[:strings.Index(protocol, "fairness:")]
+		_, _, r := complete(t, without, binary)
+		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model, Audit: r.Audit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(html), "not two groups") || strings.Contains(string(html), "NaN") || len(r.Audit.Groups) != 1 {
+			t.Error("a page without groups")
 		}
 	}
 }
