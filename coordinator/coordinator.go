@@ -167,6 +167,8 @@ func (c *Coordinator) Serve(ctx context.Context) error {
 	select {
 	case err = <-served: // the listener failed
 		served <- nil
+	case err = <-worked: // the state is in doubt
+		worked <- nil
 	case <-ctx.Done():
 	}
 	cancel()

@@ -15,6 +15,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -51,6 +52,7 @@ type Driver struct {
 	leaves  uint64        // in the store and in the log
 	changed chan struct{} // closed and replaced at every change
 	poked   chan struct{} // asks Run to look again
+	broken  error         // why Run must end
 
 	rosters  int // how many are in the ledger
 	tokens   map[statement.Digest]enrolled
@@ -129,13 +131,15 @@ func (d *Driver) commit(writes []write, entries ...ledger.Entry) error {
 	}
 	for _, leaf := range batch.Leaves {
 		if _, err := d.log.Append(leaf); err != nil {
-			return fmt.Errorf("cannot extend the ledger: %w", err)
+			d.fail(fmt.Errorf("cannot extend the ledger: %w", err))
+			return stopping()
 		}
 		d.leaves++
 	}
 	for _, w := range writes {
 		if err := d.apply(w.stream, w.fact); err != nil {
-			return fmt.Errorf("a fact that was just decided does not apply: %w", err)
+			d.fail(fmt.Errorf("a fact that was just decided does not apply: %w", err))
+			return stopping()
 		}
 	}
 	close(d.changed)
@@ -145,25 +149,47 @@ func (d *Driver) commit(writes []write, entries ...ledger.Entry) error {
 }
 
 // append writes a batch. Where the outcome of a write is in doubt, the store is
-// asked: it holds the whole batch or nothing of it.
+// asked: it holds the whole batch or nothing of it. Where even that cannot be
+// known, the driver stops: what is stored is read again at the next start.
 func (d *Driver) append(batch store.Batch) error {
+	if d.broken != nil {
+		return stopping()
+	}
 	// Not the caller's context: one that hangs up must not leave doubt.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	facts, leaves := d.facts+uint64(len(batch.Facts)), d.leaves+uint64(len(batch.Leaves))
 	if err := d.Store.Append(ctx, d.facts, d.leaves, batch); err != nil {
+		d.Logger.Error("facts could not be stored", zap.Error(err))
 		nf, nl, sizeErr := d.Store.Size(ctx)
-		if sizeErr != nil || nf != facts || nl != leaves {
-			d.Logger.Error("facts could not be stored", zap.Error(err))
-			return &Problem{
-				Class: Unavailable, Code: "not-stored", What: "the coordinator could not store this",
-				Why:  "its database does not accept writes, perhaps because its disk is full; nothing was changed",
-				Next: "tell the coordinator's operator, then try again",
-			}
+		switch {
+		case sizeErr == nil && nf == facts && nl == leaves: // stored after all
+		case sizeErr == nil && nf == d.facts && nl == d.leaves:
+			return notStored("database")
+		default:
+			d.fail(fmt.Errorf("it is not known what the database holds: %w", errors.Join(err, sizeErr)))
+			return stopping()
 		}
 	}
 	d.facts = facts
 	return nil
+}
+
+// fail stops the driver: its state may not be what its facts say.
+func (d *Driver) fail(err error) {
+	d.broken = err
+	d.poke()
+}
+
+func notStored(where string) error {
+	return problem(Unavailable, "not-stored", "the coordinator could not store this",
+		"its "+where+" does not accept writes, perhaps because its disk is full; nothing was changed",
+		"tell the coordinator's operator, then try again")
+}
+
+func stopping() error {
+	return problem(Unavailable, "stopping", "the coordinator did not answer",
+		"it is being restarted after an error of its database", "try again in a while")
 }
 
 // put stores a blob.
@@ -171,11 +197,7 @@ func (d *Driver) put(data []byte) (statement.Digest, error) {
 	name, err := d.Blobs.Put(data)
 	if err != nil {
 		d.Logger.Error("a blob could not be stored", zap.Error(err))
-		return name, &Problem{
-			Class: Unavailable, Code: "not-stored", What: "the coordinator could not store this",
-			Why:  "its blob store does not accept writes, perhaps because its disk is full; nothing was changed",
-			Next: "tell the coordinator's operator, then try again",
-		}
+		return name, notStored("folder of blobs")
 	}
 	return name, nil
 }

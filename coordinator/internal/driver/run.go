@@ -13,7 +13,8 @@ import (
 // retry is how long Run waits after work that could not be done.
 const retry = time.Second
 
-// Run does the work that studies are owed until ctx ends.
+// Run does the work that studies are owed until ctx ends, which is not an error,
+// or until the state is in doubt, which is one: the process must start again.
 func (d *Driver) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -25,12 +26,21 @@ func (d *Driver) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		wait, err := d.work(ctx)
+		if broken := d.brokenBy(); broken != nil {
+			return broken
+		}
 		if err != nil {
 			d.Logger.Error("work could not be done and is tried again", zap.Error(err))
 			wait = retry
 		}
 		timer.Reset(wait)
 	}
+}
+
+func (d *Driver) brokenBy() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
 }
 
 // Nudge makes Run look again, after the clock was changed.

@@ -7,6 +7,7 @@ package rehearsal
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"path/filepath"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/crypto/identity"
@@ -206,13 +208,29 @@ func (c *Consortium) Researcher(name string) *Researcher {
 // Propose proposes a study and returns its digest.
 func (r *Researcher) Propose(protocol string) string {
 	r.t.Helper()
+	must(r.t, r.TryPropose(protocol))
+	return statement.DigestOf([]byte(protocol)).String()
+}
+
+// TryPropose proposes a study and returns what the coordinator says.
+func (r *Researcher) TryPropose(protocol string) error {
+	r.t.Helper()
 	envelope, err := statement.Sign(statement.KindProposal, statement.Proposal{
 		Study: statement.DigestOf([]byte(protocol)), Researcher: r.Node.Name(), Time: r.clock.Now(),
 	}, r.Node.Name(), r.Node.Keys().Signing())
 	must(r.t, err)
-	resp, err := r.Studies.Propose(context.Background(), &consiliumv1.ProposeRequest{Protocol: []byte(protocol), Proposal: envelope}, grpc.WaitForReady(true))
-	must(r.t, err)
-	return resp.GetStudy()
+	_, err = r.Studies.Propose(context.Background(), &consiliumv1.ProposeRequest{Protocol: []byte(protocol), Proposal: envelope}, grpc.WaitForReady(true))
+	return err
+}
+
+// Code is the stable code of the error that the coordinator answered with.
+func Code(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if e, ok := detail.(*consiliumv1.Error); ok {
+			return e.GetCode()
+		}
+	}
+	return fmt.Sprint(err)
 }
 
 // Start starts a study.

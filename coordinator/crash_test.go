@@ -1,0 +1,202 @@
+package coordinator_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/coordinator/blobs"
+	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
+	"github.com/consilium-fl/consilium/coordinator/store"
+	"github.com/consilium-fl/consilium/coordinator/store/sqlite"
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+var errPlug = errors.New("the plug is pulled")
+
+// plug is shared by everything that a coordinator writes to. Once it is pulled,
+// nothing is written any more, as after a power cut; what was written stays.
+type plug struct {
+	after  int64 // batches after which it is pulled; 0: never
+	count  atomic.Int64
+	pulled atomic.Bool
+	full   atomic.Bool // writes fail; nothing else does
+}
+
+var errFull = errors.New("no space left on device")
+
+type pluggedStore struct {
+	store.Store
+	*plug
+}
+
+// Append pulls the plug right AFTER a batch has become durable: the coordinator
+// has no chance to act on it, or even to know.
+func (s pluggedStore) Append(ctx context.Context, facts, leaves uint64, b store.Batch) error {
+	if s.pulled.Load() {
+		return errPlug
+	}
+	if s.full.Load() {
+		return errFull
+	}
+	err := s.Store.Append(ctx, facts, leaves, b)
+	if s.count.Add(1) == s.after {
+		s.pulled.Store(true)
+		return errPlug
+	}
+	return err
+}
+
+func (s pluggedStore) Size(ctx context.Context) (uint64, uint64, error) {
+	if s.pulled.Load() {
+		return 0, 0, errPlug
+	}
+	return s.Store.Size(ctx)
+}
+
+type pluggedBlobs struct {
+	blobs.Store
+	*plug
+}
+
+func (s pluggedBlobs) Put(data []byte) (statement.Digest, error) {
+	if s.pulled.Load() {
+		return statement.Digest{}, errPlug
+	}
+	if s.full.Load() && len(data) > 100 { // a small file may still fit
+		return statement.Digest{}, errFull
+	}
+	return s.Store.Put(data)
+}
+
+// plugged opens the state behind a plug.
+func plugged(t testing.TB, dir string, after int64) (o coordinator.Options, p *plug, closeStore func()) {
+	t.Helper()
+	db, err := sqlite.Open(context.Background(), filepath.Join(dir, "facts.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := blobs.OpenFiles(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = &plug{after: after}
+	return coordinator.Options{Store: pluggedStore{db, p}, Blobs: pluggedBlobs{files, p}}, p, func() { db.Close() }
+}
+
+// finishUnplugged finishes the study, starting a new coordinator over the state
+// whenever the plug has been pulled; each lives for `every` batches. It returns
+// how often that happened.
+func (p *play) finishUnplugged(every int64, pulled *plug, closeStore func()) (crashes int) {
+	p.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if st, err := p.server.Status(p.study); err == nil && st.Over() {
+			return crashes
+		}
+		if pulled == nil || !pulled.pulled.Load() {
+			continue
+		}
+		crashes++
+		p.server.Stop() // what is left of it can write nothing
+		closeStore()
+		var o coordinator.Options
+		o, pulled, closeStore = plugged(p.t, p.StateDir(), every)
+		p.server = p.Start(o)
+		p.t.Cleanup(closeStore)
+	}
+	st, _ := p.server.Status(p.study)
+	p.t.Fatalf("the study did not end within two minutes and %d crashes: %+v", crashes, st)
+	return 0
+}
+
+// model is the fitted model as it is released.
+func (p *play) model() []byte {
+	p.t.Helper()
+	o, err := p.server.Outcome(p.study)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, payload, err := statement.Payload(o.Release)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var r statement.Release
+	if err := json.Unmarshal(payload, &r); err != nil {
+		p.t.Fatal(err)
+	}
+	return r.Body
+}
+
+// TestKilledAtEveryRecordBoundary pulls the plug after every k-th batch, again
+// and again, and wants the same model, the same rounds and no round asked twice.
+func TestKilledAtEveryRecordBoundary(t *testing.T) {
+	whole := begin(t, coordinator.Options{}, 3, nil)
+	want := whole.finish()
+	model := whole.model()
+
+	for _, every := range []int64{1, 2, 3, 5, 8} {
+		t.Run(fmt.Sprintf("every=%d", every), func(t *testing.T) {
+			var pulled *plug
+			var closeStore func()
+			p := beginWith(t, coordinator.Options{}, 3, nil, func(p *play) {
+				// From here on: the study is proposed and approved.
+				p.server.Stop()
+				var o coordinator.Options
+				o, pulled, closeStore = plugged(t, p.StateDir(), 1+every)
+				p.server = p.Start(o)
+			})
+			crashes := p.finishUnplugged(every, pulled, closeStore)
+			if most := int(30 / every); crashes < most/2 {
+				t.Errorf("only %d crashes", crashes)
+			}
+			st, err := p.server.Status(p.study)
+			if err != nil || st.State != "completed" {
+				t.Fatalf("study is %s (%s), %v", st.State, st.Reason, err)
+			}
+			if len(st.Rounds) != len(want.Rounds) {
+				t.Errorf("%d rounds after %d crashes, %d without", len(st.Rounds), crashes, len(want.Rounds))
+			}
+			if got := p.model(); !bytes.Equal(got, model) {
+				t.Errorf("the model differs after %d crashes:\n%s\n%s", crashes, got, model)
+			}
+		})
+	}
+}
+
+// A disk that is full fails what needs it, with an error that says so, and
+// nothing else; when there is space again the study goes on.
+func TestAFullDiskFailsClearlyAndPasses(t *testing.T) {
+	var disk *plug
+	p := beginWith(t, coordinator.Options{}, 3, nil, func(p *play) {
+		p.server.Stop()
+		o, pulled, closeStore := plugged(t, p.StateDir(), 0)
+		disk = pulled
+		p.server = p.Start(o)
+		t.Cleanup(closeStore)
+	})
+	p.wait("the first round begins", func(st *coordinator.StudyStatus) bool { return len(st.Rounds) > 0 })
+	disk.full.Store(true)
+	h := p.hospitals[0]
+	err := h.Approve(context.Background(), []byte(rehearsal.Study+"# another\n"))
+	if err == nil {
+		t.Error("an approval of a study that nobody proposed was accepted")
+	}
+	rita := p.Researcher("Rita")
+	if err := rita.TryPropose(rehearsal.Study + "# another\n"); rehearsal.Code(err) != "not-stored" {
+		t.Errorf("proposing on a full disk: %v", err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	disk.full.Store(false)
+	p.server.Nudge()
+	if st := p.finish(); st.State != "completed" {
+		t.Errorf("study is %s (%s)", st.State, st.Reason)
+	}
+	rita.Propose(rehearsal.Study + "# another\n")
+}
