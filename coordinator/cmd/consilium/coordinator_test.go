@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ type world struct {
 	t       *testing.T
 	dir     string
 	address string
+	stop    func()
 }
 
 // newWorld starts a consortium by command and its coordinator by hand.
@@ -37,26 +39,26 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), address: listener.Addr().String()}
 	w.run("init", "--consortium", "test", "--coordinator", w.address, "--dir", w.dir)
 	state := filepath.Join(w.dir, "state")
-	if err := os.Mkdir(state, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(filepath.Join(w.dir, "coordinator"), filepath.Join(state, "identity")); err != nil {
-		t.Fatal(err)
-	}
-	server, err := coordinator.Open(coordinator.Options{Dir: state, Listener: listener})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(state, 0o700))
+	must(t, os.Rename(filepath.Join(w.dir, "coordinator"), filepath.Join(state, "identity")))
+	w.serve(listener)
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// serve starts the coordinator; stop ends it.
+func (w *world) serve(listener net.Listener) {
+	server, err := coordinator.Open(coordinator.Options{Dir: filepath.Join(w.dir, "state"), Listener: listener})
+	must(w.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx) }()
-	t.Cleanup(func() {
+	w.stop = func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("the coordinator ended with: %v", err)
+			w.t.Errorf("the coordinator ended with: %v", err)
 		}
-	})
-	return w
+	}
 }
 
 // execute runs one command line as a person with the given identity.
@@ -382,5 +384,49 @@ func TestStudyToItsEnd(t *testing.T) {
 		fingerprint := decode[struct{ Governance string }](t, w.run("roster", "show", "--governance", w.governance(), "--json")).Governance
 		w.run("audit", "verify", bundle, "--governance", fingerprint)
 		w.refused("", []string{"another governance key"}, "audit", "verify", bundle, "--governance", strings.Repeat("ab", 32))
+	}
+}
+
+// Whoever follows a study does not notice that the coordinator was restarted,
+// but for a line that says so.
+func TestWatchOutlivesTheCoordinator(t *testing.T) {
+	w := newWorld(t)
+	w.enroll(map[string]string{"rosa": "researcher"})
+	hospital := w.join("Aare")[0]
+	id := decode[struct{ Study string }](t, w.as("rosa", "study", "propose", w.write("dose.yaml", doseStudy), "--json")).Study
+
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	reader, writer := io.Pipe()
+	var notes bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		env := func(string) string { return filepath.Join(w.dir, "rosa") }
+		code := run(ctx, []string{"study", "watch", id[:8], "--json"}, nil, writer, &notes, env)
+		writer.Close()
+		ended <- code
+	}()
+	updates := json.NewDecoder(reader)
+	var s studyJSON
+	must(t, updates.Decode(&s))
+	if s.Study != id || tally(s.Decisions)["pending"] != 1 {
+		t.Fatalf("the first status is %+v", s)
+	}
+	w.stop()
+	listener, err := net.Listen("tcp", w.address)
+	must(t, err)
+	w.serve(listener)
+	working, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { hospital.work(working) })
+	for tally(s.Decisions)["approved"] != 1 {
+		must(t, updates.Decode(&s)) // the watch ends if the connection is not mended
+	}
+	stop()
+	done.Wait()
+	interrupt()
+	go io.Copy(io.Discard, reader)
+	if code := <-ended; code != exitFailed || !strings.Contains(notes.String(), "stopped watching") {
+		t.Errorf("interrupted, it ends with %d and says %q", code, &notes)
 	}
 }

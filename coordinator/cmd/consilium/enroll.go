@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
@@ -78,8 +79,10 @@ func (a *app) enroll(ctx context.Context, dir, token string, invitation *identit
 		return fail("the enrolment cannot be read", err, "choose another --dir and enrol again")
 	}
 	fingerprint := identity.EnrolledMember(e).Fingerprint()
-	a.notef("Asked to join as the %s %s. The fingerprint of your key is\n\n  %s\n\n", invitation.Role, invitation.Name, fingerprint)
-	a.notef("The governance compares it with you and runs consilium admit. Waiting.\n")
+	a.notef("Asked to join %s as the %s %s.\n\n", invitation.Consortium, invitation.Role, invitation.Name)
+	a.notef("The fingerprint of your key; read it to whoever admits you:\n\n  %s\n\n", fingerprint)
+	a.notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", audit.Fingerprint(invitation.Governance))
+	a.notef("Waiting to be admitted.\n")
 	for {
 		answer, err := client.Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})
 		if err != nil {

@@ -32,6 +32,11 @@ var measures = map[string][]string{
 	"binomial": {"tpr", "fpr", "ppv", "brier"},
 }
 
+var measureNames = map[string]string{
+	"mae": "MEAN ERROR", "rmse": "RMSE", "bias": "BIAS", "within20": "WITHIN 20%",
+	"tpr": "TPR", "fpr": "FPR", "ppv": "PPV", "brier": "BRIER",
+}
+
 // showFairness prints the bias audit by group. The page has the intervals and
 // the plots.
 func (a *app) showFairness(r *pipeline.Result) {
@@ -41,23 +46,26 @@ func (a *app) showFairness(r *pipeline.Result) {
 	columns := auditColumns(r.Audit)
 	heading := []string{"GROUP", "PATIENTS"}
 	for _, c := range columns {
-		heading = append(heading, strings.ToUpper(strings.ReplaceAll(c, "_", " ")))
+		heading = append(heading, measureNames[c])
 	}
 	rows := [][]string{heading}
-	for _, g := range r.Audit.Groups {
+	for i, g := range r.Audit.Groups {
 		n := g.State
 		if g.N != nil {
 			n = strconv.Itoa(*g.N)
 		}
-		name := g.Level
-		if g.Attribute != "" {
-			name = g.Attribute + "=" + g.Level
+		name := g.Attribute + "=" + g.Level
+		if i == 0 {
+			name = "all patients"
 		}
 		row := []string{name, n}
 		for _, c := range columns {
 			cell := "-"
 			if m, ok := g.Metrics[c]; ok {
 				cell = strconv.FormatFloat(m.Estimate, 'f', 3, 64)
+				if c == "within20" {
+					cell = strconv.FormatFloat(m.Estimate, 'f', 1, 64) + "%"
+				}
 			}
 			row = append(row, cell)
 		}

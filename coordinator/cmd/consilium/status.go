@@ -97,9 +97,5 @@ func tally(decisions []decisionJSON) map[string]int {
 
 // ended reports whether a study's state is final.
 func (s studyJSON) ended() bool {
-	switch s.State {
-	case "completed", "diagnosed", "failed":
-		return true
-	}
-	return false
+	return s.State == "completed" || s.State == "diagnosed" || s.State == "failed"
 }

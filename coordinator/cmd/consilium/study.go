@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -239,39 +237,26 @@ func parseApprovals(cmd *cobra.Command, s string) (int, error) {
 // waitForApprovals returns once enough hospitals have approved, or an error
 // once enough have refused to make that impossible.
 func (a *app) waitForApprovals(ctx context.Context, c *connection, digest string, wanted int) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := c.study.Watch(ctx, &consiliumv1.WatchRequest{Study: digest})
-	if err != nil {
-		return refusedCall("cannot wait for approvals", err)
-	}
 	told := ""
-	for {
-		update, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil // the study has ended; Start says what is to be said
-		}
-		if err != nil {
-			return refusedCall("cannot wait for approvals", err)
-		}
-		s := statusOf(update)
+	return a.follow(ctx, c, digest, func(s studyJSON) (bool, error) {
 		votes := tally(s.Decisions)
 		need := wanted
 		if wanted == allSites {
 			need = len(s.Decisions)
 		}
 		if s.State != "proposed" || need > 0 && votes["approved"] >= need {
-			return nil
+			return true, nil // what is to be said of a study that has started, Start says
 		}
 		if votes["refused"] > 0 && votes["approved"]+votes["pending"] < need {
-			return &problem{What: "the study was not started", Why: "refused by " + strings.Join(refusals(s.Decisions), "; "),
+			return true, &problem{What: "the study was not started", Why: "refused by " + strings.Join(refusals(s.Decisions), "; "),
 				Next: "consilium study start " + short(digest) + " starts it with those who approved", exit: exitFailed}
 		}
 		if line := fmt.Sprintf("%d of %d approvals", votes["approved"], need); line != told {
 			told = line
 			a.notef("%s; waiting\n", line)
 		}
-	}
+		return false, nil
+	})
 }
 
 func refusals(decisions []decisionJSON) []string {

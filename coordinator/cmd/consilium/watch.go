@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
@@ -46,10 +48,6 @@ without a model.`,
 }
 
 func (a *app) watch(ctx context.Context, c *connection, digest string) error {
-	stream, err := c.study.Watch(ctx, &consiliumv1.WatchRequest{Study: digest})
-	if err != nil {
-		return refusedCall("cannot watch the study", err)
-	}
 	var show follower = &lines{app: a}
 	switch {
 	case a.asJSON:
@@ -58,25 +56,72 @@ func (a *app) watch(ctx context.Context, c *connection, digest string) error {
 		show = newBars(a.stdout)
 	}
 	var last studyJSON
+	err := a.follow(ctx, c, digest, func(s studyJSON) (bool, error) {
+		last = s
+		return s.ended(), show.update(s)
+	})
+	show.close()
+	if err != nil {
+		return err
+	}
+	return a.ending(last)
+}
+
+// reconnecting is how long a study is followed without news of the coordinator.
+const reconnecting = 5 * time.Minute
+
+// follow calls update with every status of a study until update says that it
+// has seen enough. A coordinator that restarts meanwhile is waited for.
+func (a *app) follow(ctx context.Context, c *connection, digest string, update func(studyJSON) (enough bool, err error)) error {
+	var lost time.Time // when the coordinator was last heard of, while it is gone
 	for {
-		update, err := stream.Recv()
+		enough, err := c.statuses(ctx, digest, func(s studyJSON) (bool, error) {
+			lost = time.Time{}
+			return update(s)
+		})
+		switch {
+		case enough:
+			return err
+		case ctx.Err() != nil:
+			return &problem{What: "stopped watching", Why: "the study itself goes on", Next: "consilium study watch " + short(digest), exit: exitFailed}
+		case err != nil && status.Code(err) != codes.Unavailable && status.Code(err) != codes.Canceled:
+			return refusedCall("cannot follow the study", err)
+		case lost.IsZero():
+			lost = a.now()
+			a.notef("The coordinator is gone; the study goes on when it is back. Waiting.\n")
+		case a.now().Sub(lost) > reconnecting:
+			return refusedCall("the coordinator did not come back", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		// After a long time apart the certificate may be due; what is wrong with
+		// it the next attempt says.
+		_ = c.renew(ctx, a)
+	}
+}
+
+// statuses reads one stream of statuses to its end, or until update has enough.
+func (c *connection) statuses(ctx context.Context, digest string, update func(studyJSON) (bool, error)) (enough bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.study.Watch(ctx, &consiliumv1.WatchRequest{Study: digest})
+	if err != nil {
+		return false, err
+	}
+	for {
+		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return false, nil
 		}
 		if err != nil {
-			show.close()
-			if ctx.Err() != nil {
-				return &problem{What: "stopped watching", Why: "the study itself goes on", Next: "consilium study watch " + short(digest), exit: exitFailed}
-			}
-			return refusedCall("the connection ended before the study did", err)
+			return false, err
 		}
-		last = statusOf(update)
-		if err := show.update(last); err != nil {
-			return err
+		if enough, err := update(statusOf(message)); enough || err != nil {
+			return true, err
 		}
 	}
-	show.close()
-	return a.ending(last)
 }
 
 // ending says how a watched study ended.
@@ -87,10 +132,8 @@ func (a *app) ending(s studyJSON) error {
 		return nil
 	case "diagnosed":
 		return &problem{What: "the study ended without a model", Why: s.Reason, Next: "amend the protocol file and propose it again", Code: "diagnosed", exit: exitFailed}
-	case "failed":
-		return &problem{What: "the study failed", Why: s.Reason, Next: "consilium study result " + short(s.Study), Code: "failed", exit: exitFailed}
 	}
-	return &problem{What: "the coordinator stopped reporting before the study ended", Why: "the study is " + s.State, Next: "consilium study watch " + short(s.Study), exit: exitFailed}
+	return &problem{What: "the study failed", Why: s.Reason, Next: "consilium study result " + short(s.Study), Code: "failed", exit: exitFailed}
 }
 
 // follower shows a study as it goes.
