@@ -26,9 +26,14 @@
 // coordinator that deviates arbitrarily together with fewer than a threshold
 // of committee members, while at least two contributors are honest. The opened
 // sum is exact: bit for bit the sum of the encoded integers. A contribution
-// that is damaged, under another key or too large makes Open fail; it never
+// that is damaged, truncated or under another key makes Open fail; it never
 // gives a wrong number silently. Any threshold of the committee is enough,
 // whoever contributed and whoever is gone.
+//
+// It does not promise that a site told the truth. Seal keeps an honest site
+// within its fields' bounds; a site that writes its own ciphertext can add
+// whatever leaves each sum within contributors * bound, and is caught only
+// beyond that.
 //
 // # What it refuses
 //
@@ -40,23 +45,30 @@
 // range. An opening share off the polynomial, by name; a key sum, noise or slot
 // larger than its contributors can make it. No error contains a value.
 //
+// The sampler, the sharing and the arithmetic on secrets branch on nothing
+// secret as written; lattigo's reductions rely on the compiler's conditional
+// moves for that. Keys, errors and encoded values are overwritten after use, as
+// far as Go lets a program do it: the schedule of an AES key is out of reach.
+//
 // It does not know who is who: signatures, rosters, the floor on the number of
 // contributors, that shares are sealed to their member, and above all that a
 // committee member answers for ONE set of a round, ever, are its callers'.
 //
 // # What it rests on
 //
-// Key-additive encryption with an opened key sum: LERNA (Li, Lin, Polychroniadou,
-// Tessaro, ePrint 2023/1936), OPA (Karthikeyan, Polychroniadou, 2024) and
-// Willow (Bell-Clark and others, ePrint 2024/936). Masking by learning with errors and
-// shared secrets: Stevens, Skalka, Vincent, Ring, Clark, Near (USENIX Security
-// 2022). The rule that members answer for one set: Bonawitz and others (CCS
-// 2017). Opening reveals the exact sums of keys and of errors. That the rest
-// stays hidden is the Hint-RLWE assumption: with keys and errors discrete
-// Gaussian of standard deviation 4.6, two honest contributors leave each other
-// a deviation of at least 4.6/sqrt(2) > 3.19, the one for which the standard
-// tables of ring learning with errors give 128 bits at these sizes. It is an
-// assumption, and stated as one.
+// Key-additive encryption with an opened key sum: LERNA (Li, Lin,
+// Polychroniadou, Tessaro, ePrint 2023/1936), OPA (Karthikeyan, Polychroniadou,
+// ePrint 2024/723) and Willow (Bell-Clark and others, ePrint 2024/936). Masking
+// by learning with errors and shared secrets: Stevens and others (USENIX
+// Security 2022). The rule that members answer for one set: Bonawitz and others
+// (CCS 2017).
+//
+// Opening reveals the exact sums of keys and of errors. That the rest stays
+// hidden is the Hint-RLWE assumption: with keys and errors discrete Gaussian of
+// standard deviation 4.6, two honest contributors leave each other a deviation
+// of at least 4.6/sqrt(2) > 3.19, the one for which the standard tables of ring
+// learning with errors give 128 bits at these sizes. It is an assumption, and
+// stated as one.
 //
 // Arithmetic in the ring is lattigo's (package ring of v5), which this package
 // alone imports. Its decoders never see bytes from elsewhere.

@@ -61,7 +61,9 @@ func (e *ShareError) Error() string { return fmt.Sprintf("key share %d: %v", e.I
 func (e *ShareError) Unwrap() error { return e.Err }
 
 // MemberError names the committee member whose opening share is malformed or
-// lies off the polynomial that all the others lie on.
+// lies off the polynomial that all the others lie on. Off the polynomial is
+// where the fault shows, not proof of whose it is: the member may have lied, or
+// a contributor may have dealt that member a wrong key share.
 type MemberError struct {
 	Member int // committee index, from 0
 	Err    error

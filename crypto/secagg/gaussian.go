@@ -47,8 +47,7 @@ var gaussianTable = [errorBound]word128{
 func (g *generator) gaussian(out []int64) {
 	for k := range out {
 		hi, lo := g.uint64(), g.uint64()
-		sign := lo & 1
-		lo &^= 1
+		sign := lo & 1 // entries are even: this bit changes no comparison
 		var magnitude uint64
 		for i := range gaussianTable {
 			t := &gaussianTable[i]

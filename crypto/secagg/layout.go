@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"unicode/utf8"
 )
 
 const (
@@ -23,7 +24,9 @@ const (
 	maxSlotBits  = 127
 )
 
-// Field is a run of numbers in a layout.
+// Field is a run of numbers in a layout. A number is rounded to the nearest
+// multiple of 2^-FracBits, ties to even; a computation that wants another
+// rounding rounds first, since a multiple is carried exactly.
 type Field struct {
 	Name     string  `json:"name"`
 	Length   int     `json:"length"`
@@ -79,6 +82,8 @@ func (l Layout) Validate(invited int) error {
 		switch {
 		case f.Name == "" || len(f.Name) > maxNameBytes:
 			return refuse("its name is %d bytes long; needs 1 to %d", len(f.Name), maxNameBytes)
+		case !utf8.ValidString(f.Name):
+			return refuse("its name is not UTF-8")
 		case seen[f.Name]:
 			return refuse("the layout has it twice")
 		case f.Length < 1 || f.Length > MaxLength-total:
