@@ -262,48 +262,6 @@ func saveCertificate(dir string, der []byte) error {
 	return writeFile(filepath.Join(dir, certificateFile), pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der}))
 }
 
-func savePublicKey(path string, key ed25519.PublicKey) error {
-	text, err := FormatPublicKey(key)
-	if err != nil {
-		return err
-	}
-	return writeFile(path, text)
-}
-
-func loadPublicKey(path string) (ed25519.PublicKey, error) {
-	text, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return ParsePublicKey(text)
-}
-
-// ParsePublicKey reads the one Ed25519 key of a PEM file such as governance.pub.
-func ParsePublicKey(text []byte) (ed25519.PublicKey, error) {
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type != publicBlock || len(rest) != 0 {
-		return nil, errors.New("not one PEM public key")
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, errors.New("not a public key")
-	}
-	key, ok := parsed.(ed25519.PublicKey)
-	if !ok {
-		return nil, errors.New("not an Ed25519 public key")
-	}
-	return key, nil
-}
-
-// FormatPublicKey writes what ParsePublicKey reads.
-func FormatPublicKey(key ed25519.PublicKey) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: der}), nil
-}
-
 func rosterFile(dir string, number uint64) string {
 	return filepath.Join(dir, rostersDir, fmt.Sprintf("%06d.json", number))
 }
