@@ -15,8 +15,8 @@ FUZZTIME ?= 10s
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## the four programs, static, into bin/
-	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./site-agent/cmd/site-agent ./simulations/cmd/simulate
+build: ## the programs, static, into bin/
+	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./site-agent/cmd/site-agent ./simulations/cmd/simulate ./simulations/demo
 
 test: ## every test
 	go test -count=1 -timeout 15m ./...
@@ -43,7 +43,7 @@ fresh: generate ## prove that generated files match their sources
 verify: fresh lint build race test ## all that CI checks: freshness, lint, build, race, tests
 
 demo: build ## a consortium of separate processes on this machine; DATA=patients.csv for real patients
-	go run ./simulations/demo $(if $(DATA),--data "$(DATA)")
+	$(BIN)/demo $(if $(DATA),--data "$(DATA)")
 
 bench: ## every benchmark, once over
 	go test -run '^$$' -bench . -benchmem ./...

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,6 +90,23 @@ func (s *stage) Fallen() error {
 			return fmt.Errorf("%s has stopped (%v); its log ends:\n%s", server.name, server.err, tail(server.log))
 		default:
 		}
+	}
+	return nil
+}
+
+// Ended waits for a server that ends by itself, which it has to do without an
+// error.
+func (s *stage) Ended(ctx context.Context, process *server) error {
+	select {
+	case <-process.done:
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not end: %w; its log ends:\n%s", process.name, ctx.Err(), tail(process.log))
+	}
+	s.mu.Lock()
+	s.servers = slices.DeleteFunc(s.servers, func(other *server) bool { return other == process })
+	s.mu.Unlock()
+	if process.err != nil {
+		return fmt.Errorf("%s failed: %w; its log ends:\n%s", process.name, process.err, tail(process.log))
 	}
 	return nil
 }

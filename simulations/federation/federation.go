@@ -66,6 +66,10 @@ func (s *Spec) check() (*study.Study, error) {
 			return nil, fmt.Errorf("site %q is there twice", site.Name)
 		}
 		names[site.Name] = true
+		// A real site would wait for a person to mend this; here nobody would.
+		if _, _, err := records.Load(protocol, site.Records); err != nil {
+			return nil, fmt.Errorf("site %s: %w", site.Name, err)
+		}
 	}
 	if least := protocol.MinimumContributors(); len(names) < least {
 		return nil, fmt.Errorf("the data has %d sites and the study needs at least %d contributors", len(names), least)

@@ -43,7 +43,7 @@ func (c *consortium) Report(ctx context.Context) (*Result, error) {
 	if r.Sites, err = c.siteReports(s.GetDecisions()); err != nil {
 		return nil, err
 	}
-	if err := r.addComputed(answer.GetResult()); err != nil {
+	if err := r.AddComputed(answer.GetResult()); err != nil {
 		return nil, err
 	}
 	if s.GetRelease() != "" {
@@ -100,8 +100,9 @@ func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) ([]SiteR
 	return reports, nil
 }
 
-// addComputed adds what the opened sums gave: model, audit, diagnosis.
-func (r *Result) addComputed(encoded []byte) error {
+// AddComputed adds what the opened sums gave, as the coordinator shows it: model
+// and audit, or a diagnosis. The study's state has to be set before.
+func (r *Result) AddComputed(encoded []byte) error {
 	if len(encoded) == 0 {
 		return nil
 	}
