@@ -94,6 +94,7 @@ func newConsortium(t *testing.T) *consortium {
 // properly whatever is wrong.
 type lies struct {
 	change   func(v any)                            // before a statement is signed
+	forge    func(v any) any                        // what is signed in its stead, while the builder goes on honestly
 	signer   func(v any, name string) string        // who signs it
 	twice    func(v any) bool                       // enter it into the log twice
 	skip     func(v any) bool                       // leave it out of the log
@@ -319,6 +320,9 @@ func (r rawAudit) MarshalJSON() ([]byte, error) { return r, nil }
 func (b *builder) state(kind string, payloadKind statement.Kind, v any, name, round string) statement.Digest {
 	if b.lies.change != nil {
 		b.lies.change(v)
+	}
+	if b.lies.forge != nil {
+		v = b.lies.forge(v)
 	}
 	signer := name
 	if b.lies.signer != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/pipeline"
@@ -305,10 +306,13 @@ func (r *round) checkEnd() error {
 	case request != nil && !slices.Equal(end.Contributors, request.Contributors):
 		return fmt.Errorf("%s lists other contributors than the opening request", at)
 	}
-	for _, opener := range end.Openers {
-		if !slices.ContainsFunc(r.shares, func(s *record) bool { return s.fact.(*statement.OpeningShare).Member == opener }) {
-			return fmt.Errorf("%s counts %q among the openers, whose opening share is not in the log", at, opener)
-		}
+	var gave []string
+	for _, share := range r.shares {
+		gave = append(gave, share.fact.(*statement.OpeningShare).Member)
+	}
+	slices.Sort(gave)
+	if !slices.Equal(end.Openers, gave) {
+		return fmt.Errorf("%s counts other openers (%s) than gave an opening share in the log (%s)", at, strings.Join(end.Openers, ", "), strings.Join(gave, ", "))
 	}
 	switch end.State {
 	case "published":

@@ -335,7 +335,8 @@ func TestWhatIsSignedMustFollow(t *testing.T) {
 		{"answer before the request", lies{order: move(ledger.TypeOpeningShare, 0, -1)}, "openings", "before the request"},
 
 		{"opener without a share", lies{change: after(0, func(e *statement.RoundEnd) { e.Openers = []string{"Aare", "Birs", "nobody"} })}, "round ends", "nobody"},
-		{"below the threshold", lies{change: after(0, func(e *statement.RoundEnd) { e.Openers = e.Openers[:2] })}, "round ends", "below the threshold"},
+		{"opener left out", lies{change: after(0, func(e *statement.RoundEnd) { e.Openers = e.Openers[:3] })}, "round ends", "other openers"},
+		{"the same share twice", lies{twice: the[statement.OpeningShare](0)}, "round ends", "other openers"},
 		{"shares denied", lies{change: after(0, func(e *statement.RoundEnd) { e.SharesGiven = false })}, "round ends", "untrue"},
 		{"ended twice", lies{twice: the[statement.RoundEnd](0)}, "round ends", "second time"},
 		{"other contributors at the end", lies{change: after(0, func(e *statement.RoundEnd) { e.Contributors = e.Contributors[1:] })}, "round ends", "other contributors"},
@@ -464,4 +465,70 @@ func TestAfterAFailedOpeningOnlyTheSameSetLessThoseAtFault(t *testing.T) {
 	if failed, bad := f.First(Failed); bad {
 		t.Errorf("the same set less the site at fault is refused: %s: %s", failed.Check, failed.Detail)
 	}
+}
+
+// pruned removes every file that no entry names, as a careful forger would.
+func pruned(t *testing.T, files fstest.MapFS) fstest.MapFS {
+	t.Helper()
+	for {
+		f, err := Verify(files, Trust{})
+		must(t, err)
+		failed, bad := f.First(Failed)
+		path, surplus := strings.CutSuffix(failed.Detail, " is surplus: no entry names it")
+		if !bad || !surplus {
+			return files
+		}
+		delete(files, path)
+	}
+}
+
+// Whoever took part is in the opening request that the committee answered:
+// taking it out of the log afterwards, with all that it sent, shows.
+func TestWhoTookPartCannotBeTakenOut(t *testing.T) {
+	c := newConsortium(t)
+	trust := Trust{Governance: c.governance.Public()}
+	t.Run("a contribution", func(t *testing.T) {
+		files := pruned(t, build(t, c, lies{skip: the[statement.ContributionHeader](1)}))
+		expect(t, files, trust, "openings", "4 contributions where the log holds 3")
+	})
+	t.Run("a site's every word", func(t *testing.T) {
+		files := pruned(t, build(t, c, lies{skip: func(v any) bool {
+			named, ok := v.(statement.Named)
+			return ok && named.Signer() == "Birs"
+		}}))
+		expect(t, files, trust, "approvals", "Birs")
+	})
+	t.Run("opening shares", func(t *testing.T) {
+		given := 0
+		files := pruned(t, build(t, c, lies{
+			skip: func(v any) bool {
+				if _, ok := v.(*statement.OpeningShare); ok {
+					given++
+					return given <= 2
+				}
+				return false
+			},
+			change: after(0, func(e *statement.RoundEnd) { e.Openers = e.Openers[2:] }),
+		}))
+		expect(t, files, trust, "round ends", "below the threshold")
+	})
+	t.Run("the round that failed", func(t *testing.T) {
+		// Without the failed round nobody would know that its question was
+		// opened before. The plan is named by the statements that are left.
+		failing := func(step string) []string {
+			if step == "glm/gram" {
+				return []string{"failed-integrity"}
+			}
+			return nil
+		}
+		plans := 0
+		files := build(t, c, lies{rounds: failing, skip: func(v any) bool {
+			if _, ok := v.(*statement.Plan); ok {
+				plans++
+				return plans == 2
+			}
+			return false
+		}})
+		expect(t, files, trust, "files", "which no earlier entry plans")
+	})
 }
