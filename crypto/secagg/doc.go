@@ -58,7 +58,7 @@
 //
 // Key-additive encryption with an opened key sum: LERNA (Li, Lin,
 // Polychroniadou, Tessaro, ePrint 2023/1936), OPA (Karthikeyan, Polychroniadou,
-// ePrint 2024/723) and Willow (Bell-Clark and others, ePrint 2024/936). Masking
+// arXiv 2410.22303) and Willow (Bell-Clark and others, ePrint 2024/936). Masking
 // by learning with errors and shared secrets: Stevens and others (USENIX
 // Security 2022). The rule that members answer for one set: Bonawitz and others
 // (CCS 2017).
