@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -150,53 +149,6 @@ func TestInviteAndRemoveRefuse(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
-
-func TestFinishEnrolmentTrustsOnlyTheInvitation(t *testing.T) {
-	c := begin(t, "north")
-	token, _ := c.governance.Invite("mercy", RoleSite, time.Hour, epoch)
-	inv := c.parse(token)
-	dir := c.memberDir("mercy")
-	envelope, err := NewEnrolment(token, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := c.coordinator.Rosters().Envelopes()
-	c.publish(c.governance.Admit([][]byte{envelope}, epoch))
-	certificate, rosters := c.admission(envelope, epoch), c.coordinator.Rosters().Envelopes()
-	other := begin(t, "north")
-	luke := c.enrol("luke", RoleSite)
-
-	for name, test := range map[string]struct {
-		certificate []byte
-		rosters     [][]byte
-	}{
-		"no rosters":                 {certificate, nil},
-		"not listed yet":             {certificate, before},
-		"another consortium's":       {certificate, other.coordinator.Rosters().Envelopes()},
-		"a gap":                      {certificate, rosters[1:]},
-		"no certificate":             {nil, rosters},
-		"another's certificate":      {luke.Certificate().Raw, c.coordinator.Rosters().Envelopes()},
-		"the coordinator's":          {c.coordinator.Certificate().Raw, rosters},
-		"another consortium's cert.": {other.coordinator.Certificate().Raw, rosters},
-	} {
-		if err := FinishEnrolment(dir, inv, test.certificate, test.rosters); err == nil {
-			t.Errorf("%s: finished", name)
-		}
-		if _, err := OpenNode(dir); err == nil {
-			t.Fatalf("%s: the directory opens", name)
-		}
-	}
-	if err := FinishEnrolment(dir, inv, certificate, rosters); err != nil {
-		t.Fatal(err)
-	}
-	node, err := OpenNode(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if node.Name() != "mercy" || node.Role() != RoleSite || !bytes.Equal(node.Governance(), c.governance.Public()) {
-		t.Errorf("%s, %s", node.Name(), node.Role())
-	}
-}
 
 // Two processes at the governance directory do not sign two rosters of a number.
 func TestGovernanceSignsEachNumberOnce(t *testing.T) {
