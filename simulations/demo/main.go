@@ -49,6 +49,7 @@ type demo struct {
 	stage
 	out     string
 	begun   time.Time
+	seed    uint64 // of the synthetic patients; 0 for real ones
 	address string // of the coordinator
 
 	hospitals []*hospital

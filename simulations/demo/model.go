@@ -52,7 +52,7 @@ func (d *demo) decide(ctx context.Context) error {
 		}
 	}
 	all := shown.Comparison.Groups[0]
-	d.say("site-agent releases show: on its own patients %s sees a mean absolute error of %.2f mg/wk, over all hospitals it is %.2f", first.name, all.Own["mae"], all.Whole["mae"])
+	d.say("site-agent releases show: on its own patients hospital %s sees a mean absolute error of %.2f mg/wk, over all hospitals it is %.2f", first.name, all.Own["mae"], all.Whole["mae"])
 
 	var s status
 	if err := d.until(ctx, "the hospitals to decide about the release", func() (done bool, err error) {
@@ -89,7 +89,7 @@ func (d *demo) predict(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("site-agent predict: %d doses at %s, offline, such as %s", done.Predicted, h.name, example)
+	d.say("site-agent predict: %d doses at hospital %s, offline, such as %s", done.Predicted, h.name, example)
 	return nil
 }
 

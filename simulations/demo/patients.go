@@ -36,7 +36,8 @@ func (h *hospital) patients() string { return filepath.Join(h.dir, "patients.csv
 func (d *demo) admitPatients(data string) error {
 	source, kind := records.CSV(data), "real patients from "+data
 	if data == "" {
-		table := cohort.Generate(cohort.Default(syntheticPatients), syntheticSeed)
+		d.seed = syntheticSeed
+		table := cohort.Generate(cohort.Default(syntheticPatients), d.seed)
 		source, kind = records.Memory(table.Columns, table.Rows), "SYNTHETIC patients (nobody's records; made by simulations/cohort)"
 	}
 	sites, err := federation.Split(source, "site")

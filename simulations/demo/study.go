@@ -111,7 +111,7 @@ func (d *demo) approve(ctx context.Context) error {
 		}
 	}
 	first := d.hospitals[0]
-	d.say("site-agent approve, dry run: %s would use %d records and skip %d; over all hospitals %d and %d",
+	d.say("site-agent approve, dry run: hospital %s would use %d records and skip %d; over all hospitals %d and %d",
 		first.name, first.rows, total(first.skipped), rows, skipped)
 	if err := d.as(ctx, "researcher", nil, "study", "start", d.study, "--wait-approvals", strconv.Itoa(approvals)); err != nil {
 		return err

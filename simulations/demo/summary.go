@@ -23,7 +23,7 @@ func (d *demo) summarise(ctx context.Context) error {
 	s := answer.Status
 	summary := federation.Result{
 		Study:  federation.Study{Digest: s.Study, Name: s.Name, Version: s.Version, Title: s.Title, State: s.State, Reason: s.Reason},
-		Seed:   syntheticSeed,
+		Seed:   d.seed,
 		Cipher: "on",
 		Release: &federation.Release{
 			Digest: s.Release, Accepted: sites(s.ReleaseDecisions, "accepted"), Refused: sites(s.ReleaseDecisions, "refused"),
