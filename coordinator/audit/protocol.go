@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -374,12 +373,4 @@ func (r *round) mayReopen(before []*round) error {
 		return fmt.Errorf("%s opens a question again over another set than the sites of %s without those at fault", at, first)
 	}
 	return nil
-}
-
-// sameBytes words a comparison of derived with stated bytes.
-func sameBytes(what string, derived, stated []byte) error {
-	if bytes.Equal(derived, stated) {
-		return nil
-	}
-	return fmt.Errorf("%s is not what the opened sums give", what)
 }

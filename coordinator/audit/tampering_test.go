@@ -371,7 +371,7 @@ func TestWhatIsSignedMustFollow(t *testing.T) {
 
 		{"bias audit beautified", lies{change: after(0, func(r *rawAudit) {
 			*r = bytes.Replace(*r, []byte(`"contributors":4`), []byte(`"contributors":5`), 1)
-		})}, "bias audit", "not what the opened sums give"},
+		})}, "bias audit", "first at contributors"},
 		{"two bias audits", lies{twice: the[rawAudit](0)}, "bias audit", "second"},
 		{"model changed", lies{change: after(0, func(r *statement.Release) {
 			r.Body = bytes.Replace(r.Body, []byte(`"n":240`), []byte(`"n":241`), 1)
