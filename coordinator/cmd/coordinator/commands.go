@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -109,5 +110,6 @@ func explain(err error) string {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return fmt.Sprintf("error: %s\nwhy:   %s\nnext:  %s", p.what, p.why, p.next)
 	}
-	return fmt.Sprintf("error: %v\nwhy:   the command line or the environment is not as expected\nnext:  coordinator --help", err)
+	what := strings.Join(strings.Fields(err.Error()), " ")
+	return fmt.Sprintf("error: %s\nwhy:   the command line or the environment is not as expected\nnext:  coordinator --help", what)
 }

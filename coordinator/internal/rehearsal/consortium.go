@@ -78,6 +78,14 @@ func New(t testing.TB) *Consortium {
 // StateDir is the coordinator's folder.
 func (c *Consortium) StateDir() string { return filepath.Join(c.Dir, "coordinator") }
 
+// Release lets go of the coordinator's port, for a coordinator in another
+// process.
+func (c *Consortium) Release() {
+	c.t.Helper()
+	must(c.t, c.listener.Close())
+	c.listener = nil
+}
+
 // Server is a running coordinator.
 type Server struct {
 	*coordinator.Coordinator

@@ -42,16 +42,18 @@ type Hospital struct {
 	busy  atomic.Bool
 
 	mu      sync.Mutex
-	made    map[statement.Digest]*contribution // by round: a site seals once
+	made    map[statement.Digest]*Contribution // by round: a site seals once
 	ended   map[string]string
 	studies map[statement.Digest]*study.Study
 }
 
-type contribution struct {
-	sealed [][]byte
-	chunks [][]byte
-	header []byte
-	digest statement.Digest // of the header's payload
+// Contribution is what a hospital sends for a round.
+type Contribution struct {
+	Round  string
+	Header statement.ContributionHeader
+	Signed []byte // the header's envelope
+	Sealed [][]byte
+	Chunks [][]byte
 }
 
 // Hospital connects as an enrolled site with made-up patients from a seed.
@@ -60,7 +62,7 @@ func (c *Consortium) Hospital(name string, seed uint64) *Hospital {
 	node, conn := c.Connect(name)
 	h := &Hospital{
 		Name: name, Node: node, Site: consiliumv1.NewSiteServiceClient(conn), t: c.t, clock: c.Clock,
-		made: map[statement.Digest]*contribution{}, ended: map[string]string{}, studies: map[statement.Digest]*study.Study{},
+		made: map[statement.Digest]*Contribution{}, ended: map[string]string{}, studies: map[statement.Digest]*study.Study{},
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	for range 30 {
@@ -163,7 +165,7 @@ func (h *Hospital) Approve(ctx context.Context, protocol []byte) error {
 	h.mu.Lock()
 	h.studies[id] = parsed
 	h.mu.Unlock()
-	envelope, err := h.sign(statement.KindApproval, statement.Approval{Study: id, Site: h.Name, Approved: true, Time: h.clock.Now()})
+	envelope, err := h.Sign(statement.KindApproval, statement.Approval{Study: id, Site: h.Name, Approved: true, Time: h.clock.Now()})
 	if err != nil {
 		return err
 	}
@@ -176,7 +178,7 @@ func (h *Hospital) accept(ctx context.Context, work *consiliumv1.ReviewRelease) 
 	if err != nil {
 		return err
 	}
-	envelope, err := h.sign(statement.KindReleaseDecision, statement.ReleaseDecision{
+	envelope, err := h.Sign(statement.KindReleaseDecision, statement.ReleaseDecision{
 		Release: statement.DigestOf(payload), Site: h.Name, Accepted: true, Time: h.clock.Now(),
 	})
 	if err != nil {
@@ -188,27 +190,24 @@ func (h *Hospital) accept(ctx context.Context, work *consiliumv1.ReviewRelease) 
 
 // Contribute answers a plan; again with the same bytes when asked again.
 func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute) error {
-	plan, round, err := readPlan(work.GetPlan())
+	plan, round, err := ReadPlan(work.GetPlan())
 	if err != nil || h.SkipCollecting {
 		return err
 	}
 	id := plan.RoundSpec().ID
 	if h.Declines {
-		envelope, err := h.sign(statement.KindDecline, statement.Decline{Round: id, Site: h.Name, Reason: "this site is told to decline"})
+		envelope, err := h.Sign(statement.KindDecline, statement.Decline{Round: id, Site: h.Name, Reason: "this site is told to decline"})
 		if err != nil {
 			return err
 		}
 		_, err = h.Site.DeclineRound(ctx, &consiliumv1.DeclineRoundRequest{Decline: envelope})
 		return err
 	}
-	made := h.made[id]
-	if made == nil {
-		if made, err = h.seal(plan, round, work.GetParameters()); err != nil {
-			return err
-		}
-		h.made[id] = made
+	made, err := h.Seal(plan, round, work.GetParameters())
+	if err != nil {
+		return err
 	}
-	begun, err := h.Site.BeginContribution(ctx, &consiliumv1.BeginContributionRequest{Header: made.header, SealedShares: made.sealed})
+	begun, err := h.Site.BeginContribution(ctx, &consiliumv1.BeginContributionRequest{Header: made.Signed, SealedShares: made.Sealed})
 	if err != nil {
 		return err
 	}
@@ -218,7 +217,7 @@ func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute)
 			return err
 		}
 		for _, i := range missing {
-			if err := stream.Send(&consiliumv1.UploadChunksRequest{Round: id2hex(id), Index: i, Chunk: made.chunks[i]}); err != nil {
+			if err := stream.Send(&consiliumv1.UploadChunksRequest{Round: id2hex(id), Index: i, Chunk: made.Chunks[i]}); err != nil {
 				break // CloseAndRecv has the reason
 			}
 		}
@@ -234,13 +233,22 @@ func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute)
 	if _, err := statement.Open(first.GetReceipt(), statement.KindReceipt, &receipt, h.Node.Rosters().Latest().KeyOfRole(identity.RoleCoordinator)); err != nil {
 		return err
 	}
-	if receipt.Header != made.digest || receipt.Site != h.Name || receipt.Round != id {
+	payload, err := statement.Encode(made.Header)
+	if err != nil {
+		return err
+	}
+	if receipt.Header != statement.DigestOf(payload) || receipt.Site != h.Name || receipt.Round != id {
 		return fmt.Errorf("the receipt is for something else")
 	}
 	return nil
 }
 
-func (h *Hospital) seal(plan *statement.Plan, round *secagg.Round, parameters []byte) (*contribution, error) {
+// Seal makes the contribution to a round, once; after that it is the same.
+func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []byte) (*Contribution, error) {
+	id := plan.RoundSpec().ID
+	if made := h.made[id]; made != nil {
+		return made, nil
+	}
 	s := h.studies[plan.Study]
 	builder, err := s.NewBuilder([]string{"dose", "age", "variant", "sex"})
 	if err != nil {
@@ -257,9 +265,8 @@ func (h *Hospital) seal(plan *statement.Plan, round *secagg.Round, parameters []
 	if err != nil {
 		return nil, err
 	}
-	id := plan.RoundSpec().ID
 	header := statement.ContributionHeader{Round: id, Site: h.Name}
-	made := &contribution{chunks: plain.Chunks}
+	made := &Contribution{Round: id2hex(id), Chunks: plain.Chunks}
 	for _, chunk := range plain.Chunks {
 		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
 	}
@@ -273,15 +280,12 @@ func (h *Hospital) seal(plan *statement.Plan, round *secagg.Round, parameters []
 		if err != nil {
 			return nil, err
 		}
-		made.sealed = append(made.sealed, sealed)
+		made.Sealed = append(made.Sealed, sealed)
 		header.Shares = append(header.Shares, statement.DigestOf(sealed))
 	}
-	payload, err := statement.Encode(header)
-	if err != nil {
-		return nil, err
-	}
-	made.digest = statement.DigestOf(payload)
-	made.header, err = h.sign(statement.KindContributionHeader, header)
+	made.Header = header
+	made.Signed, err = h.Sign(statement.KindContributionHeader, header)
+	h.made[id] = made
 	return made, err
 }
 
@@ -290,7 +294,7 @@ func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
 	if h.SkipOpening {
 		return nil
 	}
-	plan, round, err := readPlan(work.GetPlan())
+	plan, round, err := ReadPlan(work.GetPlan())
 	if err != nil {
 		return err
 	}
@@ -313,7 +317,7 @@ func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
 		shares = append(shares, share)
 	}
 	if len(bad) > 0 {
-		envelope, err := h.sign(statement.KindOpeningFault, statement.OpeningFault{Round: id, Member: h.Name, Request: statement.DigestOf(payload), Senders: bad})
+		envelope, err := h.Sign(statement.KindOpeningFault, statement.OpeningFault{Round: id, Member: h.Name, Request: statement.DigestOf(payload), Senders: bad})
 		if err != nil {
 			return err
 		}
@@ -327,7 +331,7 @@ func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
 	if h.WrongOpening {
 		sum[0] ^= 1
 	}
-	envelope, err := h.sign(statement.KindOpeningShare, statement.OpeningShare{
+	envelope, err := h.Sign(statement.KindOpeningShare, statement.OpeningShare{
 		Round: id, Member: h.Name, Request: statement.DigestOf(payload), Share: statement.DigestOf(sum),
 	})
 	if err != nil {
@@ -337,11 +341,13 @@ func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
 	return err
 }
 
-func (h *Hospital) sign(kind statement.Kind, v any) ([]byte, error) {
+// Sign signs a statement as the hospital.
+func (h *Hospital) Sign(kind statement.Kind, v any) ([]byte, error) {
 	return statement.Sign(kind, v, h.Name, h.Node.Keys().Signing())
 }
 
-func readPlan(envelope []byte) (*statement.Plan, *secagg.Round, error) {
+// ReadPlan reads a plan without the checks that a site agent makes.
+func ReadPlan(envelope []byte) (*statement.Plan, *secagg.Round, error) {
 	_, payload, err := statement.Payload(envelope)
 	if err != nil {
 		return nil, nil, err
