@@ -322,7 +322,7 @@ func TestStudyToItsEnd(t *testing.T) {
 
 	results := filepath.Join(w.dir, "results")
 	shown := w.as("rosa", "study", "result", id, "--out", results)
-	for _, words := range []string{"gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {
+	for _, words := range []string{"Cohort of 4 hospitals, 240 patients", "gene=AG", "sex=male", "gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {
 		if !strings.Contains(shown, words) {
 			t.Errorf("result does not say %q:\n%s", words, shown)
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 )
@@ -24,6 +25,55 @@ func (a *app) showModel(r *pipeline.Result) {
 		rows = append(rows, []string{t.Name, number(t.Estimate), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
 	}
 	a.table(rows)
+}
+
+// showCohort prints who is in the data.
+func (a *app) showCohort(r *pipeline.Result) {
+	c := r.Cohort
+	if c == nil {
+		return
+	}
+	a.printf("\nCohort of %d hospitals, %s patients:\n\n", c.Contributors, countText(c.Patients))
+	rows := [][]string{{"VARIABLE", "PATIENTS", "MEAN", "SD"}}
+	add := func(name string, count string, mean, sd *float64) {
+		row := []string{name, count, "", ""}
+		if mean != nil {
+			row[2] = strconv.FormatFloat(*mean, 'f', 2, 64)
+		}
+		if sd != nil {
+			row[3] = strconv.FormatFloat(*sd, 'f', 2, 64)
+		}
+		rows = append(rows, row)
+	}
+	for _, v := range append([]describe.Variable{c.Outcome}, c.Features...) {
+		name := v.Column
+		if v.Unit != "" {
+			name += " (" + v.Unit + ")"
+		}
+		switch {
+		case v.Positives != nil:
+			add(name+" positive", countText(*v.Positives), nil, nil)
+		case len(v.Levels) == 0:
+			add(name, "", v.Mean, v.SD)
+		}
+		for _, level := range v.Levels {
+			add(v.Column+"="+level.Name, countText(level.Count), nil, nil)
+		}
+	}
+	for _, attribute := range c.Attributes {
+		for _, group := range attribute.Groups {
+			add(attribute.Column+"="+group.Name, countText(group.Count), nil, nil)
+		}
+	}
+	a.table(rows)
+}
+
+// countText writes a number of patients, or why it is not shown.
+func countText(c describe.Count) string {
+	if c.N != nil {
+		return strconv.Itoa(*c.N)
+	}
+	return c.State
 }
 
 // measures are the columns of the audit's table, for doses and for yes or no.

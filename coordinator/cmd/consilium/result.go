@@ -144,6 +144,7 @@ func (a *app) showResult(o *outcome) {
 		}
 		return
 	}
+	a.showCohort(o.result)
 	a.showModel(o.result)
 	a.showFairness(o.result)
 	if o.release != nil {
