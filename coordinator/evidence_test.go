@@ -1,0 +1,67 @@
+package coordinator_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"testing/fstest"
+
+	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
+	"github.com/consilium-fl/consilium/crypto/identity"
+)
+
+// An auditor, who trusts nothing but the governance key, finds the evidence of
+// every way that a study can go in order, and with the ciphertexts opens every
+// sum again.
+func TestTheEvidenceHolds(t *testing.T) {
+	for name, play := range map[string]func(t *testing.T) *play{
+		"completed": func(t *testing.T) *play { return begin(t, coordinator.Options{}, 4, nil) },
+		"a site left out": func(t *testing.T) *play {
+			return begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.Declines = i == 1 })
+		},
+		"a site at fault": func(t *testing.T) *play {
+			return begin(t, coordinator.Options{}, 5, func(i int, h *rehearsal.Hospital) { h.BadShares = i == 4 })
+		},
+		"a committee replaced": func(t *testing.T) *play { return beginThen(t, 5, 2) },
+		"nothing opened": func(t *testing.T) *play {
+			return begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipOpening = i < 2 })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := play(t)
+			st := p.finish()
+			p.Enrol(identity.RoleAuditor, "Ada")
+			_, conn := p.Connect("Ada")
+			for _, ciphertexts := range []bool{false, true} {
+				bundle := fstest.MapFS{}
+				err := evidence(conn, p.study, ciphertexts, func(path string, data []byte) {
+					if bundle[path] == nil {
+						bundle[path] = &fstest.MapFile{Mode: 0o644}
+					}
+					bundle[path].Data = append(bundle[path].Data, data...)
+				})
+				if !errors.Is(err, io.EOF) {
+					t.Fatal(err)
+				}
+				found, err := audit.Verify(bundle, audit.Trust{Governance: p.Governance.Public()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if bad, failed := found.First(audit.Failed); failed {
+					t.Errorf("ciphertexts %v: %+v", ciphertexts, bad)
+				}
+				if st.State == "completed" && found.Release != st.Release.String() {
+					t.Errorf("release %s, audited %s", st.Release, found.Release)
+				}
+				for _, check := range found.Checks {
+					// Hospitals may still be deciding about the release.
+					if ciphertexts && st.State == "completed" && check.State == audit.NotChecked && check.Check != "release decisions" {
+						t.Errorf("%+v", check)
+					}
+				}
+			}
+		})
+	}
+}
