@@ -43,6 +43,9 @@ func (a *app) openIdentity() (*identity.Node, error) {
 			Next: "add --identity DIR, or export CONSILIUM_IDENTITY=DIR", exit: exitUsage}
 	}
 	node, err := identity.OpenNode(a.identity)
+	if _, missing := os.Stat(filepath.Join(a.identity, "certificate.pem")); err != nil && missing == nil {
+		return nil, fail("cannot open the identity in "+a.identity, err, "mend what it says and repeat this command")
+	}
 	if err != nil {
 		return nil, fail("cannot open the identity in "+a.identity, err, "with an invitation from the governance: consilium enroll TOKEN --dir "+a.identity)
 	}

@@ -185,6 +185,8 @@ func TestMembershipFromInvitationToRemoval(t *testing.T) {
 	w.refused("rosa", []string{"rosa is not on the roster any more"}, "study", "list")
 	w.refused("", []string{"rosa was not removed"}, "remove", "rosa", "--governance", w.governance())
 	w.as("ines", "study", "list")
+	must(t, os.Chmod(filepath.Join(w.dir, "ines", "signing.key"), 0o644))
+	w.refused("ines", []string{"others may use it", "mend what it says"}, "study", "list")
 }
 
 // A roster that was signed and not published, because the coordinator was away,
@@ -320,6 +322,9 @@ func TestStudyToItsEnd(t *testing.T) {
 		t.Errorf("the last status is %+v", last)
 	}
 
+	if out := w.as("rosa", "study", "start", id); !strings.Contains(out, "is completed") {
+		t.Errorf("starting a completed study says %q", out)
+	}
 	results := filepath.Join(w.dir, "results")
 	shown := w.as("rosa", "study", "result", id, "--out", results)
 	for _, words := range []string{"Cohort of 4 hospitals, 240 patients", "gene=AG", "sex=male", "gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {

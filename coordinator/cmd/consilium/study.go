@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -146,16 +147,26 @@ func (c *connection) studies(ctx context.Context) ([]studyJSON, error) {
 }
 
 // resolveStudy finds the study that a person means.
-func (c *connection) resolveStudy(ctx context.Context, prefix string) (string, error) {
+func (c *connection) resolveStudy(ctx context.Context, prefix string) (digest string, err error) {
+	s, err := c.findStudy(ctx, prefix)
+	return s.Study, err
+}
+
+// findStudy is resolveStudy with what the coordinator says about the study.
+func (c *connection) findStudy(ctx context.Context, prefix string) (studyJSON, error) {
 	studies, err := c.studies(ctx)
 	if err != nil {
-		return "", err
+		return studyJSON{}, err
 	}
 	var digests []string
 	for _, s := range studies {
 		digests = append(digests, s.Study)
 	}
-	return resolve(prefix, digests, "study", "consilium study list")
+	digest, err := resolve(prefix, digests, "study", "consilium study list")
+	if err != nil {
+		return studyJSON{}, err
+	}
+	return studies[slices.Index(digests, digest)], nil
 }
 
 func (a *app) studyStartCommand() *cobra.Command {
@@ -182,9 +193,17 @@ A started study runs by itself: you may close this terminal.`,
 				return err
 			}
 			defer c.Close()
-			digest, err := c.resolveStudy(cmd.Context(), args[0])
+			found, err := c.findStudy(cmd.Context(), args[0])
 			if err != nil {
 				return err
+			}
+			digest := found.Study
+			if found.State != "proposed" {
+				if a.asJSON {
+					return a.printJSON(map[string]any{"study": digest, "started": false, "state": found.State})
+				}
+				a.printf("Nothing to do: %s was started before and is %s.\n", short(digest), found.State)
+				return nil
 			}
 			if wanted != 0 {
 				if err := a.waitForApprovals(cmd.Context(), c, digest, wanted); err != nil {
@@ -207,7 +226,7 @@ A started study runs by itself: you may close this terminal.`,
 				return refusedCall("the study was not started", err)
 			}
 			if a.asJSON {
-				return a.printJSON(map[string]any{"study": digest, "started": true})
+				return a.printJSON(map[string]any{"study": digest, "started": true, "state": "running"})
 			}
 			a.printf("Started %s. Follow it: consilium study watch %s\n", short(digest), short(digest))
 			return nil
