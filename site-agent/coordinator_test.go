@@ -63,6 +63,8 @@ type coordinator struct {
 	releases  map[string]statement.ReleaseDecision
 
 	loseReceipts, loseShares int // how many answers get lost on their way back
+	breakUploads             int // how many uploads break off after a chunk
+	clock                    func() time.Time
 }
 
 func newCoordinator(t *testing.T) *coordinator {
@@ -80,7 +82,7 @@ func newCoordinator(t *testing.T) *coordinator {
 		t.Fatal(err)
 	}
 	c := &coordinator{
-		t: t, address: listener.Addr().String(), changed: make(chan struct{}),
+		t: t, clock: time.Now, address: listener.Addr().String(), changed: make(chan struct{}),
 		work: map[string]map[string]*consiliumv1.Assignment{}, enrolled: map[string][]byte{},
 		approvals: map[string]statement.Approval{}, declines: map[string]statement.Decline{},
 		headers: map[string]map[string][]byte{}, sealed: map[string]map[string][][]byte{}, chunks: map[statement.Digest][]byte{},
@@ -94,7 +96,7 @@ func newCoordinator(t *testing.T) *coordinator {
 		t.Fatal(err)
 	}
 	c.log = ledger.NewLog(ledger.Origin("test"), ledger.NewMemory())
-	c.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(c.node.ServerTLS(time.Now))), grpc.MaxRecvMsgSize(64<<20))
+	c.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(c.node.ServerTLS(c.now))), grpc.MaxRecvMsgSize(64<<20))
 	consiliumv1.RegisterSiteServiceServer(c.server, c)
 	consiliumv1.RegisterLedgerServiceServer(c.server, c)
 	consiliumv1.RegisterMembershipServiceServer(c.server, c)
@@ -109,6 +111,12 @@ func newCoordinator(t *testing.T) *coordinator {
 		<-served
 	})
 	return c
+}
+
+func (c *coordinator) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock()
 }
 
 // enrol makes a site a member and returns its state directory.
@@ -198,7 +206,7 @@ func (c *coordinator) withdraw(name string, sites ...string) {
 
 func (c *coordinator) caller(ctx context.Context) (string, error) {
 	p, _ := peer.FromContext(ctx)
-	m, err := identity.PeerMember(p.AuthInfo.(credentials.TLSInfo).State, c.node.Rosters().Latest(), time.Now())
+	m, err := identity.PeerMember(p.AuthInfo.(credentials.TLSInfo).State, c.node.Rosters().Latest(), c.now())
 	if err != nil {
 		return "", status.Error(codes.Unauthenticated, err.Error())
 	}
@@ -252,7 +260,7 @@ func (c *coordinator) Admission(ctx context.Context, q *consiliumv1.AdmissionReq
 		changed := c.changed
 		c.mu.Unlock()
 		if m, ok := c.node.Rosters().Latest().Member(e.Name); ok {
-			certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, time.Now(), 0)
+			certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, c.now(), 0)
 			if err != nil {
 				return nil, status.Error(codes.Internal, err.Error())
 			}
@@ -274,7 +282,7 @@ func (c *coordinator) RenewCertificate(ctx context.Context, q *consiliumv1.Renew
 		return nil, err
 	}
 	m, _ := c.node.Rosters().Latest().Member(name)
-	certificate, err := c.node.IssueCertificate(q.CertificateRequest, m, time.Now(), 0)
+	certificate, err := c.node.IssueCertificate(q.CertificateRequest, m, c.now(), 0)
 	return &consiliumv1.RenewCertificateResponse{Certificate: certificate}, err
 }
 
@@ -424,8 +432,15 @@ func (c *coordinator) UploadChunks(stream grpc.ClientStreamingServer[consiliumv1
 		}
 		c.mu.Lock()
 		c.chunks[statement.DigestOf(q.Chunk)] = q.Chunk
+		broken := c.breakUploads > 0
+		if broken {
+			c.breakUploads--
+		}
 		c.mu.Unlock()
 		n++
+		if broken {
+			return status.Error(codes.Unavailable, "broken off")
+		}
 	}
 }
 
@@ -675,7 +690,7 @@ func (c *coordinator) researcher(name string) *researcher {
 	c.admit()
 	m, _ := c.node.Rosters().Latest().Member(name)
 	e, _ := identity.OpenEnrolment(enrolment)
-	certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, time.Now(), 0)
+	certificate, err := c.node.IssueCertificate(e.CertificateRequest, m, c.now(), 0)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -732,4 +747,22 @@ func (c *coordinator) study(s *study.Study, sites []string) *pipeline.Result {
 	c.assign("release", &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{
 		Release: c.sign(statement.KindRelease, release), Audit: c.sign(statement.KindAudit, result.Audit), Protocol: s.Source()}}}, sites...)
 	return result
+}
+
+// signOf signs as the agent in a state directory would.
+func (w *ward) signOf(site int, v any) []byte {
+	w.t.Helper()
+	node, err := identity.OpenNode(filepath.Join(w.dirs[site], identityDir))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	kind := statement.KindOpeningShare
+	if _, ok := v.(statement.ContributionHeader); ok {
+		kind = statement.KindContributionHeader
+	}
+	envelope, err := statement.Sign(kind, v, node.Name(), node.Keys().Signing())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return envelope
 }

@@ -10,7 +10,7 @@ import (
 func (v *Vault) Study(id statement.Digest) (*study.Study, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if s := v.studies[id]; s != nil && s.Yes {
+	if s := v.studies[id]; s != nil && s.study != nil {
 		return s.study, true
 	}
 	return nil, false

@@ -186,11 +186,9 @@ func (v *Vault) apply(f fact) error {
 	case f.Study != nil:
 		s := &approved{Decision: *f.Study}
 		if f.Study.Yes {
-			parsed, err := study.Parse(f.Study.Protocol)
-			if err != nil {
-				return fmt.Errorf("approved study %s: %w", f.Study.Subject, err)
-			}
-			s.study = parsed
+			// A protocol that this version cannot read any more counts as not
+			// approved; the rest of the memory is still good.
+			s.study, _ = study.Parse(f.Study.Protocol)
 		}
 		v.studies[f.Study.Subject] = s
 	case f.Release != nil:

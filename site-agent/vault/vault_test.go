@@ -1,0 +1,323 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+func open(t *testing.T, dir string) *Vault {
+	t.Helper()
+	v, err := Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	round1 = statement.Digest{1}
+	round2 = statement.Digest{2}
+	asked  = statement.Digest{9}
+)
+
+const protocol = `study: dose
+version: 1
+outcome: {column: dose, type: number, range: [2, 320]}
+features:
+  - {column: age, type: number, range: [1, 9]}
+model: {kind: glm, family: gaussian, ridge: 0}
+privacy: {minimum_contributors: 3, threshold: supermajority}
+schedule: {rounds: 25, tolerance: 1e-10, deadline: 2m}
+`
+
+// fill writes one fact of every kind.
+func fill(t *testing.T, v *Vault) {
+	t.Helper()
+	study := statement.DigestOf([]byte(protocol))
+	must(t, v.DecideStudy(Decision{Subject: study, Yes: true, Protocol: []byte(protocol), Statement: []byte("yes")}))
+	must(t, v.RememberPlan(Plan{Round: round1, Question: asked, Study: study, Step: "glm/gram", Epoch: "1"}))
+	must(t, v.Seal(round1, contribution(t, round1)))
+	must(t, v.RememberReceipt(round1, []byte("receipt")))
+	must(t, v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}))
+	must(t, v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "abandoned", SharesGiven: true}))
+	must(t, v.RememberPlan(Plan{Round: round2, Question: asked, Study: study, Step: "glm/gram", Epoch: "1"}))
+	must(t, v.RememberDecline(round2))
+	must(t, v.RememberFault(Fault{Round: round2, Request: statement.Digest{6}, Senders: []string{"beta"}, Statement: []byte("fault")}))
+	must(t, v.Forget(statement.Digest{3}))
+	must(t, v.DecideRelease(Decision{Subject: statement.Digest{4}, Yes: false, Reason: "no", Statement: []byte("no")}))
+	must(t, v.RecordViolation(Violation{Code: "second-set", Sentence: "s", Round: "r"}))
+}
+
+// expect checks what fill wrote.
+func expect(t *testing.T, v *Vault) {
+	t.Helper()
+	study := statement.DigestOf([]byte(protocol))
+	if s, ok := v.Study(study); !ok || s.Name != "dose" {
+		t.Error("the approved study is lost")
+	}
+	r, _ := v.Round(round1)
+	if r.Header == nil || string(r.Receipt) != "receipt" || !bytes.Equal(r.Answer.Share, []byte{1, 2, 3}) || r.End.State != "abandoned" {
+		t.Errorf("round 1: %+v", r)
+	}
+	if got, ok := v.Answered(round1); !ok || got != (statement.Digest{5}) {
+		t.Error("the answer is lost")
+	}
+	if got, ok := v.Answered(round2); !ok || got != (statement.Digest{6}) {
+		t.Error("the fault is lost")
+	}
+	past := v.Asked(asked)
+	if len(past) != 2 || !past[0].ShareGiven || past[0].End == nil || past[1].ShareGiven || past[1].AtFault[0] != "beta" {
+		t.Errorf("asked %+v", past)
+	}
+	if n := v.Questions(study, "glm/gram"); n != 1 {
+		t.Errorf("%d questions, want 1: a question asked again is the same", n)
+	}
+	if e, _ := v.Epoch(study); e != "1" {
+		t.Error("the epoch is lost")
+	}
+	if !v.Forgotten(statement.Digest{3}) || v.Forgotten(round1) {
+		t.Error("forgotten rounds are wrong")
+	}
+	if d, ok := v.ReleaseDecision(statement.Digest{4}); !ok || d.Yes || d.Reason != "no" {
+		t.Error("the release's decision is lost")
+	}
+	if len(v.Violations()) != 1 {
+		t.Error("the violation is lost")
+	}
+}
+
+var key = ed25519.NewKeyFromSeed(make([]byte, 32))
+
+func contribution(t *testing.T, round statement.Digest) Contribution {
+	t.Helper()
+	c := Contribution{Chunks: [][]byte{bytes.Repeat([]byte{7}, 1000), {8}}, Shares: [][]byte{{1}, {2, 2}}}
+	h := statement.ContributionHeader{Round: round, Site: "alpha"}
+	for _, b := range c.Chunks {
+		h.Chunks = append(h.Chunks, statement.DigestOf(b))
+	}
+	for _, b := range c.Shares {
+		h.Shares = append(h.Shares, statement.DigestOf(b))
+	}
+	var err error
+	c.Header, err = statement.Sign(statement.KindContributionHeader, h, "alpha", key)
+	must(t, err)
+	return c
+}
+
+func TestEveryFactSurvivesAReopening(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	fill(t, v)
+	expect(t, v)
+	must(t, v.Close())
+	expect(t, open(t, dir))
+}
+
+func TestWhatMayHappenOnceHappensOnce(t *testing.T) {
+	v := open(t, t.TempDir())
+	fill(t, v)
+	for name, err := range map[string]error{
+		"another answer to another request": v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{6}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
+		"another share for the same":        v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 4}}),
+		"another plan of the round":         v.RememberPlan(Plan{Round: round1, Question: statement.Digest{8}}),
+		"another contribution":              v.Seal(round1, contribution(t, round1)),
+		"another end":                       v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "published"}),
+		"another fault":                     v.RememberFault(Fault{Round: round2, Request: statement.Digest{6}, Senders: []string{"gamma"}, Statement: []byte("other")}),
+	} {
+		if !errors.Is(err, ErrOnce) {
+			t.Errorf("%s: %v, want ErrOnce", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"the same answer": v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
+		"the same end":    v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "abandoned", SharesGiven: true}),
+	} {
+		if err != nil {
+			t.Errorf("%s again: %v", name, err)
+		}
+	}
+}
+
+// A crash can leave any part of the last line. Whatever it is, what was
+// acknowledged before is there and the journal goes on.
+func TestATornLineIsCutAtEveryLength(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	fill(t, v)
+	must(t, v.Close())
+	path := filepath.Join(dir, "journal")
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	last := bytes.LastIndexByte(whole[:len(whole)-1], '\n') + 1
+	for cut := last; cut < len(whole); cut++ {
+		must(t, os.WriteFile(path, whole[:cut], 0o600))
+		v, err := Open(dir, nil)
+		if err != nil {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		if n := len(v.Violations()); n != 0 {
+			t.Fatalf("cut at %d: a torn fact was believed", cut)
+		}
+		must(t, v.RecordViolation(Violation{Code: "again"}))
+		must(t, v.Close())
+		if v, err = Open(dir, nil); err != nil || len(v.Violations()) != 1 {
+			t.Fatalf("cut at %d: the journal does not go on: %v", cut, err)
+		}
+		must(t, v.Close())
+	}
+}
+
+func TestDamageIsRefusedLoudly(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	fill(t, v)
+	must(t, v.Close())
+	path := filepath.Join(dir, "journal")
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	lines := bytes.SplitAfter(whole, []byte("\n"))
+	for name, damaged := range map[string][]byte{
+		"a flipped bit in the middle":    flip(whole, len(whole)/2),
+		"a flipped bit in the first sum": flip(whole, 0),
+		"a flipped bit in the last line": flip(whole, len(whole)-5),
+		"a line missing":                 bytes.Join(append(append([][]byte{}, lines[:2]...), lines[3:]...), nil),
+		"a line twice":                   bytes.Join(append(append([][]byte{}, lines[:2]...), lines[1:]...), nil),
+		"something in front":             append([]byte("x\n"), whole...),
+	} {
+		must(t, os.WriteFile(path, damaged, 0o600))
+		if _, err := Open(dir, nil); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("%s: %v, want ErrDamaged with what to do", name, err)
+		}
+	}
+}
+
+func flip(b []byte, at int) []byte {
+	c := bytes.Clone(b)
+	c[at] ^= 1
+	return c
+}
+
+func TestAFailedWriteIsNotForgotten(t *testing.T) {
+	v := open(t, t.TempDir())
+	v.journal.file.Close() // as a disk that fails
+	if err := v.RememberAnswer(Answer{Round: round1}); err == nil || !strings.Contains(err.Error(), "nothing is answered") {
+		t.Fatalf("a failing disk: %v", err)
+	}
+	if _, ok := v.Answered(round1); ok {
+		t.Fatal("what is not on the disk is remembered in memory")
+	}
+	if err := v.RecordViolation(Violation{}); err == nil {
+		t.Fatal("the vault goes on after a failed write")
+	}
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := Open(dir, nil); !errors.Is(err, ErrLocked) {
+		t.Fatalf("second process: %v, want ErrLocked", err)
+	}
+}
+
+// Killed anywhere between sealing and the receipt, a site sends the bytes that
+// it sealed first.
+func TestAContributionSurvivesAKill(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	c := contribution(t, round1)
+	must(t, v.Seal(round1, c))
+	must(t, v.Close())
+	v = open(t, dir)
+	got, ok, err := v.Sealed(round1)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(c) {
+		t.Fatal("the contribution changed")
+	}
+	if err := v.Seal(round1, contribution(t, round1)); !errors.Is(err, ErrOnce) {
+		t.Fatalf("a second sealing: %v", err)
+	}
+	must(t, v.Wipe(round1))
+	must(t, v.Wipe(round1))
+	if _, _, err := v.Sealed(round1); !errors.Is(err, ErrLost) {
+		t.Fatalf("after wiping: %v", err)
+	}
+}
+
+// Killed after the spool was written and before the fact was: nothing has left,
+// so the contribution is sealed anew and the leftover removed.
+func TestAnUnrecordedSpoolIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	must(t, writeSpool(v.spoolPath(round1), contribution(t, round1)))
+	must(t, os.WriteFile(v.spoolPath(round2)+".part", []byte("half"), 0o600))
+	must(t, v.Close())
+	v = open(t, dir)
+	if _, ok, err := v.Sealed(round1); ok || err != nil {
+		t.Fatal("an unrecorded contribution is used", err)
+	}
+	if files, _ := os.ReadDir(filepath.Join(dir, spoolDir)); len(files) != 0 {
+		t.Fatalf("%d files remain in the spool", len(files))
+	}
+	must(t, v.Seal(round1, contribution(t, round1)))
+}
+
+func TestADamagedSpoolIsNeverSent(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	must(t, v.Seal(round1, contribution(t, round1)))
+	path := v.spoolPath(round1)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	for name, damaged := range map[string][]byte{
+		"a flipped bit in a chunk": flip(whole, len(whole)-1), "a flipped bit in the index": flip(whole, 2), "cut short": whole[:len(whole)-1], "empty": nil,
+	} {
+		must(t, os.WriteFile(path, damaged, 0o600))
+		if _, _, err := v.Sealed(round1); !errors.Is(err, ErrLost) {
+			t.Errorf("%s: %v, want ErrLost", name, err)
+		}
+	}
+}
+
+func TestTheSpoolHoldsNoMoreThanWhatLeaves(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	c := contribution(t, round1)
+	must(t, v.Seal(round1, c))
+	data, err := os.ReadFile(v.spoolPath(round1))
+	must(t, err)
+	size := len(firstLine(data)) + len(c.Header)
+	for _, part := range append(c.Chunks, c.Shares...) {
+		size += len(part)
+	}
+	if len(data) != size {
+		t.Fatalf("the spool has %d bytes, what leaves %d", len(data), size)
+	}
+}
+
+func FuzzJournalLine(f *testing.F) {
+	f.Add([]byte(`00000000 {"seq":1}`))
+	f.Add([]byte("c0ffee"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if _, err := parseLine(line); err == nil && len(line) < 11 {
+			t.Fatal("a line without a fact is believed")
+		}
+	})
+}
