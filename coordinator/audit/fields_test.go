@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -113,7 +112,7 @@ func alter(t *testing.T, field any) {
 	case *[]statement.ReleasedRound:
 		*p = (*p)[1:]
 	default:
-		t.Fatal(fmt.Sprintf("no other value is known for a %T", field))
+		t.Fatalf("no other value is known for a %T", field)
 	}
 }
 
