@@ -145,9 +145,13 @@ func (c *consortium) startCoordinator(listener net.Listener) (err error) {
 			return err
 		}
 	}
-	server, err := coordinator.Open(coordinator.Options{
+	options := coordinator.Options{
 		Dir: c.coordinatorDir(), Listener: listener, Logger: c.spec.Logger.Named("coordinator"), Now: c.clock.Now,
-	})
+	}
+	if c.spec.onCoordinator != nil {
+		c.spec.onCoordinator(&options)
+	}
+	server, err := coordinator.Open(options)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -199,6 +203,9 @@ func (c *consortium) startSite(site Site) error {
 	}
 	if c.spec.dropped(site.Name, Opening) {
 		options.SkipOpening = func(string) bool { return true }
+	}
+	if c.spec.onSite != nil {
+		c.spec.onSite(site.Name, &options)
 	}
 	agent, err := siteagent.Open(options)
 	if err != nil {

@@ -27,6 +27,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/consilium-fl/consilium/coordinator"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -53,6 +55,10 @@ type Spec struct {
 
 	Progress func(line string) // told what happens, for people; may be nil
 	Logger   *zap.Logger       // of coordinator and agents; nil discards
+
+	// For tests that pull plugs: they see the options before they are used.
+	onCoordinator func(*coordinator.Options)
+	onSite        func(site string, o *siteagent.Options)
 }
 
 func (s *Spec) check() (*study.Study, error) {
