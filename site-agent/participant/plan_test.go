@@ -124,6 +124,7 @@ func TestAPlanThatIsNotInTheLedgerIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := c.plan()
 			p.Nonce = "ff0102030405060708090a0b0c0d0e0f"
+			c.logged(ledger.TypeStart, statement.DigestOf([]byte(name)), nil) // unlike its neighbour
 			in := c.request(p)
 			change(&in.Logged)
 			_, err := c.site.AcceptPlan(now, in)
@@ -176,12 +177,6 @@ func TestARemovedSiteGetsNoKeyShares(t *testing.T) {
 	c.admit(map[string]identity.Role{"delta": identity.RoleSite})
 	_, err = c.site.AcceptPlan(now, c.request(p))
 	wants(t, err, participant.ErrInvitedRemoved)
-}
-
-func TestOfManySitesTheFirstTwentyAreTheCommittee(t *testing.T) {
-	if participant.MaxCommittee != 20 {
-		t.Fatal("the coordinator's rule is 20")
-	}
 }
 
 // The rule against differencing: see the secure-sum specification,
@@ -254,4 +249,27 @@ func TestARoundThatEndedStaysEnded(t *testing.T) {
 	opening := c.opening(c.plan(), siteNames)
 	_, err = c.site.AcceptOpening(now, opening)
 	wants(t, err, participant.ErrRoundEnded)
+}
+
+func TestASiteBeyondTheCommitteeContributesAndOpensNothing(t *testing.T) {
+	c := newConsortium(t)
+	people := map[string]identity.Role{}
+	for i := range participant.MaxCommittee {
+		people[string([]byte{'b', byte('a' + i)})] = identity.RoleSite
+	}
+	c.admit(people)
+	c.site.Name = "gamma" // after alpha and the twenty
+	p := c.plan()
+	p.Invited = []string{"alpha"}
+	for i := range participant.MaxCommittee {
+		p.Invited = append(p.Invited, string([]byte{'b', byte('a' + i)}))
+	}
+	p.Invited = append(p.Invited, "gamma")
+	p.Committee, p.Threshold = p.Invited[:participant.MaxCommittee], c.study.Threshold(participant.MaxCommittee)
+	if _, err := c.site.AcceptPlan(now, c.request(derive(p))); err != nil {
+		t.Fatalf("a large round: %v", err)
+	}
+	in := c.opening(p, []string{"alpha", "ba", "gamma"})
+	_, err := c.site.AcceptOpening(now, in)
+	wants(t, err, participant.ErrNotMember)
 }
