@@ -94,17 +94,22 @@ func (d *demo) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.until(ctx, "the coordinator", func() (bool, error) {
+	if err := d.listening(ctx); err != nil {
+		return err
+	}
+	d.say("coordinator serve: process %d on %s, TLS 1.3 with client certificates", process.cmd.Process.Pid, d.address)
+	return nil
+}
+
+// listening waits until the coordinator accepts connections.
+func (d *demo) listening(ctx context.Context) error {
+	return d.until(ctx, "the coordinator", func() (bool, error) {
 		conn, err := net.DialTimeout("tcp", d.address, time.Second)
 		if err != nil {
 			return false, nil
 		}
 		return true, conn.Close()
-	}); err != nil {
-		return err
-	}
-	d.say("coordinator serve: process %d on %s, TLS 1.3 with client certificates", process.cmd.Process.Pid, d.address)
-	return nil
+	})
 }
 
 // freeAddress is a loopback address that nobody listens on.

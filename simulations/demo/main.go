@@ -17,6 +17,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -33,7 +34,7 @@ const limit = 5 * time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	err := run(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:], os.Stdout)
 	cancel()
 	stop()
 	switch {
@@ -47,17 +48,18 @@ func main() {
 // demo is one performance.
 type demo struct {
 	stage
-	out     string
-	begun   time.Time
-	seed    uint64 // of the synthetic patients; 0 for real ones
-	address string // of the coordinator
+	out       string
+	begun     time.Time
+	narration io.Writer
+	seed      uint64 // of the synthetic patients; 0 for real ones
+	address   string // of the coordinator
 
 	hospitals []*hospital
 	study     string // digest
 	release   string // digest
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string, narration io.Writer) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	data := flags.String("data", "", "patients (CSV with a column site); without it they are synthetic")
 	out := flags.String("out", filepath.Join("out", "demo"), "folder for everything that is written; replaced if an earlier demonstration made it")
@@ -68,7 +70,7 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: everything is given by flags, see --help", flags.Arg(0))
 	}
-	d := &demo{out: *out, begun: time.Now(), stage: stage{bin: *bin, logs: filepath.Join(*out, "logs")}}
+	d := &demo{out: *out, begun: time.Now(), narration: narration, stage: stage{bin: *bin, logs: filepath.Join(*out, "logs")}}
 	if err := clearOut(d.out); err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func run(ctx context.Context, args []string) error {
 
 // say narrates one step.
 func (d *demo) say(format string, args ...any) {
-	fmt.Printf("%5.1f s  %s\n", time.Since(d.begun).Seconds(), fmt.Sprintf(format, args...))
+	fmt.Fprintf(d.narration, "%5.1f s  %s\n", time.Since(d.begun).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // marker is in every folder that a demonstration made.
