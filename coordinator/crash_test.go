@@ -200,3 +200,22 @@ func TestAFullDiskFailsClearlyAndPasses(t *testing.T) {
 	}
 	rita.Propose(rehearsal.Study + "# another\n")
 }
+
+// The coordinator is away for longer than a round lasts. Nobody is blamed for
+// that, and the question is asked again of everybody.
+func TestALongOutageFailsNoStudy(t *testing.T) {
+	p := beginWith(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = true }, nil)
+	p.wait("the first round collects", func(st *coordinator.StudyStatus) bool {
+		return len(st.Rounds) > 0 && st.Rounds[0].State == "collecting"
+	})
+	p.server.Stop()
+	for _, h := range p.hospitals {
+		h.Contributes()
+	}
+	p.Clock.Skip(20 * time.Minute)
+	p.server = p.Start(coordinator.Options{})
+	st := p.finish()
+	if st.State != "completed" || st.Rounds[0].State != "abandoned" || st.Rounds[1].Question != st.Rounds[0].Question || len(st.Rounds[1].Contributors) != 4 {
+		t.Errorf("study is %s (%s): %q", st.State, st.Reason, states(st))
+	}
+}

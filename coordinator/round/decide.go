@@ -52,6 +52,8 @@ func (m *Machine) Decide(now time.Time, in Input) ([]Record, error) {
 			return nil, nil
 		}
 		return []Record{Ended{State: FailedIntegrity, Cause: CauseSum, Reason: in.Reason, AtFault: slices.Sorted(slices.Values(in.AtFault)), At: now}}, nil
+	case Away:
+		return m.away(now), nil
 	case Tick:
 		return m.tick(now, in)
 	}
@@ -170,6 +172,16 @@ func (m *Machine) tick(now time.Time, in Tick) ([]Record, error) {
 	return nil, nil
 }
 
+func (m *Machine) away(now time.Time) []Record {
+	pastCollecting, pastOpening := !now.Before(m.plan.CollectUntil), !now.Before(m.plan.OpenUntil)
+	lost := m.state == Collecting && (pastOpening || pastCollecting && len(m.contributed) < m.floor()) ||
+		m.state == Opening && pastOpening && len(m.shares) == 0
+	if !lost {
+		return nil
+	}
+	return []Record{Ended{State: Abandoned, Cause: CauseAway, Reason: "the coordinator was away when the time ran out", At: now}}
+}
+
 // closeCollecting decides whether collecting is over. The committee is counted
 // BEFORE the set is fixed: as long as nothing was opened, the question may be
 // asked again without harm.
@@ -193,7 +205,7 @@ func (m *Machine) closeCollecting(now time.Time, in Tick) []Record {
 	switch present := len(m.plan.Committee) - len(absent); {
 	case present >= m.plan.Threshold:
 		return []Record{SetFixed{Contributors: slices.Sorted(maps.Keys(m.contributed)), At: now}}
-	case now.Before(m.collectGrace()):
+	case now.Before(m.collectGrace()) || in.Settling:
 		return nil
 	default:
 		reason := fmt.Sprintf("committee below threshold: %d of the %d members that must answer were heard from", present, m.plan.Threshold)

@@ -73,10 +73,17 @@ type Violated struct {
 }
 
 // Tick is time passing. Present says which sites have been heard from within
-// the presence window.
+// the presence window. A coordinator that has just started is Settling: who is
+// silent may not have had the time to call.
 type Tick struct {
-	Present func(site string) bool
+	Present  func(site string) bool
+	Settling bool
 }
+
+// Away says that the coordinator was not there for a while. What time ran out
+// for meanwhile is nobody's fault, and as long as no share was given the
+// question may be asked again of everybody.
+type Away struct{}
 
 func (PlanLedgered) input()    {}
 func (Withdraw) input()        {}
@@ -89,6 +96,7 @@ func (Fault) input()           {}
 func (Opened) input()          {}
 func (Violated) input()        {}
 func (Tick) input()            {}
+func (Away) input()            {}
 
 // Refusal says why an input does not count. It changes nothing.
 type Refusal struct {

@@ -90,7 +90,7 @@ func anyInput(random *rand.Rand, m *Machine, n int) Input {
 	any := []Input{
 		PlanLedgered{Envelope: digest("p"), Leaf: 1}, Withdraw{Reason: "w"}, requestLedgered(), there,
 		begin(site), other, commit(site), Decline{Site: site}, share(site), fault(site, who[random.IntN(n)]),
-		Opened{Sum: digest("s")}, Violated{Reason: "v"},
+		Opened{Sum: digest("s")}, Violated{Reason: "v"}, Away{},
 	}
 	if len(fitting) > 0 && random.IntN(4) > 0 {
 		return fitting[random.IntN(len(fitting))]

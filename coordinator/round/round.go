@@ -80,6 +80,7 @@ type Cause string
 // Causes.
 const (
 	CauseWithdrawn    Cause = "withdrawn"            // abandoned before it was announced
+	CauseAway         Cause = "coordinator-away"     // abandoned; nothing was opened
 	CauseContributors Cause = "too-few-contributors" // abandoned; nothing was opened
 	CauseCommittee    Cause = "committee-absent"     // abandoned; nothing was opened
 	CauseOpenings     Cause = "too-few-openings"     // abandoned; some shares may have been given

@@ -449,6 +449,37 @@ func TestAnswersToAnotherRequestAreRefused(t *testing.T) {
 	}
 }
 
+func TestWhatACoordinatorMissedIsNobodysFault(t *testing.T) {
+	few := start(t, 4, 3)
+	few.contribute(began, "A", "B")
+	few.feed(deadline.Add(-time.Second), Away{})
+	few.state(Collecting)
+	few.feed(deadline, Away{})
+	few.state(Abandoned)
+	if end := few.m.End(); end.Cause != CauseAway || len(end.Missing) != 0 {
+		t.Errorf("ended %+v", end)
+	}
+
+	enough := start(t, 4, 3)
+	enough.contribute(began, "A", "B", "C")
+	enough.feed(deadline, Away{})
+	settling := present()
+	settling.Settling = true
+	enough.feed(grace, settling)
+	enough.state(Collecting) // nobody has had the time to call
+	enough.feed(openEnd, Away{})
+	enough.state(Abandoned) // and nobody would answer any more
+
+	unopened := open(t, 4)
+	unopened.feed(openEnd, Away{})
+	unopened.state(Abandoned)
+	opened := open(t, 4)
+	opened.feed(began.Add(time.Minute), share("A"))
+	if got := opened.feed(openEnd, Away{}); got != nil {
+		t.Errorf("a share was given, and still: %v", got)
+	}
+}
+
 func TestAWithdrawnPlanIsNeverSeen(t *testing.T) {
 	m, planned := newRound(t, 4, 2, false)
 	h := &history{t: t, m: m, records: []Record{planned}}
@@ -489,7 +520,7 @@ func ends(t testing.TB) map[State]*history {
 func everyInput() []Input {
 	inputs := []Input{
 		PlanLedgered{Envelope: digest("p"), Leaf: 1}, Withdraw{Reason: "r"}, requestLedgered(),
-		Opened{Sum: digest("s")}, Violated{Reason: "v"}, everybody(), present(), present("A", "B"),
+		Opened{Sum: digest("s")}, Violated{Reason: "v"}, everybody(), present(), present("A", "B"), Away{},
 	}
 	for _, site := range append(sites(4), "Z") {
 		inputs = append(inputs, begin(site), commit(site), Decline{Site: site}, share(site), fault(site, "A"))

@@ -128,6 +128,9 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 		switch {
 		case end.Cause == round.CauseWithdrawn:
 			// Never announced: nobody has seen it.
+		case end.Cause == round.CauseAway:
+			// No share was given, and those who were asked did nothing wrong.
+			sites = r.Plan().Invited
 		case end.Cause == round.CauseCommittee && !exact:
 			// No share was given. The question is asked again of those who are
 			// there, and each time of fewer, so that it comes to an end.

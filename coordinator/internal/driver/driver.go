@@ -46,6 +46,8 @@ type Options struct {
 type Driver struct {
 	Options
 
+	started time.Time
+
 	mu      sync.Mutex
 	facts   uint64
 	log     *ledger.Log
@@ -68,7 +70,7 @@ type Driver struct {
 // Open rebuilds the state from the store.
 func Open(ctx context.Context, o Options) (*Driver, error) {
 	d := &Driver{
-		Options: o,
+		Options: o, started: o.Now(),
 		changed: make(chan struct{}),
 		poked:   make(chan struct{}, 1),
 		tokens:  map[statement.Digest]enrolled{},

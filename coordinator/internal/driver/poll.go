@@ -81,11 +81,21 @@ func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, ro
 	expired := revision == ""
 	for {
 		d.mu.Lock()
-		polled, err := d.poll(site, revision, expired, ledgerSize, rosterNumber)
+		polled, fetch, err := d.poll(site, revision, expired, ledgerSize, rosterNumber)
 		changed := d.changed
 		d.mu.Unlock()
-		if polled != nil || err != nil {
-			return polled, err
+		if err != nil {
+			return nil, err
+		}
+		if polled != nil {
+			for _, fill := range fetch {
+				a, err := fill()
+				if err != nil {
+					return nil, err
+				}
+				polled.Assignments = append(polled.Assignments, a)
+			}
+			return polled, nil
 		}
 		select {
 		case <-changed:
@@ -97,7 +107,11 @@ func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, ro
 	}
 }
 
-func (d *Driver) poll(site, revision string, anyway bool, ledgerSize, rosterNumber uint64) (*Polled, error) {
+// fetch reads the bytes of an assignment, which is done without the lock: what
+// is named by its digest does not change.
+type fetch func() (Assignment, error)
+
+func (d *Driver) poll(site, revision string, anyway bool, ledgerSize, rosterNumber uint64) (*Polled, []fetch, error) {
 	_, cursor, _ := strings.Cut(revision, ".")
 	seen, err := strconv.Atoi(cursor)
 	if err != nil || seen < 0 || seen > len(d.finished) {
@@ -106,34 +120,29 @@ func (d *Driver) poll(site, revision string, anyway bool, ledgerSize, rosterNumb
 	duties := d.duties(site)
 	now := d.revision(duties)
 	if now == revision && !anyway {
-		return nil, nil
+		return nil, nil, nil
 	}
-	size := d.leaves
-	if ledgerSize > size {
-		return nil, shrunk(ledgerSize, size)
+	if ledgerSize > d.leaves {
+		return nil, nil, shrunk(ledgerSize, d.leaves)
 	}
 	p := &Polled{Revision: now, Rosters: d.Rosters(rosterNumber)}
 	if p.Checkpoint, p.Consistency, err = d.checkpoint(ledgerSize); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var all []fetch
 	for _, r := range d.finished[seen:] {
-		if r.Assignment(site) != round.Learn {
-			continue
+		if r.Assignment(site) == round.Learn {
+			all = append(all, d.tellEnd(r))
 		}
-		end, err := d.Blobs.Get(r.end)
-		if err != nil {
-			return nil, err
-		}
-		p.Assignments = append(p.Assignments, Assignment{RoundEnded: &RoundEnded{Round: r.ID(), State: string(r.State()), End: end}})
 	}
 	for _, duty := range duties {
-		a, err := d.assignment(site, duty, size)
+		f, err := d.assignment(site, duty)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		p.Assignments = append(p.Assignments, a)
+		all = append(all, f)
 	}
-	return p, nil
+	return p, all, nil
 }
 
 // duties lists what a site should do now.
@@ -170,44 +179,106 @@ func (d *Driver) revision(duties []duty) string {
 	return hex.EncodeToString(h.Sum(nil)[:12]) + "." + strconv.Itoa(len(d.finished))
 }
 
-func (d *Driver) assignment(site string, duty duty, size uint64) (a Assignment, err error) {
-	get := func(name statement.Digest) []byte {
-		data, getErr := d.Blobs.Get(name)
-		if err == nil {
-			err = getErr
-		}
-		return data
-	}
-	prove := func(leaf uint64) [][32]byte {
-		proof, proofErr := d.log.Inclusion(leaf, size)
-		if err == nil {
-			err = proofErr
-		}
-		return proof
-	}
-	s, r := duty.study, duty.round
+// assignment says what the bytes of an assignment are and proves, now, that its
+// statement is in the log.
+func (d *Driver) assignment(site string, duty duty) (fetch, error) {
 	switch duty.kind {
 	case "review-study":
-		a.ReviewStudy = &ReviewStudy{Protocol: get(s.id), Proposal: get(s.proposed.Envelope)}
+		return d.askReview(duty.study), nil
 	case "contribute":
-		announced, _ := r.Announced()
-		a.Contribute = &Contribute{Plan: get(announced.Envelope), Parameters: get(r.Plan().Parameters), Leaf: announced.Leaf, Inclusion: prove(announced.Leaf)}
+		return d.askContribution(duty.round)
 	case "open":
-		announced, _ := r.Announced()
-		requested, _ := r.Requested()
-		a.Open = &OpenRequest{Plan: get(announced.Envelope), Request: get(requested.Envelope), Leaf: requested.Leaf, Inclusion: prove(requested.Leaf)}
-		member := r.committeeIndex(site)
-		for _, contributor := range r.Contributors() {
-			begun, _ := r.Begun(contributor)
-			a.Open.Headers = append(a.Open.Headers, get(begun.Envelope))
-			sealed, packErr := unpack(get(begun.Shares), member)
-			if err == nil {
-				err = packErr
-			}
-			a.Open.SealedShares = append(a.Open.SealedShares, sealed)
-		}
-	case "review-release":
-		a.ReviewRelease = &ReviewRelease{Release: get(*s.ended.Release), Audit: get(*s.ended.Audit), Protocol: get(s.id)}
+		return d.askOpening(duty.round, site)
+	default:
+		return d.offerRelease(duty.study), nil
 	}
-	return a, err
+}
+
+func (d *Driver) tellEnd(r *roundState) fetch {
+	told, end := RoundEnded{Round: r.ID(), State: string(r.State())}, r.end
+	return func() (Assignment, error) {
+		var err error
+		told.End, err = d.Blobs.Get(end)
+		return Assignment{RoundEnded: &told}, err
+	}
+}
+
+func (d *Driver) askReview(s *studyState) fetch {
+	protocol, proposal := s.id, s.proposed.Envelope
+	return func() (Assignment, error) {
+		all, err := d.getAll(protocol, proposal)
+		if err != nil {
+			return Assignment{}, err
+		}
+		return Assignment{ReviewStudy: &ReviewStudy{Protocol: all[0], Proposal: all[1]}}, nil
+	}
+}
+
+func (d *Driver) askContribution(r *roundState) (fetch, error) {
+	announced, _ := r.Announced()
+	proof, err := d.log.Inclusion(announced.Leaf, d.leaves)
+	parameters := r.Plan().Parameters
+	return func() (Assignment, error) {
+		all, err := d.getAll(announced.Envelope, parameters)
+		if err != nil {
+			return Assignment{}, err
+		}
+		return Assignment{Contribute: &Contribute{Plan: all[0], Parameters: all[1], Leaf: announced.Leaf, Inclusion: proof}}, nil
+	}, err
+}
+
+func (d *Driver) askOpening(r *roundState, site string) (fetch, error) {
+	announced, _ := r.Announced()
+	requested, _ := r.Requested()
+	proof, err := d.log.Inclusion(requested.Leaf, d.leaves)
+	member := r.committeeIndex(site)
+	var headers, packs []statement.Digest
+	for _, contributor := range r.Contributors() {
+		begun, _ := r.Begun(contributor)
+		headers, packs = append(headers, begun.Envelope), append(packs, begun.Shares)
+	}
+	return func() (Assignment, error) {
+		signed, err := d.getAll(announced.Envelope, requested.Envelope)
+		if err != nil {
+			return Assignment{}, err
+		}
+		ask := &OpenRequest{Plan: signed[0], Request: signed[1], Leaf: requested.Leaf, Inclusion: proof}
+		if ask.Headers, err = d.getAll(headers...); err != nil {
+			return Assignment{}, err
+		}
+		for _, name := range packs {
+			packed, err := d.Blobs.Get(name)
+			if err != nil {
+				return Assignment{}, err
+			}
+			sealed, err := unpack(packed, member)
+			if err != nil {
+				return Assignment{}, err
+			}
+			ask.SealedShares = append(ask.SealedShares, sealed)
+		}
+		return Assignment{Open: ask}, nil
+	}, err
+}
+
+func (d *Driver) offerRelease(s *studyState) fetch {
+	release, audit, protocol := *s.ended.Release, *s.ended.Audit, s.id
+	return func() (Assignment, error) {
+		all, err := d.getAll(release, audit, protocol)
+		if err != nil {
+			return Assignment{}, err
+		}
+		return Assignment{ReviewRelease: &ReviewRelease{Release: all[0], Audit: all[1], Protocol: all[2]}}, nil
+	}
+}
+
+func (d *Driver) getAll(names ...statement.Digest) ([][]byte, error) {
+	all := make([][]byte, len(names))
+	for i, name := range names {
+		var err error
+		if all[i], err = d.Blobs.Get(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }

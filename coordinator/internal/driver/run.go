@@ -10,12 +10,20 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/round"
 )
 
-// retry is how long Run waits after work that could not be done.
-const retry = time.Second
+const (
+	// retry is how long Run waits after work that could not be done.
+	retry = time.Second
+	// soon is how long Run waits for what is due and does not happen yet, such
+	// as a committee that may still call.
+	soon = 50 * time.Millisecond
+)
 
 // Run does the work that studies are owed until ctx ends, which is not an error,
 // or until the state is in doubt, which is one: the process must start again.
 func (d *Driver) Run(ctx context.Context) error {
+	if err := d.wakeUp(); err != nil {
+		return err
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -35,6 +43,20 @@ func (d *Driver) Run(ctx context.Context) error {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// wakeUp tells every open round that the coordinator was away.
+func (d *Driver) wakeUp() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.order {
+		if r := s.active(); r != nil {
+			if err := d.feed(r, round.Away{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (d *Driver) brokenBy() error {
@@ -68,7 +90,7 @@ func (d *Driver) work(ctx context.Context) (wait time.Duration, err error) {
 	}
 	wait = min(time.Minute, d.CertificateTTL/6)
 	if at, ok := d.Wake(); ok {
-		wait = min(wait, max(0, at.Sub(d.Now())))
+		wait = min(wait, max(soon, at.Sub(d.Now())))
 	}
 	return wait, failed
 }
@@ -98,7 +120,8 @@ func (d *Driver) step(s *studyState) (did bool, err error) {
 	}
 	now := d.Now()
 	present := func(site string) bool { return d.present(site, now, r.PresenceWindow()) }
-	if err = d.feed(r, round.Tick{Present: present}); err != nil {
+	settling := now.Sub(d.started) < r.PresenceWindow()
+	if err = d.feed(r, round.Tick{Present: present, Settling: settling}); err != nil {
 		d.mu.Unlock()
 		return false, err
 	}

@@ -40,6 +40,7 @@ type Hospital struct {
 	clock *Clock
 	rows  [][]string
 	busy  atomic.Bool
+	cured atomic.Bool // no longer skips collecting
 
 	mu      sync.Mutex
 	made    map[statement.Digest]*Contribution // by round: a site seals once
@@ -89,6 +90,9 @@ func (h *Hospital) Ended(round string) string {
 
 // Busy reports whether the hospital is at work, and not only waiting for news.
 func (h *Hospital) Busy() bool { return h.busy.Load() }
+
+// Contributes ends SkipCollecting while the hospital runs.
+func (h *Hospital) Contributes() { h.cured.Store(true) }
 
 // Run works until ctx ends. A coordinator that is away is waited for.
 func (h *Hospital) Run(ctx context.Context) {
@@ -191,7 +195,7 @@ func (h *Hospital) accept(ctx context.Context, work *consiliumv1.ReviewRelease) 
 // Contribute answers a plan; again with the same bytes when asked again.
 func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute) error {
 	plan, round, err := ReadPlan(work.GetPlan())
-	if err != nil || h.SkipCollecting {
+	if err != nil || h.SkipCollecting && !h.cured.Load() {
 		return err
 	}
 	id := plan.RoundSpec().ID
