@@ -305,7 +305,7 @@ func TestAForkedLedgerStopsTheAgent(t *testing.T) {
 	if n := a.Violations(); len(n) != 1 || n[0].Code != "ledger-forked" {
 		t.Fatalf("violations %v", n)
 	}
-	if s, err := ReadStatus(w.dirs[0]); err != nil || s.Violations != 1 || !strings.Contains(s.Problem, "stopped") {
+	if s, err := ReadStatus(w.dirs[0]); err != nil || len(s.Violations) != 1 || !strings.Contains(s.Problem, "stopped") {
 		t.Fatalf("status %+v, %v", s, err)
 	}
 }

@@ -94,7 +94,9 @@ func (a *Agent) carryOut(ctx context.Context) {
 		}
 		a.tasks.start(ctx, "decision "+f.Name(), attempt, temporary, func(err error) {
 			a.refused("decision", err)
-			os.Rename(path, path+".failed")
+			if !temporary(err) {
+				os.Rename(path, path+".failed")
+			}
 		})
 	}
 }

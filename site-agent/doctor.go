@@ -159,8 +159,10 @@ func (d *doctor) history() {
 		return
 	case err != nil:
 		d.add("status", Warn, "start the agent", "%v", err)
-	case status.Violations > 0:
-		d.add("security", Fail, "read the agent's log and tell the consortium; do not delete the state", "%d security violations by the coordinator were recorded", status.Violations)
+	case len(status.Violations) > 0:
+		for _, violation := range status.Violations {
+			d.add("security", Fail, "tell the consortium; do not delete the state", "%s", violation)
+		}
 	case status.Problem != "":
 		d.add("status", Warn, "see the checks below", "at %s: %s", status.Time.Format(time.RFC3339), status.Problem)
 	default:
@@ -203,7 +205,7 @@ func (d *doctor) records() {
 			d.add(name, Fail, "update the agent", "%v", err)
 			continue
 		}
-		switch run := NewDryRun(parsed, d.o.Source, parsed.MinimumContributors()); {
+		switch run := DryRunAt(d.o.Dir, parsed, d.o.Source); {
 		case run.Unreadable != "":
 			d.add(name, Fail, "add or rename the column, or refuse the study", "%s", run.Unreadable)
 		case run.Rows == 0:

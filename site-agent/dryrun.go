@@ -1,7 +1,10 @@
 package siteagent
 
 import (
+	"path/filepath"
+
 	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
@@ -71,6 +74,15 @@ func dryRunStep(step pipeline.StepSummary, sites int) DryRunStep {
 	}
 	d.Bytes = int64(round.Chunks())*int64(round.ChunkBytes()) + int64(committee)*int64(round.ShareBytes()+hpkeOverhead)
 	return d
+}
+
+// DryRunAt is NewDryRun for the roster of a state directory.
+func DryRunAt(dir string, s *study.Study, source records.Source) *DryRun {
+	sites := s.MinimumContributors()
+	if node, err := identity.OpenNode(filepath.Join(dir, identityDir)); err == nil {
+		sites = len(node.Rosters().Latest().Sites())
+	}
+	return NewDryRun(s, source, sites)
 }
 
 // DryRun is NewDryRun for this agent's records and roster.

@@ -92,8 +92,8 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 // keepRelease writes a release's folder whole, or not at all.
 func (a *Agent) keepRelease(w uplink.ReviewRelease, review ReleaseReview, comparison *Comparison) error {
 	dir := a.releaseDir(review.Release)
-	if _, err := os.Stat(filepath.Join(dir, reviewPart)); err == nil {
-		return nil
+	if _, err := os.Stat(filepath.Join(dir, comparisonPart)); err == nil {
+		return nil // complete
 	}
 	temp := dir + ".part"
 	if err := os.RemoveAll(temp); err != nil {

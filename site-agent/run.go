@@ -151,13 +151,13 @@ func (a *Agent) refused(work string, err error) {
 	remote, isRemote := errors.AsType[*uplink.Error](err)
 	switch {
 	case isRefusal && refusal.Security:
-		a.violation(refusal.Code, refusal.Sentence, err)
+		a.violation(refusal.Code, refusal.Error(), err)
 	case isRemote && remote.Security:
-		a.violation(remote.Code, "the coordinator reported a security violation", err)
+		a.violation(remote.Code, "the coordinator reported: "+remote.Error(), err)
+	case temporary(err):
+		a.log.Warn("work waits and is tried again", zap.String("work", work), zap.Error(err))
 	case isRefusal:
 		a.log.Warn("refused", zap.String("code", refusal.Code), zap.Error(err))
-	case isRemote && remote.Code == "unavailable":
-		a.log.Warn("the coordinator was not reached", zap.Error(err))
 	default:
 		a.log.Error("work was not done", zap.String("work", work), zap.Error(err))
 	}
@@ -184,7 +184,7 @@ func (a *Agent) noteRemote(err error) error {
 		a.violation("coordinator-identity", "the server at the coordinator's address is not the coordinator", err)
 	}
 	if remote, ok := errors.AsType[*uplink.Error](err); ok && remote.Security {
-		a.violation(remote.Code, "the coordinator reported a security violation", err)
+		a.violation(remote.Code, "the coordinator reported: "+remote.Error(), err)
 	}
 	return err
 }

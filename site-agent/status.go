@@ -12,8 +12,8 @@ type Status struct {
 	Site    string    `json:"site"`
 	Time    time.Time `json:"time"` // of the last poll that changed it
 	Problem string    `json:"problem,omitempty"`
-	// Violations counts the security violations seen so far.
-	Violations  int       `json:"violations"`
+	// Violations are the security violations seen so far.
+	Violations  []string  `json:"violations,omitempty"`
 	Roster      uint64    `json:"roster"`
 	LedgerSize  uint64    `json:"ledger_size"`
 	Certificate time.Time `json:"certificate_until"`
@@ -27,8 +27,11 @@ func ReadStatus(dir string) (Status, error) {
 
 func (a *Agent) writeStatus(problem error) {
 	s := Status{
-		Site: a.node.Name(), Time: a.o.Now().UTC().Truncate(time.Second), Violations: len(a.vault.Violations()),
+		Site: a.node.Name(), Time: a.o.Now().UTC().Truncate(time.Second),
 		Roster: a.node.Rosters().Latest().Number, LedgerSize: a.witness.latest().Size, Certificate: a.node.Certificate().NotAfter,
+	}
+	for _, v := range a.vault.Violations() {
+		s.Violations = append(s.Violations, v.Time.Format(time.RFC3339)+" "+v.Sentence)
 	}
 	if problem != nil {
 		s.Problem = problem.Error()

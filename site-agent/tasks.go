@@ -39,7 +39,8 @@ type tasks struct {
 }
 
 // start runs work until it succeeds, fails for good, or the context ends.
-// again says whether an error may be mended by waiting.
+// again says whether an error may be mended by waiting; failed is told the
+// first error of that kind, and the one that ends the work.
 func (t *tasks) start(ctx context.Context, key string, work func(context.Context) error, again func(error) bool, failed func(error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,11 +63,11 @@ func (t *tasks) start(ctx context.Context, key string, work func(context.Context
 			if err == nil || ctx.Err() != nil {
 				return
 			}
-			if !again(err) {
+			later := again(err)
+			if !later || b.failures == 0 {
 				failed(err)
-				return
 			}
-			if b.wait(ctx) != nil {
+			if !later || b.wait(ctx) != nil {
 				return
 			}
 		}

@@ -34,7 +34,7 @@ type OpeningRequest struct {
 // make the answer durable BEFORE it leaves, and give the same bytes for the
 // same request for ever.
 func (s *Site) AcceptOpening(now time.Time, in OpeningRequest) (*Opening, error) {
-	round, err := s.readPlan(in.Plan)
+	round, err := s.readPlan(now, in.Plan)
 	if err != nil {
 		return nil, err
 	}

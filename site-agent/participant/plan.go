@@ -31,7 +31,7 @@ type PlanRequest struct {
 
 // AcceptPlan decides whether this site contributes to a round.
 func (s *Site) AcceptPlan(now time.Time, in PlanRequest) (*Round, error) {
-	round, err := s.readPlan(in.Envelope)
+	round, err := s.readPlan(now, in.Envelope)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *Site) AcceptPlan(now time.Time, in PlanRequest) (*Round, error) {
 
 // readPlan checks what does not depend on whether this site is to contribute
 // or to open: signature, study, floor, committee, threshold.
-func (s *Site) readPlan(envelope []byte) (*Round, error) {
+func (s *Site) readPlan(now time.Time, envelope []byte) (*Round, error) {
 	var plan statement.Plan
 	payload, err := statement.Open(envelope, statement.KindPlan, &plan, s.coordinator())
 	if err != nil {
@@ -86,6 +86,9 @@ func (s *Site) readPlan(envelope []byte) (*Round, error) {
 	}
 	var known bool
 	if round.Roster, known = s.Rosters.At(plan.Roster); !known {
+		if now.After(plan.OpenUntil.Add(s.skew())) {
+			return nil, ErrTooLate // no roster will help any more
+		}
 		return nil, ErrRosterUnknown
 	}
 	if round.Study, known = s.Memory.Study(plan.Study); !known {

@@ -108,13 +108,13 @@ func (v *Vault) DecideRelease(d Decision) error {
 	return v.record(fact{Release: &d})
 }
 
-// RecordViolation keeps a security violation for people to see. The same one
-// about the same round or study is kept once.
+// RecordViolation keeps a security violation for people to see, the same one
+// once.
 func (v *Vault) RecordViolation(n Violation) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, seen := range v.violations {
-		if seen.Code == n.Code && seen.Round == n.Round && seen.Study == n.Study {
+		if seen.Code == n.Code && seen.Sentence == n.Sentence {
 			return nil
 		}
 	}

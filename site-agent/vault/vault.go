@@ -109,9 +109,7 @@ type Decision struct {
 type Violation struct {
 	Time     time.Time `json:"time"`
 	Code     string    `json:"code"`
-	Sentence string    `json:"sentence"`
-	Round    string    `json:"round,omitempty"`
-	Study    string    `json:"study,omitempty"`
+	Sentence string    `json:"sentence"` // public facts only
 }
 
 type approved struct {

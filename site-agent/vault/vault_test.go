@@ -61,7 +61,7 @@ func fill(t *testing.T, v *Vault) {
 	must(t, v.RememberFault(Fault{Round: round2, Request: statement.Digest{6}, Senders: []string{"beta"}, Statement: []byte("fault")}))
 	must(t, v.Forget(statement.Digest{3}))
 	must(t, v.DecideRelease(Decision{Subject: statement.Digest{4}, Yes: false, Reason: "no", Statement: []byte("no")}))
-	must(t, v.RecordViolation(Violation{Code: "second-set", Sentence: "s", Round: "r"}))
+	must(t, v.RecordViolation(Violation{Code: "second-set", Sentence: "s"}))
 }
 
 // expect checks what fill wrote.

@@ -112,7 +112,7 @@ func (a *app) showStudies(c config, reviews []siteagent.StudyReview) error {
 		if err != nil {
 			return fail("a study cannot be read", err, "update the agent")
 		}
-		reviews[i].DryRun = siteagent.NewDryRun(parsed, c.source(), parsed.MinimumContributors())
+		reviews[i].DryRun = siteagent.DryRunAt(c.dir, parsed, c.source())
 	}
 	if a.asJSON {
 		return a.printJSON(reviews)

@@ -176,7 +176,7 @@ func (a *app) releasesDecide(accept bool) *cobra.Command {
 			if a.asJSON {
 				return a.printJSON(decision)
 			}
-			a.printf("Release %s is to be %sd; the running agent tells the coordinator.\n", short(review.Release.String()), word)
+			a.printf("Release %s is to be %s; the running agent tells the coordinator.\n", short(review.Release.String()), map[bool]string{true: "accepted", false: "refused"}[accept])
 			return nil
 		},
 	}
