@@ -17,6 +17,15 @@ import (
 // The levels of CYP2C9 apart, in place of the demonstration's gathered level.
 var apart = []string{`{two_variant_alleles: ["*2/*2", "*2/*3", "*3/*3"]}`, `"*2/*2", "*2/*3", "*3/*3"`}
 
+// long keeps a test out of the run under the race detector, which the linear
+// model over all hospitals goes through.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out further runs over 21 hospitals")
+	}
+}
+
 func TestLinearModelEqualsReference(t *testing.T) {
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t)})
@@ -60,6 +69,7 @@ func TestLinearModelEqualsReference(t *testing.T) {
 }
 
 func TestLogisticModelEqualsReference(t *testing.T) {
+	long(t)
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "high-dose.yaml"), Sites: warfarinSites(t)})
 	sameFit(t, result.Model, want.Logistic)
@@ -81,6 +91,7 @@ func TestLogisticModelEqualsReference(t *testing.T) {
 }
 
 func TestRidgeModelEqualsReference(t *testing.T) {
+	long(t)
 	want := loadReference(t)
 	edits := append(slices.Clone(apart), "ridge: 0", "ridge: 1")
 	result := run(t, Spec{Protocol: protocol(t, "high-dose.yaml", edits...), Sites: warfarinSites(t)})
@@ -90,6 +101,7 @@ func TestRidgeModelEqualsReference(t *testing.T) {
 // No patient with these alleles needs the high dose: the model has no estimate,
 // and must say so by name instead of giving a number.
 func TestSeparationIsDiagnosed(t *testing.T) {
+	long(t)
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "high-dose.yaml", apart...), Sites: warfarinSites(t)})
 	if result.Study.State != "diagnosed" || result.Diagnosis == nil || result.Model != nil || result.Release != nil {
@@ -109,6 +121,7 @@ func TestSeparationIsDiagnosed(t *testing.T) {
 
 // Without site 3, the largest, the fit must be the reference's fit without it.
 func TestSiteDroppedAtCollectingEqualsLeaveOneOut(t *testing.T) {
+	long(t)
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t), Drops: []Drop{{"3", Collecting}}})
 	fold := want.LeaveOneSiteOut.Folds["3"]
@@ -149,6 +162,7 @@ func TestAnySubsetDroppedAtCollectingEqualsPooledFit(t *testing.T) {
 
 // Of 17 committee members 12 have to help; five may be gone.
 func TestSitesDroppedAtOpeningChangeNothing(t *testing.T) {
+	long(t)
 	want := loadReference(t)
 	var drops []Drop
 	for _, site := range []string{"3", "7", "1", "21", "8"} {
