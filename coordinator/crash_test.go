@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
 	"github.com/consilium-fl/consilium/coordinator/store"
 	"github.com/consilium-fl/consilium/coordinator/store/sqlite"
+	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
@@ -24,7 +27,8 @@ var errPlug = errors.New("the plug is pulled")
 // plug is shared by everything that a coordinator writes to. Once it is pulled,
 // nothing is written any more, as after a power cut; what was written stays.
 type plug struct {
-	after  int64 // batches after which it is pulled; 0: never
+	after  int64  // batches after which it is pulled; 0: never
+	at     string // pulled after a batch that has this in a fact
 	count  atomic.Int64
 	pulled atomic.Bool
 	full   atomic.Bool // writes fail; nothing else does
@@ -47,7 +51,8 @@ func (s pluggedStore) Append(ctx context.Context, facts, leaves uint64, b store.
 		return errFull
 	}
 	err := s.Store.Append(ctx, facts, leaves, b)
-	if s.count.Add(1) == s.after {
+	holds := func(f store.Fact) bool { return s.at != "" && strings.Contains(string(f.Body), s.at) }
+	if s.count.Add(1) == s.after || slices.ContainsFunc(b.Facts, holds) {
 		s.pulled.Store(true)
 		return errPlug
 	}
@@ -218,4 +223,62 @@ func TestALongOutageFailsNoStudy(t *testing.T) {
 	if st.State != "completed" || st.Rounds[0].State != "abandoned" || st.Rounds[1].Question != st.Rounds[0].Question || len(st.Rounds[1].Contributors) != 4 {
 		t.Errorf("study is %s (%s): %q", st.State, st.Reason, states(st))
 	}
+}
+
+// The coordinator is killed between a plan and its announcement, and a roster
+// comes into force before it is back. The plan, which nobody saw, is withdrawn:
+// the ledger must not hold a plan under a roster that was not in force.
+func TestAPlanUnderAnOldRosterIsWithdrawn(t *testing.T) {
+	var pulled *plug
+	var closeStore func()
+	p := beginWith(t, coordinator.Options{}, 4, nil, func(p *play) {
+		p.server.Stop()
+		var o coordinator.Options
+		o, pulled, closeStore = plugged(t, p.StateDir(), 0)
+		pulled.at = `"kind":"planned"`
+		p.server = p.Start(o)
+	})
+	for end := time.Now().Add(20 * time.Second); !pulled.pulled.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no plan was made")
+		}
+	}
+	p.server.Stop()
+	closeStore()
+	roster, err := p.Governance.Remove("Hospital 04", p.Clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := identity.OpenNode(filepath.Join(p.StateDir(), "identity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.AppendRoster(roster); err != nil {
+		t.Fatal(err)
+	}
+	p.stops[3]()
+	p.server = p.Start(coordinator.Options{})
+	st := p.finish()
+	if st.State != "completed" || len(st.Rounds) != 4 || st.Rounds[0].State != "abandoned" || len(st.Rounds[1].Invited) != 3 {
+		t.Errorf("study is %s (%s): %q", st.State, st.Reason, states(st))
+	}
+	p.verify(t)
+}
+
+// A member that is removed while a study runs is not asked again.
+func TestASiteThatLeavesIsNotAskedAgain(t *testing.T) {
+	p := begin(t, coordinator.Options{}, 5, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = i == 0 })
+	p.wait("the first round collects", func(st *coordinator.StudyStatus) bool { return len(st.Rounds) > 0 })
+	p.stops[4]()
+	p.Remove("Hospital 05")
+	st := p.finish()
+	if st.State != "completed" {
+		t.Fatalf("study is %s (%s): %q", st.State, st.Reason, states(st))
+	}
+	for _, r := range st.Rounds[1:] {
+		if slices.Contains(r.Invited, "Hospital 05") {
+			t.Errorf("%s still invites who has left", r.Step)
+		}
+	}
+	p.verify(t)
 }

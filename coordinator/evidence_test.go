@@ -31,37 +31,48 @@ func TestTheEvidenceHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := play(t)
-			st := p.finish()
-			p.Enrol(identity.RoleAuditor, "Ada")
-			_, conn := p.Connect("Ada")
-			for _, ciphertexts := range []bool{false, true} {
-				bundle := fstest.MapFS{}
-				err := evidence(conn, p.study, ciphertexts, func(path string, data []byte) {
-					if bundle[path] == nil {
-						bundle[path] = &fstest.MapFile{Mode: 0o644}
-					}
-					bundle[path].Data = append(bundle[path].Data, data...)
-				})
-				if !errors.Is(err, io.EOF) {
-					t.Fatal(err)
-				}
-				found, err := audit.Verify(bundle, audit.Trust{Governance: p.Governance.Public()})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if bad, failed := found.First(audit.Failed); failed {
-					t.Errorf("ciphertexts %v: %+v", ciphertexts, bad)
-				}
-				if st.State == "completed" && found.Release != st.Release.String() {
-					t.Errorf("release %s, audited %s", st.Release, found.Release)
-				}
-				for _, check := range found.Checks {
-					// Hospitals may still be deciding about the release.
-					if ciphertexts && st.State == "completed" && check.State == audit.NotChecked && check.Check != "release decisions" {
-						t.Errorf("%+v", check)
-					}
-				}
-			}
+			p.finish()
+			p.verify(t)
 		})
+	}
+}
+
+// verify has a new auditor fetch the evidence of the study, without and with
+// ciphertexts, and check it.
+func (p *play) verify(t *testing.T) {
+	t.Helper()
+	p.Enrol(identity.RoleAuditor, "Ada")
+	_, conn := p.Connect("Ada")
+	st, err := p.server.Status(p.study)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ciphertexts := range []bool{false, true} {
+		bundle := fstest.MapFS{}
+		err := evidence(conn, p.study, ciphertexts, func(path string, data []byte) {
+			if bundle[path] == nil {
+				bundle[path] = &fstest.MapFile{Mode: 0o644}
+			}
+			bundle[path].Data = append(bundle[path].Data, data...)
+		})
+		if !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		found, err := audit.Verify(bundle, audit.Trust{Governance: p.Governance.Public()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bad, failed := found.First(audit.Failed); failed {
+			t.Errorf("ciphertexts %v: %+v", ciphertexts, bad)
+		}
+		if st.State == "completed" && found.Release != st.Release.String() {
+			t.Errorf("release %s, audited %s", st.Release, found.Release)
+		}
+		for _, check := range found.Checks {
+			// Hospitals may still be deciding about the release.
+			if ciphertexts && st.State == "completed" && check.State == audit.NotChecked && check.Check != "release decisions" {
+				t.Errorf("%+v", check)
+			}
+		}
 	}
 }
