@@ -20,9 +20,8 @@ const (
 
 // hospital is a site with a folder of its own.
 type hospital struct {
-	name  string
-	dir   string // site-agent.yaml, patients.csv, state
-	token string
+	name string
+	dir  string // site-agent.yaml, patients.csv, state
 
 	rows    int
 	skipped map[string]int
