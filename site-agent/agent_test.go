@@ -35,6 +35,11 @@ privacy: {minimum_contributors: 3, threshold: supermajority}
 schedule: {rounds: 25, tolerance: 1e-10, deadline: 2m}
 `
 
+// highDoseStudy takes several rounds: it is fitted by Newton's method.
+var highDoseStudy = strings.NewReplacer(
+	"outcome: {column: dose, type: number, range: [2, 320], unit: mg/wk, transform: sqrt}", "outcome: {column: dose, type: binary, at_least: 20}",
+	"family: gaussian", "family: binomial").Replace(doseStudy)
+
 func parseStudy(t *testing.T, source string) *study.Study {
 	t.Helper()
 	s, err := study.Parse([]byte(source))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,7 +65,9 @@ type coordinator struct {
 
 	loseReceipts, loseShares int // how many answers get lost on their way back
 	breakUploads             int // how many uploads break off after a chunk
+	otherHeaders             int // how often a second contribution was begun
 	clock                    func() time.Time
+	slow                     atomic.Int64 // nanoseconds that every call takes
 }
 
 func newCoordinator(t *testing.T) *coordinator {
@@ -205,6 +208,7 @@ func (c *coordinator) withdraw(name string, sites ...string) {
 }
 
 func (c *coordinator) caller(ctx context.Context) (string, error) {
+	time.Sleep(time.Duration(c.slow.Load()))
 	p, _ := peer.FromContext(ctx)
 	m, err := identity.PeerMember(p.AuthInfo.(credentials.TLSInfo).State, c.node.Rosters().Latest(), c.now())
 	if err != nil {
@@ -405,6 +409,7 @@ func (c *coordinator) BeginContribution(ctx context.Context, q *consiliumv1.Begi
 	defer c.mu.Unlock()
 	round := h.Round.String()
 	if before := c.headers[round][name]; before != nil && string(before) != string(q.Header) {
+		c.otherHeaders++
 		return nil, status.Error(codes.FailedPrecondition, "another contribution was begun")
 	}
 	if c.headers[round] == nil {

@@ -31,13 +31,18 @@ type ward struct {
 
 func newWard(t *testing.T) *ward {
 	t.Helper()
+	return newWardFor(t, doseStudy)
+}
+
+func newWardFor(t *testing.T, protocol string) *ward {
+	t.Helper()
 	c := newCoordinator(t)
-	w := &ward{coordinator: c, t: t, s: parseStudy(t, doseStudy), dirs: c.enrol(sites...), stops: make([]func(), len(sites))}
+	w := &ward{coordinator: c, t: t, s: parseStudy(t, protocol), dirs: c.enrol(sites...), stops: make([]func(), len(sites))}
 	r := c.researcher("rita")
 	for i := range sites {
 		w.start(i)
 	}
-	c.propose([]byte(doseStudy), r, sites...)
+	c.propose([]byte(protocol), r, sites...)
 	c.eventually("everyone approves", func() bool { return len(c.approvals) == len(sites) })
 	return w
 }
