@@ -146,6 +146,15 @@ func (d *DB) Size(ctx context.Context) (facts, leaves uint64, err error) { retur
 // Close implements store.Store.
 func (d *DB) Close() error { return d.db.Close() }
 
+// Durability returns the journal mode and the level of synchronous in force.
+func (d *DB) Durability(ctx context.Context) (journal string, synchronous int, err error) {
+	err = errors.Join(
+		d.db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal),
+		d.db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous),
+	)
+	return journal, synchronous, err
+}
+
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
