@@ -100,10 +100,8 @@ func Open(o Options) (*Agent, error) {
 	if err := o.Policy.check(); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{studiesDir, releasesDir, installedDir, decisionsDir} {
-		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
-			return nil, err
-		}
+	if err := makeStateDirs(o.Dir); err != nil {
+		return nil, err
 	}
 	node, err := identity.OpenNode(filepath.Join(o.Dir, identityDir))
 	if err != nil {
@@ -167,6 +165,16 @@ const (
 	witnessFile  = "ledger.json"
 	statusFile   = "status.json"
 )
+
+// makeStateDirs makes the folders that the agent and people's commands share.
+func makeStateDirs(dir string) error {
+	for _, folder := range []string{studiesDir, releasesDir, installedDir, decisionsDir} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Outbox lists everything that left, from the state directory alone.
 func Outbox(dir string) ([]outbox.Entry, error) { return outbox.Read(filepath.Join(dir, outboxFile)) }

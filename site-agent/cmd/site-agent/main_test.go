@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	siteagent "github.com/consilium-fl/consilium/site-agent"
+)
+
+// command runs a command line in an empty folder.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	var out, complaint bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &complaint, func(string) string { return "" })
+	return code, out.String(), complaint.String()
+}
+
+func TestTheExampleIsTheDefaults(t *testing.T) {
+	c, err := parseConfig(siteagent.Example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.records = "patients.csv" // has no default
+	if c.dir != want.dir || c.records != want.records || c.logLevel != want.logLevel || c.coordinator != "" || c.proxy != "" {
+		t.Errorf("example %+v, defaults %+v", c, want)
+	}
+	if c.policy.Approve != want.policy.Approve || c.policy.MinimumRows != want.policy.MinimumRows || c.policy.MinimumContributors != want.policy.MinimumContributors ||
+		c.policy.Releases != want.policy.Releases || c.policy.WorstErrorRatio != want.policy.WorstErrorRatio || c.policy.WorstBrier != want.policy.WorstBrier || len(c.policy.Studies) != 0 {
+		t.Errorf("example's policy %+v, default %+v", c.policy, want.policy)
+	}
+	for key := range keys {
+		section, name, nested := strings.Cut(key, ".")
+		if !nested {
+			name = section
+		}
+		if !bytes.Contains(siteagent.Example, []byte(name+":")) {
+			t.Errorf("the example lacks %s", key)
+		}
+	}
+}
+
+func TestAConfigurationThatIsNotUnderstoodIsRefused(t *testing.T) {
+	for source, want := range map[string]string{
+		"dir: x\nrecrods: y\n":                  `line 2: unknown key "recrods"; the nearest is "records"`,
+		"studies: {aprove: any}\n":              `line 1: unknown key "studies.aprove"; the nearest is "studies.approve"`,
+		"dir: a\ndir: b\n":                      `line 2: key "dir" is given twice`,
+		"studies: any\n":                        "line 1: this is not a list of keys and values",
+		"studies: {approve: yes}\n":             `line 1: key "studies.approve": it is not one of manual, listed, any`,
+		"studies: {list: abc}\n":                `line 1: key "studies.list" takes a list`,
+		"studies:\n  list:\n    - abc\n":        `line 3: key "studies.list": a digest is 64 hex digits`,
+		"studies: {minimum_contributors: 1}\n":  `line 1: key "studies.minimum_contributors": it is not a whole number of at least 2`,
+		"studies: {minimum_rows: 0}\n":          "at least 1",
+		"releases: {worst_brier: -1}\n":         "it is not a number above 0",
+		"releases: {worst_error_ratio: .nan}\n": "it is not a number above 0",
+		"proxy: ftp://user:secret@x\n":          "it is not a URL such as",
+		"coordinator: somewhere\n":              "it is not host:port",
+		"log_level: loud\n":                     "it is not debug, info, warn or error",
+		"- a\n":                                 "line 1: this is not a list of keys and values",
+		"dir: [a]\n":                            `line 1: key "dir" takes one value`,
+		"dir: a\n---\ndir: b\n":                 "more than one document",
+		"dir: 'a\n":                             "line",
+		"records: \"\"\n":                       "it is empty",
+	} {
+		_, err := parseConfig([]byte(source))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v\nwant %s", source, err, want)
+		}
+	}
+	if _, err := parseConfig([]byte("# nothing\n")); err != nil {
+		t.Errorf("an empty file has the defaults: %v", err)
+	}
+}
+
+func TestRelativePathsStartAtTheFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yaml")
+	os.WriteFile(path, []byte("dir: state\nrecords: /data/p.csv\n"), 0o600)
+	c, err := readConfig(path)
+	if err != nil || c.dir != filepath.Join(dir, "state") || c.records != "/data/p.csv" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
+func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"aprove"}, exitUsage, []string{"did you mean", "next: site-agent --help"}},
+		{[]string{"run", "--fast"}, exitUsage, []string{"unknown flag", "usage: site-agent run", "next: site-agent run --help"}},
+		{[]string{"run"}, exitFailed, []string{"there is no configuration", "next: site-agent config > site-agent.yaml"}},
+		{[]string{"run", "--dir", "x"}, exitFailed, []string{"there are no records to compute with"}},
+		{[]string{"approve", "--refuse", "--dir", "x"}, exitUsage, []string{"need the DIGEST"}},
+		{[]string{"approve", "abcd1234", "--dir", "x"}, exitFailed, []string{"there is no such study", "site-agent approve"}},
+		{[]string{"enroll", "--dir", "x"}, exitFailed, []string{"no unfinished enrolment"}},
+		{[]string{"enroll", "token", "--dir", "x"}, exitFailed, []string{"the keys were not made", "paste exactly what was printed"}},
+		{[]string{"predict", "--dir", "x"}, exitUsage, []string{"--input and --output are needed"}},
+		{[]string{"predict", "--dir", "x", "--input", "a", "--output", "b"}, exitFailed, []string{"no release is in use here", "next: site-agent releases list"}},
+		{[]string{"releases", "show", "abcd", "--dir", "x"}, exitFailed, []string{"there is no such release"}},
+		{[]string{"releases", "rollback", "dose", "--dir", "x"}, exitFailed, []string{"nothing was changed", "no earlier release"}},
+		{[]string{"releases", "shwo"}, exitUsage, []string{"did you mean \"site-agent releases show\""}},
+		{[]string{"doctor", "--dir", "x"}, exitFailed, []string{"not everything is in order"}},
+		{[]string{"outbox", "--config", "none.yaml"}, exitFailed, []string{"the configuration cannot be read", "none.yaml"}},
+	} {
+		code, _, stderr := command(t, test.args...)
+		if code != test.code {
+			t.Errorf("%v: exit code %d, want %d\n%s", test.args, code, test.code, stderr)
+		}
+		for _, want := range append(test.want, "error: ") {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%v: no %q in\n%s", test.args, want, stderr)
+			}
+		}
+		// The same as JSON.
+		code, _, stderr = command(t, append([]string{"--json"}, test.args...)...)
+		var e struct{ Error problem }
+		if err := json.Unmarshal([]byte(stderr), &e); err != nil || e.Error.What == "" || code != test.code {
+			t.Errorf("%v --json: %v in %s", test.args, err, stderr)
+		}
+	}
+}
+
+func TestEveryCommandTeaches(t *testing.T) {
+	for _, name := range []string{"config", "enroll", "doctor", "run", "approve", "outbox", "releases", "predict"} {
+		code, stdout, _ := command(t, name, "--help")
+		if code != exitOK || len(stdout) < 200 {
+			t.Errorf("%s --help: code %d, %d bytes", name, code, len(stdout))
+		}
+	}
+	if code, stdout, _ := command(t, "config"); code != exitOK || !strings.Contains(stdout, "minimum_contributors") {
+		t.Error("config prints no example")
+	}
+}
+
+func TestListsAreEmptyAtFirst(t *testing.T) {
+	for _, args := range [][]string{{"outbox"}, {"releases", "list"}} {
+		code, stdout, stderr := command(t, append(args, "--dir", "x", "--json")...)
+		if code != exitOK || strings.TrimSpace(stdout) != "[]" {
+			t.Errorf("%v: code %d, %q %q", args, code, stdout, stderr)
+		}
+	}
+	code, stdout, _ := command(t, "approve", "--dir", "x")
+	if code != exitOK || !strings.Contains(stdout, "No study") {
+		t.Errorf("approve: %d %q", code, stdout)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add(siteagent.Example)
+	f.Add([]byte("studies: {list: [a]}"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(t *testing.T, source []byte) { parseConfig(source) })
+}

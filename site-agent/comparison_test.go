@@ -1,0 +1,97 @@
+package siteagent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/study"
+)
+
+func TestThePolicyMeasuresOwnPatients(t *testing.T) {
+	var p Policy
+	if err := p.check(); err != nil {
+		t.Fatal(err)
+	}
+	dose := func(own, whole map[string]float64) *Comparison {
+		return &Comparison{Family: study.Gaussian, Groups: []GroupComparison{{Own: own, Whole: whole}}}
+	}
+	mae := func(x float64) map[string]float64 { return map[string]float64{"mae": x} }
+	for name, test := range map[string]struct {
+		c           *Comparison
+		good, known bool
+	}{
+		"as good as everywhere": {dose(mae(8), mae(8)), true, true},
+		"at the limit":          {dose(mae(12), mae(8)), true, true},
+		"above the limit":       {dose(mae(12.1), mae(8)), false, true},
+		"no own figure":         {dose(nil, mae(8)), false, false},
+		"the whole is withheld": {dose(mae(8), nil), false, false},
+		"no groups":             {&Comparison{}, false, false},
+		"brier below a coin's":  {&Comparison{Family: study.Binomial, Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
+		"brier above a coin's":  {&Comparison{Family: study.Binomial, Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.3}}}}, false, true},
+	} {
+		good, known := test.c.within(&p)
+		if known != test.known || known && good != test.good {
+			t.Errorf("%s: good %v, known %v", name, good, known)
+		}
+	}
+}
+
+func TestThePageEscapesAndNeedsNothing(t *testing.T) {
+	n := 7
+	c := &Comparison{Study: "<script>", Family: study.Gaussian, Groups: []GroupComparison{
+		{Attribute: "all", Level: "all", OwnN: 3, WholeN: &n, Own: map[string]float64{"mae": 1.5}, Whole: map[string]float64{"mae": 2.25}},
+		{Attribute: "sex", Level: "<b>", OwnN: 1},
+	}}
+	page, err := c.page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(page)
+	for _, no := range []string{"<script>", "<b>", "http://", "https://", "src="} {
+		if strings.Contains(text, no) {
+			t.Errorf("the page holds %q", no)
+		}
+	}
+	for _, want := range []string{"1.5", "2.25", "–", "sent to nobody"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func TestAReleaseCanBeRolledBack(t *testing.T) {
+	dir := t.TempDir()
+	if err := makeStateDirs(dir); err != nil {
+		t.Fatal(err)
+	}
+	a, b := statement.Digest{1}, statement.Digest{2}
+	for _, r := range []statement.Digest{a, b, b} {
+		if err := install(dir, "dose/../x", r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if back, err := Rollback(dir, "dose/../x"); err != nil || back != a {
+		t.Fatalf("rolled back to %v, %v", back, err)
+	}
+	if _, err := Rollback(dir, "dose/../x"); err == nil {
+		t.Fatal("rolled back beyond the first release")
+	}
+	if i, _ := readInstalled(dir, "dose/../x"); len(i.Releases) != 1 {
+		t.Fatalf("installed %v", i)
+	}
+}
+
+func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
+	for name, p := range map[string]Policy{
+		"a word unknown":         {Approve: "yes"},
+		"releases by list":       {Releases: Listed},
+		"sums over one hospital": {MinimumContributors: 1},
+		"fewer than no records":  {MinimumRows: -1},
+		"a negative error ratio": {WorstErrorRatio: -1},
+	} {
+		if err := p.check(); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
