@@ -38,7 +38,7 @@ const (
 func NewServer(ctx context.Context, d *driver.Driver, log *zap.Logger, now func() time.Time) *grpc.Server {
 	a := &authority{serving: ctx, driver: d, log: log, now: now}
 	s := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(d.Node.ServerTLS(now))),
+		grpc.Creds(handshakes{credentials.NewTLS(d.Node.ServerTLS(now)), log}),
 		grpc.UnaryInterceptor(a.unary),
 		grpc.StreamInterceptor(a.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
