@@ -1,9 +1,11 @@
 package siteagent
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -148,6 +150,7 @@ func TestAStudyFromEnrolmentToPrediction(t *testing.T) {
 	}
 	c.eventually("the third accepts", func() bool { return c.releases["gamma"].Accepted })
 	checkPredictions(t, dirs[2])
+	checkTampering(t, dirs[2])
 
 	entries, err := Outbox(dirs[0])
 	if err != nil {
@@ -191,6 +194,35 @@ func checkPredictions(t *testing.T, dir string) {
 	}
 	if rows[1][1] == "" || rows[1][6] != "" || rows[2][1] != "" || rows[2][6] != "age: missing_feature" || rows[3][6] != "genotype: undeclared_level" {
 		t.Fatalf("rows %q", rows)
+	}
+}
+
+// A release whose files were changed on the disk makes no prediction.
+func checkTampering(t *testing.T, dir string) {
+	t.Helper()
+	digest, err := installedRelease(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{releasePart, auditPart, studyPart} {
+		path := filepath.Join(dir, releasesDir, digest.String(), part)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := bytes.Clone(whole)
+		changed[len(changed)/2] ^= 1
+		os.WriteFile(path, changed, 0o600)
+		if _, err := Predict(dir, "", records.Memory([]string{"age", "genotype"}, nil), io.Discard); err == nil {
+			t.Errorf("with a changed %s there are predictions", part)
+		}
+		os.WriteFile(path, whole, 0o600)
+	}
+	if _, err := Predict(dir, "", records.Memory([]string{"age", "genotype"}, nil), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Predict(dir, "", records.Memory([]string{"age"}, nil), io.Discard); err == nil || !strings.Contains(err.Error(), "genotype") {
+		t.Errorf("with a column missing: %v", err)
 	}
 }
 

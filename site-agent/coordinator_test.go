@@ -66,6 +66,7 @@ type coordinator struct {
 	loseReceipts, loseShares int // how many answers get lost on their way back
 	breakUploads             int // how many uploads break off after a chunk
 	otherHeaders             int // how often a second contribution was begun
+	falseRoster              []byte
 	clock                    func() time.Time
 	slow                     atomic.Int64 // nanoseconds that every call takes
 }
@@ -313,6 +314,9 @@ func (c *coordinator) Poll(ctx context.Context, q *consiliumv1.PollRequest) (*co
 		}
 		defer c.mu.Unlock()
 		r := &consiliumv1.PollResponse{Revision: revision, Rosters: c.node.Rosters().Envelopes()[q.RosterNumber:]}
+		if c.falseRoster != nil {
+			r.Rosters = [][]byte{c.falseRoster}
+		}
 		if r.Checkpoint, err = c.log.Checkpoint(c.node.Keys().Signing()); err != nil {
 			return nil, err
 		}

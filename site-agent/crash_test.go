@@ -315,6 +315,26 @@ func TestAForkedLedgerStopsTheAgent(t *testing.T) {
 	}
 }
 
+func TestAForeignRosterStopsTheAgent(t *testing.T) {
+	c, other := newCoordinator(t), newCoordinator(t)
+	dirs := c.enrol("alpha")
+	other.enrol("beta")
+	a, err := Open(Options{Dir: dirs[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	c.mu.Lock()
+	c.falseRoster = other.node.Rosters().Envelopes()[1]
+	c.mu.Unlock()
+	if err := a.Run(t.Context()); !errors.Is(err, ErrStopped) {
+		t.Fatalf("run: %v, want ErrStopped", err)
+	}
+	if n := a.Violations(); len(n) != 1 || n[0].Code != "roster-forked" {
+		t.Fatalf("violations %v", n)
+	}
+}
+
 func TestASiteWithoutUsableRecordsSaysNoMoreThanThat(t *testing.T) {
 	c := newCoordinator(t)
 	dirs := c.enrol("alpha")

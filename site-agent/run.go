@@ -255,6 +255,10 @@ func (a *Agent) logged(ctx context.Context, link *uplink.Link, index uint64, pro
 	if index >= head.Size {
 		return l, nil // the check will say so
 	}
+	if leaf, ok := a.witness.leaf(index); ok {
+		l.Leaf = leaf
+		return l, nil
+	}
 	leaves, err := link.Entries(ctx, index, index+1)
 	if err != nil {
 		return l, err

@@ -1,6 +1,8 @@
 package siteagent
 
 import (
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -36,7 +38,16 @@ func (a *Agent) writeStatus(problem error) {
 	if problem != nil {
 		s.Problem = problem.Error()
 	}
-	if err := writeJSON(filepath.Join(a.o.Dir, statusFile), s); err != nil {
+	// Not synced: nothing depends on it after a power cut.
+	path := filepath.Join(a.o.Dir, statusFile)
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path+".new", append(data, '\n'), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
 		a.log.Warn("the status cannot be written", zap.Error(err))
 	}
 }

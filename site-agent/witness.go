@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"os"
 	"sync"
@@ -24,6 +25,7 @@ type ledgerWitness struct {
 	mu      sync.Mutex
 	witness *ledger.Witness
 	read    readState
+	leaves  map[uint64][]byte // of plans and opening requests read by this process
 }
 
 // readState is a compact range (RFC 6962, section 2.1): the roots of the
@@ -51,7 +53,7 @@ func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
 			return nil, fmt.Errorf("%s is damaged: restore the state directory from a backup, or enrol anew", path)
 		}
 	}
-	w := &ledgerWitness{path: path, read: kept.Read}
+	w := &ledgerWitness{path: path, read: kept.Read, leaves: make(map[uint64][]byte)}
 	w.witness, err = ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -92,6 +94,7 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 	head := w.witness.Latest()
 	read := w.read.clone()
 	var entries []ledger.Entry
+	asked := make(map[uint64][]byte)
 	for read.Size < head.Size {
 		leaves, err := fetch(read.Size, head.Size)
 		if err != nil {
@@ -105,6 +108,9 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 			if err != nil {
 				return fmt.Errorf("%w: entry %d: %w", ledger.ErrSecurity, read.Size, err)
 			}
+			if entry.Type == ledger.TypePlan || entry.Type == ledger.TypeOpeningRequest {
+				asked[read.Size] = leaf
+			}
 			entries = append(entries, entry)
 			read.add(leaf)
 		}
@@ -117,11 +123,18 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 			return err
 		}
 	}
-	if read.Size == w.read.Size {
-		return nil
-	}
+	// Saved with the next checkpoint; until then a restart reads them again.
 	w.read = read
-	return w.save()
+	maps.Copy(w.leaves, asked)
+	return nil
+}
+
+// leaf returns a plan's or an opening request's entry if it was read lately.
+func (w *ledgerWitness) leaf(index uint64) ([]byte, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	leaf, ok := w.leaves[index]
+	return leaf, ok
 }
 
 func (r readState) clone() readState {

@@ -127,14 +127,18 @@ func (o *Outbox) begin(e *Entry) (string, error) {
 	rand.Read(nonce[:])
 	e.ID, e.Time = hex.EncodeToString(nonce[:]), o.now().UTC().Truncate(time.Millisecond)
 	e.Outcome, e.Ended = "", time.Time{}
-	return e.ID, o.append(e)
+	if err := o.append(e, true); err != nil {
+		return "", err
+	}
+	return e.ID, nil
 }
 
-// End records how a request ended, in a fixed word.
+// End records how a request ended, in a fixed word. It is not synced: what a
+// power cut takes is the outcome, never the line.
 func (o *Outbox) End(id, outcome string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.append(ending{ID: id, Outcome: outcome, Ended: o.now().UTC().Truncate(time.Millisecond)})
+	return o.append(ending{ID: id, Outcome: outcome, Ended: o.now().UTC().Truncate(time.Millisecond)}, false)
 }
 
 // pollLine is how many polls may leave between two updates of their count.
@@ -168,7 +172,7 @@ func (o *Outbox) Polled(call string, size int64) error {
 
 func (o *Outbox) tellPolls(outcome string) error {
 	o.told = o.poll.Count
-	return o.append(ending{ID: o.poll.ID, Outcome: outcome, Ended: o.now().UTC().Truncate(time.Millisecond), Bytes: o.poll.Bytes, Count: o.poll.Count})
+	return o.append(ending{ID: o.poll.ID, Outcome: outcome, Ended: o.now().UTC().Truncate(time.Millisecond), Bytes: o.poll.Bytes, Count: o.poll.Count}, false)
 }
 
 func (o *Outbox) closePolls() error {
@@ -188,10 +192,12 @@ func (o *Outbox) Close() error {
 	return errors.Join(err, o.file.Close())
 }
 
-func (o *Outbox) append(v any) error {
+func (o *Outbox) appendUnsynced(v any) error { return o.append(v, false) }
+
+func (o *Outbox) append(v any, sync bool) error {
 	line, err := json.Marshal(v)
 	if err == nil {
-		err = o.write(append(line, '\n'))
+		err = o.write(append(line, '\n'), sync)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox cannot be written, so nothing is sent: %w", err)
@@ -199,7 +205,7 @@ func (o *Outbox) append(v any) error {
 	return nil
 }
 
-func (o *Outbox) write(line []byte) error {
+func (o *Outbox) write(line []byte, sync bool) error {
 	lock, err := durable.Wait(o.path + ".lock")
 	if err != nil {
 		return err
@@ -210,7 +216,7 @@ func (o *Outbox) write(line []byte) error {
 		return err
 	}
 	_, err = o.file.Write(line)
-	if err == nil {
+	if err == nil && sync {
 		err = o.file.Sync()
 	}
 	if err != nil {
