@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
@@ -22,6 +24,7 @@ type play struct {
 	server    *rehearsal.Server
 	hospitals []*rehearsal.Hospital
 	stops     []func() // takes a hospital off the net
+	protocol  string   // rehearsal.Study unless a test sets it
 	study     string
 	skipped   time.Duration
 }
@@ -36,7 +39,12 @@ func begin(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, 
 // beginWith is begin with something that happens just before the start.
 func beginWith(t testing.TB, o coordinator.Options, hospitals int, tell func(i int, h *rehearsal.Hospital), before func(*play)) *play {
 	t.Helper()
-	p := &play{Consortium: rehearsal.New(t), t: t}
+	return start(t, &play{Consortium: rehearsal.New(t), t: t}, o, hospitals, tell, before)
+}
+
+// start is beginWith for a play that was prepared.
+func start(t testing.TB, p *play, o coordinator.Options, hospitals int, tell func(i int, h *rehearsal.Hospital), before func(*play)) *play {
+	t.Helper()
 	p.server = p.Start(o)
 	var names []string
 	for i := range hospitals {
@@ -53,7 +61,10 @@ func beginWith(t testing.TB, o coordinator.Options, hospitals int, tell func(i i
 		p.stops = append(p.stops, p.run(h))
 	}
 	rita := p.Researcher("Rita")
-	p.study = rita.Propose(rehearsal.Study)
+	if p.protocol == "" {
+		p.protocol = rehearsal.Study
+	}
+	p.study = rita.Propose(p.protocol)
 	p.wait("every hospital approves", func(st *coordinator.StudyStatus) bool {
 		for _, d := range st.Decisions {
 			if d.Decision != "approved" {
@@ -161,4 +172,52 @@ func TestAStudyRunsFromProposalToRelease(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A study without a model ends with the reason, and the auditor agrees.
+func TestADiagnosisEndsTheStudy(t *testing.T) {
+	binary := strings.NewReplacer(
+		"outcome: {column: dose, type: number, range: [0, 100], unit: mg, transform: identity}", "outcome: {column: dose, type: binary, at_least: -1000}",
+		"family: gaussian", "family: binomial",
+	).Replace(rehearsal.Study)
+	p := start(t, &play{Consortium: rehearsal.New(t), t: t, protocol: binary}, coordinator.Options{}, 3, nil, nil)
+	st := p.finish()
+	if st.State != "diagnosed" || !strings.Contains(st.Reason, compute.ConstantTarget) || !st.Release.IsZero() {
+		t.Errorf("study is %s (%s), release %s", st.State, st.Reason, st.Release)
+	}
+	p.verify(t)
+}
+
+// A binomial study asks several questions of one step.
+func TestANewtonFitAsksUntilItConverges(t *testing.T) {
+	binary := strings.NewReplacer(
+		"outcome: {column: dose, type: number, range: [0, 100], unit: mg, transform: identity}", "outcome: {column: dose, type: binary, at_least: 30}",
+		"family: gaussian", "family: binomial, ridge: 1", "rounds: 5", "rounds: 25",
+	).Replace(rehearsal.Study)
+	p := start(t, &play{Consortium: rehearsal.New(t), t: t, protocol: binary}, coordinator.Options{}, 3, nil, nil)
+	st := p.finish()
+	asked := map[string]bool{}
+	for _, r := range st.Rounds {
+		asked[r.Question.String()] = true
+	}
+	if st.State != "completed" || len(asked) != len(st.Rounds) || len(st.Rounds) < 5 {
+		t.Errorf("study is %s (%s): %q, %d different questions", st.State, st.Reason, states(st), len(asked))
+	}
+	p.verify(t)
+}
+
+func TestAStudyNeedsApprovalsToStart(t *testing.T) {
+	c := rehearsal.New(t)
+	c.Start(coordinator.Options{})
+	c.Enrol(identity.RoleSite, "North", "South")
+	c.Enrol(identity.RoleResearcher, "Rita")
+	rita := c.Researcher("Rita")
+	study := rita.Propose(rehearsal.Study)
+	for _, name := range []string{"North", "South"} { // the study wants three
+		if err := c.Hospital(name, 1).Approve(context.Background(), []byte(rehearsal.Study)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(t, "a start with two approvals", rita.Start(study), "too-few-approvals")
+	refused(t, "a study that is no study", rita.TryPropose("study: x\nversoin: 1\n"), "study-invalid")
 }

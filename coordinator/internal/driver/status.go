@@ -163,8 +163,8 @@ func (r *roundState) status() RoundStatus {
 	return st
 }
 
-// Over reports whether a study has ended and every decision about its release
-// that is going to be shown has been shown: what Watch waits for.
+// Over reports whether a study has ended: nothing more is asked for it, though
+// sites may still be deciding about its release.
 func (s *StudyStatus) Over() bool {
 	return s.State == Completed || s.State == Diagnosed || s.State == Failed
 }

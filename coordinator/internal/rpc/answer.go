@@ -23,16 +23,16 @@ var codeOf = map[driver.Class]codes.Code{
 }
 
 // answer turns an error into what crosses the wire.
-func (a *authority) answer(method string, m identity.Member, err error) error {
+func (g *gate) answer(method string, m identity.Member, err error) error {
 	if problem, ok := errors.AsType[*driver.Problem](err); ok {
 		if problem.Security {
-			a.log.Warn("security violation", zap.String("method", method), zap.String("caller", m.Name), zap.String("code", problem.Code))
+			g.log.Warn("security violation", zap.String("method", method), zap.String("caller", m.Name), zap.String("code", problem.Code))
 		}
 		return withDetail(codeOf[problem.Class], &consiliumv1.Error{
 			Code: problem.Code, What: problem.What, Why: problem.Why, Next: problem.Next, Security: problem.Security,
 		})
 	}
-	if a.serving.Err() != nil {
+	if g.serving.Err() != nil {
 		return withDetail(codes.Unavailable, &consiliumv1.Error{
 			Code: "stopping", What: "the coordinator did not answer", Why: "it is being stopped", Next: "try again in a while",
 		})
@@ -43,7 +43,7 @@ func (a *authority) answer(method string, m identity.Member, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err // of the stream itself: the peer has gone
 	}
-	a.log.Error("call failed", zap.String("method", method), zap.String("caller", m.Name), zap.Error(err))
+	g.log.Error("call failed", zap.String("method", method), zap.String("caller", m.Name), zap.Error(err))
 	return withDetail(codes.Internal, &consiliumv1.Error{
 		Code: "internal", What: "the coordinator could not answer", Why: "something failed on its side; nothing was changed",
 		Next: "try again; if it stays, ask the coordinator's operator to look at its log",

@@ -36,11 +36,11 @@ const (
 // When ctx ends, calls that wait are sent home, so that a graceful stop need not
 // wait for them.
 func NewServer(ctx context.Context, d *driver.Driver, log *zap.Logger, now func() time.Time) *grpc.Server {
-	a := &authority{serving: ctx, driver: d, log: log, now: now}
+	g := &gate{serving: ctx, driver: d, log: log, now: now}
 	s := grpc.NewServer(
 		grpc.Creds(handshakes{credentials.NewTLS(d.Node.ServerTLS(now)), log}),
-		grpc.UnaryInterceptor(a.unary),
-		grpc.StreamInterceptor(a.stream),
+		grpc.UnaryInterceptor(g.unary),
+		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StaticStreamWindowSize(window),

@@ -76,8 +76,8 @@ func caller(ctx context.Context) identity.Member {
 	return m
 }
 
-// authority applies the rules.
-type authority struct {
+// gate applies the rules.
+type gate struct {
 	serving context.Context // ends when the coordinator stops
 	driver  *driver.Driver
 	log     *zap.Logger
@@ -85,7 +85,7 @@ type authority struct {
 }
 
 // admit decides whether the peer of ctx may call a method now.
-func (a *authority) admit(ctx context.Context, method string) (identity.Member, error) {
+func (g *gate) admit(ctx context.Context, method string) (identity.Member, error) {
 	r, known := rules[method]
 	if !known {
 		return identity.Member{}, denied("this method has no rule that says who may call it", "update the coordinator")
@@ -104,13 +104,13 @@ func (a *authority) admit(ctx context.Context, method string) (identity.Member, 
 			Next: "enrol with an invitation from the consortium", Security: true,
 		}
 	}
-	if identity.PeerGovernance(info.State, a.driver.Node.Governance(), a.now()) {
+	if identity.PeerGovernance(info.State, g.driver.Node.Governance(), g.now()) {
 		if r.governance {
 			return identity.Member{}, nil
 		}
 		return identity.Member{}, denied("the governance key may not call this", "call it as a member who may")
 	}
-	m, err := identity.PeerMember(info.State, a.driver.Roster(), a.now())
+	m, err := identity.PeerMember(info.State, g.driver.Roster(), g.now())
 	switch {
 	case errors.Is(err, identity.ErrExpired), errors.Is(err, identity.ErrNotYetValid):
 		return identity.Member{}, &driver.Problem{
@@ -129,47 +129,47 @@ func denied(why, next string) error {
 	return &driver.Problem{Class: driver.Denied, Code: "not-allowed", What: "the call was refused", Why: why, Next: next, Security: true}
 }
 
-func (a *authority) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	m, err := a.admit(ctx, info.FullMethod)
+func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	m, err := g.admit(ctx, info.FullMethod)
 	if err != nil {
-		return nil, a.answer(info.FullMethod, m, err)
+		return nil, g.answer(info.FullMethod, m, err)
 	}
 	if m.Role == identity.RoleSite {
-		defer a.driver.Heard(m.Name)()
+		defer g.driver.Heard(m.Name)()
 	}
-	ctx, release := a.bounded(ctx, m)
+	ctx, release := g.bounded(ctx, m)
 	defer release()
 	resp, err := handle(ctx, req)
 	if err == nil {
 		// Some calls wait; a member who was removed meanwhile gets no answer.
-		_, err = a.admit(ctx, info.FullMethod)
+		_, err = g.admit(ctx, info.FullMethod)
 	}
 	if err != nil {
-		return nil, a.answer(info.FullMethod, m, err)
+		return nil, g.answer(info.FullMethod, m, err)
 	}
 	return resp, nil
 }
 
-func (a *authority) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	m, err := a.admit(ss.Context(), info.FullMethod)
+func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	m, err := g.admit(ss.Context(), info.FullMethod)
 	if err == nil {
 		if m.Role == identity.RoleSite {
-			defer a.driver.Heard(m.Name)()
+			defer g.driver.Heard(m.Name)()
 		}
-		ctx, release := a.bounded(ss.Context(), m)
+		ctx, release := g.bounded(ss.Context(), m)
 		defer release()
-		err = handle(srv, &guarded{ServerStream: ss, authority: a, method: info.FullMethod, ctx: ctx})
+		err = handle(srv, &guarded{ServerStream: ss, gate: g, method: info.FullMethod, ctx: ctx})
 	}
 	if err != nil {
-		return a.answer(info.FullMethod, m, err)
+		return g.answer(info.FullMethod, m, err)
 	}
 	return nil
 }
 
 // bounded gives a call its caller, and ends it when the coordinator stops.
-func (a *authority) bounded(ctx context.Context, m identity.Member) (context.Context, func()) {
+func (g *gate) bounded(ctx context.Context, m identity.Member) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, callerKey{}, m))
-	stop := context.AfterFunc(a.serving, cancel)
+	stop := context.AfterFunc(g.serving, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
@@ -177,9 +177,9 @@ func (a *authority) bounded(ctx context.Context, m identity.Member) (context.Con
 // stream can outlive a membership.
 type guarded struct {
 	grpc.ServerStream
-	authority *authority
-	method    string
-	ctx       context.Context
+	gate   *gate
+	method string
+	ctx    context.Context
 }
 
 func (g *guarded) Context() context.Context { return g.ctx }
@@ -188,12 +188,12 @@ func (g *guarded) RecvMsg(m any) error {
 	if err := g.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	_, err := g.authority.admit(g.ctx, g.method)
+	_, err := g.gate.admit(g.ctx, g.method)
 	return err
 }
 
 func (g *guarded) SendMsg(m any) error {
-	if _, err := g.authority.admit(g.ctx, g.method); err != nil {
+	if _, err := g.gate.admit(g.ctx, g.method); err != nil {
 		return err
 	}
 	return g.ServerStream.SendMsg(m)
