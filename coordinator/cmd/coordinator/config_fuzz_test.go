@@ -1,0 +1,21 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/consilium-fl/consilium/coordinator"
+)
+
+// A configuration file is read or refused; it never breaks the program, and what
+// is read is usable.
+func FuzzParseConfig(f *testing.F) {
+	for _, seed := range []string{coordinator.ExampleConfig, "", "---\n", "dir: &a x\nlisten: *a\n", "? [a]\n: b\n", "- a\n", "dir: !!binary aGk=\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		c, err := parseConfig(source)
+		if err == nil && (c.dir == "" || c.listen == "" || c.certificateTTL <= 0) {
+			t.Errorf("read as %+v", c)
+		}
+	})
+}
