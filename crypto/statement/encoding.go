@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -45,6 +46,9 @@ func Decode(payload []byte, v any) error {
 	if _, err := dec.Token(); err != io.EOF {
 		return fmt.Errorf("%w of a %s: data after the end", ErrEncoding, fresh.Type().Elem())
 	}
+	if absentList(fresh.Elem()) {
+		return fmt.Errorf("%w of a %s: an empty list is [], not null", ErrEncoding, fresh.Type().Elem())
+	}
 	again, err := Encode(fresh.Interface())
 	if err != nil {
 		return err
@@ -54,6 +58,22 @@ func Decode(payload []byte, v any) error {
 	}
 	target.Elem().Set(fresh.Elem())
 	return nil
+}
+
+// absentList reports a null where v's own fields have a list. Encode writes one
+// for a nil slice, so that null and [] would be two spellings of no elements;
+// fields that may be left out are left out.
+func absentList(v reflect.Value) bool {
+	if v.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range v.NumField() {
+		_, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if f := v.Field(i); f.Kind() == reflect.Slice && f.IsNil() && !strings.Contains(options, "omitempty") {
+			return true
+		}
+	}
+	return false
 }
 
 // quiet drops what an encoding/json error quotes from the input.

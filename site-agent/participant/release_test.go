@@ -47,7 +47,7 @@ func TestEveryRefusalOfARelease(t *testing.T) {
 		{"with an audit signed by a site", func(_ *statement.Release, in *participant.ReleaseRequest) {
 			in.Audit = c.signAs(c.nodes["beta"], statement.KindAudit, audit)
 		}, participant.ErrReleaseAudit},
-		{"without rounds", func(r *statement.Release, _ *participant.ReleaseRequest) { r.Rounds = nil }, participant.ErrReleaseRounds},
+		{"without rounds", func(r *statement.Release, _ *participant.ReleaseRequest) { r.Rounds = []statement.ReleasedRound{} }, participant.ErrReleaseRounds},
 		{"with a round twice", func(r *statement.Release, _ *participant.ReleaseRequest) { r.Rounds = append(r.Rounds, r.Rounds[0]) }, participant.ErrReleaseRounds},
 		{"with a header missing", func(r *statement.Release, _ *participant.ReleaseRequest) {
 			r.Rounds[0].Headers = r.Rounds[0].Headers[:1]
