@@ -153,8 +153,8 @@ func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.
 // round need not wait for this site. The refusal itself goes on to the caller.
 func (a *Agent) declineRefused(ctx context.Context, link *uplink.Link, plan []byte, cause error) error {
 	refusal, ok := errors.AsType[*participant.Refusal](cause)
-	if !ok || refusal.Later {
-		return cause
+	if !ok || refusal.Later || errors.Is(cause, participant.ErrRoundEnded) || errors.Is(cause, participant.ErrTooLate) {
+		return cause // nobody waits for this site any more, or it still decides
 	}
 	_, payload, err := statement.Payload(plan)
 	if err != nil {

@@ -775,3 +775,13 @@ func (w *ward) signOf(site int, v any) []byte {
 	}
 	return envelope
 }
+
+func (c *coordinator) publish(roster []byte, err error) {
+	c.t.Helper()
+	if err == nil {
+		err = c.node.AppendRoster(roster)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}

@@ -248,11 +248,7 @@ func (d *doctor) network(ctx context.Context) {
 	}
 	certificate, err := link.RenewCertificate(ctx, request)
 	if err != nil {
-		fix := "compare the clocks; if they agree, tell the consortium"
-		if e, ok := Explain(err); ok && e.Next != "" {
-			fix = e.Next
-		}
-		d.add("tls", Fail, fix, "%v", err)
+		d.add("tls", Fail, "compare the clocks; if they agree, ask the consortium whether this site is still a member and the address right", "%v", err)
 		return
 	}
 	d.add("tls", Pass, "", "TLS 1.3 with the coordinator's rostered key; it accepts this site's certificate")

@@ -23,9 +23,9 @@ var (
 	ErrStopped = errors.New("the agent has stopped working with this coordinator")
 )
 
-// Run polls and works until the context ends, which is not an error, or until
-// the coordinator contradicts itself, which is ErrStopped. Everything else it
-// tries again for as long as it takes.
+// Run polls and works until the context ends, which is not an error, until the
+// coordinator contradicts itself, which is ErrStopped, or until the vault cannot
+// be written. Everything else it tries again for as long as it takes.
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.tasks.wait()
@@ -39,7 +39,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		case err == nil:
 			b = backoff{}
 		case ctx.Err() != nil:
-		case errors.Is(err, ErrStopped):
+		case errors.Is(err, ErrStopped), a.vault.Failed() != nil:
 			a.writeStatus(err)
 			return err
 		default:
@@ -59,6 +59,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // poll asks for news once and starts what they call for.
 func (a *Agent) poll(ctx context.Context) error {
+	if err := a.vault.Failed(); err != nil {
+		return err
+	}
 	link, err := a.connect(ctx)
 	if err != nil {
 		return err

@@ -81,7 +81,8 @@ var (
 
 // Refusals of a question that was asked before.
 var (
-	ErrRoundEnded       = security("round-ended", "the round has ended by the coordinator's own word")
+	// The word of the end may overtake the work, so this alone proves nothing.
+	ErrRoundEnded       = ordinary("round-ended", "the round has ended by the coordinator's own word")
 	ErrQuestionOpened   = security("question-opened", "the question has been opened already")
 	ErrQuestionPending  = waiting("question-pending", "an earlier round of the question has not ended")
 	ErrQuestionShares   = ordinary("question-shares-given", "opening shares were given for an earlier round of the question")

@@ -146,6 +146,14 @@ func Open(dir string, now func() time.Time) (*Vault, error) {
 	return v, nil
 }
 
+// Failed says why nothing more can be remembered, nil if all is well. What
+// cannot be remembered is not done; the process must be restarted.
+func (v *Vault) Failed() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.journal.failed
+}
+
 // Close gives the state directory back.
 func (v *Vault) Close() error {
 	v.mu.Lock()

@@ -41,16 +41,6 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// SyncDir makes renames and removals in a directory durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // A Lock keeps other processes out until it is closed or its process ends.
 type Lock struct{ file *os.File }
 

@@ -60,13 +60,29 @@ func (l *Link) translate(what string, err error) error {
 		}
 	}
 	e := &Error{Code: strings.ToLower(s.Code().String()), What: what + " failed", Why: clean(s.Message()), Temporary: temporary(s.Code()), cause: err}
-	if s.Code() == codes.Unavailable {
-		e.What, e.Next = "the coordinator cannot be reached", "run `site-agent doctor`; the agent keeps trying by itself"
-		if handshake := l.creds.failure(); handshake != nil {
-			e.What, e.Why, e.cause = "no trusted connection to the coordinator", clean(handshake.Error()), handshake
-		}
+	if s.Code() != codes.Unavailable {
+		return e
+	}
+	e.What, e.Next = "the coordinator cannot be reached", "run `site-agent doctor`; the agent keeps trying by itself"
+	e.Why = unwrapped(e.Why)
+	switch handshake := l.creds.failure(); {
+	case handshake != nil:
+		e.Code, e.What, e.Why, e.cause = "untrusted-connection", "no trusted connection to the coordinator", clean(handshake.Error()), handshake
+	case strings.Contains(e.Why, "remote error: tls:"):
+		e.Code, e.What, e.Why = "certificate-refused", "the coordinator refuses this site's certificate", "it has expired, or this site is not on the roster any more"
+		e.Next = "compare the clocks, and ask the consortium whether this site is still a member"
 	}
 	return e
+}
+
+// unwrapped drops what gRPC puts around the reason of a failed connection.
+func unwrapped(message string) string {
+	for _, wrapping := range []string{`connection error: desc = `, `transport: `, `Error while dialing: `, `authentication handshake failed: `} {
+		if _, inner, found := strings.Cut(message, wrapping); found {
+			message = strings.Trim(inner, `"`)
+		}
+	}
+	return message
 }
 
 func temporary(c codes.Code) bool {

@@ -27,3 +27,13 @@ func lockFile(file *os.File, wait bool) error {
 		}
 	}
 }
+
+// SyncDir makes renames and removals in a directory durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
