@@ -66,6 +66,26 @@ func (g *generator) uint32() uint32 {
 	return v
 }
 
+// fill yields what len(out)/8 calls of uint64 would, little-endian. The length
+// is a multiple of 8.
+func (g *generator) fill(out []byte) {
+	for len(out) > 0 {
+		if g.next+8 > len(g.buffer) {
+			if whole := len(out) / len(g.buffer) * len(g.buffer); whole > 0 {
+				clear(out[:whole])
+				g.stream.XORKeyStream(out[:whole], out[:whole])
+				out = out[whole:]
+				continue
+			}
+			g.refill()
+		}
+		n := copy(out, g.buffer[g.next:len(g.buffer)-(len(g.buffer)-g.next)%8])
+		clear(g.buffer[g.next : g.next+n])
+		g.next += n
+		out = out[n:]
+	}
+}
+
 // wipe forgets what was drawn ahead. The key schedule inside crypto/aes is out
 // of reach; it is garbage once the generator is.
 func (g *generator) wipe() { clear(g.buffer[:]); g.next = len(g.buffer) }

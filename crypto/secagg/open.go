@@ -57,7 +57,7 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	keyMont := r.keyTransform(key)
+	sumKey := r.keyTransform(key)
 
 	sum := r.newSum(contributors)
 	sums := make([]uint64, len(r.primes)*r.degree)
@@ -73,7 +73,7 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 				return nil, &ChunkError{Contributor: i, Chunk: chunk, Err: err}
 			}
 		}
-		if err := r.decrypt(chunk, contributors, sums, keyMont, message); err != nil {
+		if err := r.decrypt(chunk, contributors, sums, sumKey, message); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", chunk, err)
 		}
 		if err := r.packing.decode(chunk, contributors, message, sum.integers); err != nil {
@@ -84,26 +84,20 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 }
 
 // decrypt turns the summed residues of a chunk into its summed message.
-func (r *Round) decrypt(chunk, contributors int, sums, keyMont, message []uint64) error {
-	mask := make([]uint64, r.degree)
-	for i, sr := range r.rings {
-		v := sums[i*r.degree : (i+1)*r.degree]
-		sr.Reduce(v, v)
-		maskGenerator(r.spec.ID, chunk, i).uniform(mask, sr.Modulus)
-		sr.MulCoeffsMontgomeryThenSub(mask, keyMont[i*r.degree:(i+1)*r.degree], v)
-		sr.INTT(v, v)
-	}
+func (r *Round) decrypt(chunk, contributors int, sums []uint64, key roundKey, message []uint64) error {
+	key.decrypt(chunk, sums)
 	bound := int64(contributors) * errorBound
-	var residues [maxPrimes]uint64
+	words := r.packing.words
+	var digits [maxPrimes]uint64
 	for k := range r.degree {
-		for i := range r.rings {
-			residues[i] = sums[i*r.degree+k]
+		for i := range r.primes {
+			digits[i] = sums[i*r.degree+k]
 		}
-		m, noise := r.centre(r.compose(&residues))
+		m, noise := r.centre(r.mixed(&digits))
 		if noise < -bound || noise > bound {
 			return ErrNoiseOverflow
 		}
-		copy(message[k*r.packing.words:], m[:r.packing.words])
+		copy(message[k*words:], m[:words])
 	}
 	return nil
 }

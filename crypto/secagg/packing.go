@@ -1,9 +1,6 @@
 package secagg
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // packing is where a layout's values go: compiled once for each round.
 //
@@ -70,30 +67,76 @@ func (g *segment) encoded(v float64) word128 {
 	return integer128(math.RoundToEven(v * g.scale)).add(g.bound)
 }
 
-// check refuses values that do not fit the layout, before anything is encoded.
-func (p *packing) check(values []float64) error {
-	if len(values) != p.values {
-		return fmt.Errorf("%d values given for a layout of %d; the computation and the plan disagree", len(values), p.values)
-	}
+// span is the range of values that a chunk carries: from inclusive, to
+// exclusive. A value in limbs can be in two chunks, as the last of one and the
+// first of the next.
+func (p *packing) span(chunk int) (from, to int) {
+	lo, hi := chunk*p.degree, (chunk+1)*p.degree
+	from = p.values
 	for s := range p.segments {
 		g := &p.segments[s]
-		for i, v := range values[g.first : g.first+g.field.Length] {
-			if !(math.Abs(v) <= g.field.Bound) { // also catches NaN
-				return &RangeError{Field: g.field.Name, Index: i}
-			}
+		if g.end <= lo || g.start >= hi {
+			continue
+		}
+		first, last := max(g.start, lo)-g.start, min(g.end, hi)-g.start
+		from = min(from, g.first+first/g.limbs*g.perCoeff)
+		to = g.first + min((last+g.limbs-1)/g.limbs*g.perCoeff, g.field.Length)
+	}
+	return from, to
+}
+
+// check refuses values, which begin with the layout's value number first, that
+// are out of their fields' bounds. It comes before they are encoded.
+func (p *packing) check(first int, values []float64) error {
+	for s := range p.segments {
+		g := &p.segments[s]
+		from, to := max(g.first, first), min(g.first+g.field.Length, first+len(values))
+		if from >= to {
+			continue
+		}
+		if i := outOfBound(values[from-first:to-first], g.field.Bound); i >= 0 {
+			return &RangeError{Field: g.field.Name, Index: from - g.first + i}
 		}
 	}
 	return nil
 }
 
+// outOfBound is the index of the first value that is not within the bound, -1
+// when all are. Where the processor has it, a faster twin takes the plain
+// one's place.
+var outOfBound = outOfBoundPlain
+
+func outOfBoundPlain(values []float64, bound float64) int {
+	for i, v := range values {
+		if !(math.Abs(v) <= bound) { // also catches NaN
+			return i
+		}
+	}
+	return -1
+}
+
 // encode writes the message of a chunk: words for each coefficient.
 func (p *packing) encode(chunk int, values []float64, message []uint64) {
+	p.encodeFrom(chunk, 0, values, message)
+}
+
+// encodeFrom is encode given only the values from number first on.
+func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint64) {
 	clear(message)
 	lo, hi := chunk*p.degree, (chunk+1)*p.degree
 	for s := range p.segments {
 		g := &p.segments[s]
-		vs := values[g.first : g.first+g.field.Length]
-		for c := max(g.start, lo); c < min(g.end, hi); c++ {
+		start, end := max(g.start, lo), min(g.end, hi)
+		if start >= end {
+			continue
+		}
+		if vectorEncode != nil && g.slotBits < 64 && g.limbs == 1 {
+			from := (start - g.start) * g.perCoeff
+			to := min((end-g.start)*g.perCoeff, g.field.Length)
+			vectorEncode(g, values[g.first+from-first:g.first+to-first], p.words, message[(start-lo)*p.words:(end-lo)*p.words])
+			continue
+		}
+		for c := start; c < end; c++ {
 			m := message[(c-lo)*p.words : (c-lo+1)*p.words]
 			if g.limbs > 1 {
 				value, limb := (c-g.start)/g.limbs, (c-g.start)%g.limbs
@@ -101,11 +144,12 @@ func (p *packing) encode(chunk int, values []float64, message []uint64) {
 				if limb == g.limbs-1 {
 					bits = g.topLimbBits
 				}
-				put(m, 0, g.encoded(vs[value]).shr(uint(limb)*g.limbBits).low(bits))
+				put(m, 0, g.encoded(values[g.first+value-first]).shr(uint(limb)*g.limbBits).low(bits))
 				continue
 			}
 			from := (c - g.start) * g.perCoeff
-			slots := vs[from:min(from+g.perCoeff, len(vs))]
+			to := min(from+g.perCoeff, g.field.Length)
+			slots := values[g.first+from-first : g.first+to-first]
 			if g.slotBits < 64 {
 				g.encodeNarrow(m, slots)
 				continue
@@ -116,6 +160,10 @@ func (p *packing) encode(chunk int, values []float64, message []uint64) {
 		}
 	}
 }
+
+// vectorEncode is the faster twin of encodeNarrow over many coefficients,
+// where the processor has one.
+var vectorEncode func(g *segment, values []float64, words int, message []uint64)
 
 // encodeNarrow is encode's loop over the slots of a coefficient for slots of
 // less than a word, which is nearly all there are.

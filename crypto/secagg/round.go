@@ -1,9 +1,7 @@
 package secagg
 
 import (
-	"crypto/rand"
 	"fmt"
-	"io"
 	"slices"
 )
 
@@ -79,102 +77,4 @@ func (c *Contribution) Wipe() {
 	for _, s := range c.Shares {
 		clear(s)
 	}
-}
-
-// Seal encrypts the values, in layout order, under a key drawn for this call
-// alone. A value that is not finite or out of its field's bound is a
-// *RangeError; nothing is ever clipped. Sealing twice gives two contributions
-// under two keys: a site that could answer one round twice must keep the first.
-func (r *Round) Seal(values []float64) (*Contribution, error) { return r.seal(values, rand.Reader) }
-
-func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) {
-	if err := r.packing.check(values); err != nil {
-		return nil, err
-	}
-	secret, err := secretGenerator(random)
-	if err != nil {
-		return nil, err
-	}
-	defer secret.wipe()
-
-	key := make([]int64, r.degree)
-	defer clear(key)
-	secret.gaussian(key)
-
-	c := &Contribution{Shares: shareKey(key, r.spec.Committee, r.spec.Threshold, secret)}
-	keyMont := r.keyTransform(key)
-	defer clear(keyMont)
-	noise := make([]int64, r.degree)
-	defer clear(noise)
-	c.Chunks = r.encrypt(values, keyMont, func() []int64 {
-		secret.gaussian(noise)
-		return noise
-	})
-	return c, nil
-}
-
-// Unencrypted makes a contribution with a key of zero and no noise: anybody can
-// read it. It opens like any other. It exists for the simulator, which compares
-// rounds with and without the cipher.
-func Unencrypted(r *Round, values []float64) (*Contribution, error) {
-	if err := r.packing.check(values); err != nil {
-		return nil, err
-	}
-	c := &Contribution{Shares: make([][]byte, r.spec.Committee)}
-	for j := range c.Shares {
-		c.Shares[j] = make([]byte, r.ShareBytes())
-	}
-	noise := make([]int64, r.degree)
-	c.Chunks = r.encrypt(values, make([]uint64, len(r.primes)*r.degree), func() []int64 { return noise })
-	return c, nil
-}
-
-// keyTransform returns the key modulo every prime in NTT and Montgomery form.
-func (r *Round) keyTransform(key []int64) []uint64 {
-	out := make([]uint64, len(r.primes)*r.degree)
-	for i, sr := range r.rings {
-		k := out[i*r.degree : (i+1)*r.degree]
-		for j, s := range key {
-			k[j] = residue(s, sr.Modulus)
-		}
-		sr.NTT(k, k)
-		sr.MForm(k, k)
-	}
-	return out
-}
-
-// encrypt makes the chunks a*s + e + 2^nu * message, in NTT form, which is
-// additive in the key, the error and the message.
-func (r *Round) encrypt(values []float64, keyMont []uint64, nextNoise func() []int64) [][]byte {
-	message := make([]uint64, r.degree*r.packing.words)
-	defer clear(message)
-	work := make([]uint64, r.degree)
-	defer clear(work)
-	mask := make([]uint64, r.degree)
-	size := r.chunkBytes() / len(r.primes)
-
-	chunks := make([][]byte, r.packing.chunks)
-	for c := range chunks {
-		chunk := make([]byte, r.chunkBytes())
-		r.packing.encode(c, values, message)
-		noise := nextNoise()
-		for i, sr := range r.rings {
-			for k := range work {
-				m := message[k*r.packing.words : (k+1)*r.packing.words]
-				work[k] = subtractOnce(r.reduceMessage(m, i)+residue(noise[k], sr.Modulus), sr.Modulus)
-			}
-			sr.NTT(work, work)
-			maskGenerator(r.spec.ID, c, i).uniform(mask, sr.Modulus)
-			sr.MulCoeffsMontgomeryThenAdd(mask, keyMont[i*r.degree:(i+1)*r.degree], work)
-			packResidues(work, chunk[i*size:(i+1)*size])
-		}
-		chunks[c] = chunk
-	}
-	return chunks
-}
-
-// subtractOnce brings x < 2p below p, without a branch.
-func subtractOnce(x, p uint64) uint64 {
-	x -= p
-	return x + p&uint64(int64(x)>>63)
 }

@@ -1,0 +1,148 @@
+package secagg
+
+import (
+	"math/big"
+	"sync"
+	"unsafe"
+)
+
+func init() {
+	if hasVectors {
+		vectorKey = newLaneKey
+		vectorGaussian = gaussian32Blocks
+		addResidues = addResiduesLanes
+	}
+}
+
+// laneTables are a suite's constants for the vector kernels.
+type laneTables struct {
+	primes []*vectorPrime
+	spread []spreadPrime
+	garner []garnerPrime
+}
+
+var laneTablesOf = func() map[*suite]func() *laneTables {
+	m := make(map[*suite]func() *laneTables, len(suites))
+	for _, s := range suites {
+		m[s] = sync.OnceValue(func() *laneTables { return newLaneTables(arithmetics[s.name]()) })
+	}
+	return m
+}()
+
+func newLaneTables(a *arithmetic) *laneTables {
+	t := new(laneTables)
+	for i, sr := range a.rings {
+		p := new(big.Int).SetUint64(sr.Modulus)
+		spread := spreadPrime{p: sr.Modulus}
+		for j := range spread.limbs {
+			f := new(big.Int).Lsh(big.NewInt(1), uint((j+1)*residueBits))
+			spread.limbs[j] = newVectorFactor(f.Mod(f, p).Uint64(), sr.Modulus)
+		}
+		inverse := func(x uint64) vectorFactor {
+			f := new(big.Int).SetUint64(x)
+			return newVectorFactor(f.ModInverse(f, p).Uint64(), sr.Modulus)
+		}
+		garner := garnerPrime{p: sr.Modulus, inverseDegree: inverse(uint64(a.degree))}
+		for j := range i {
+			garner.inverses[j] = inverse(a.primes[j].p)
+		}
+		t.primes = append(t.primes, newVectorPrime(sr))
+		t.spread = append(t.spread, spread)
+		t.garner = append(t.garner, garner)
+	}
+	return t
+}
+
+// laneKey is plainKey in vector lanes.
+type laneKey struct {
+	*Round
+	*laneTables
+	key    []int64 // modulo every prime, in NTT form, centred
+	work   []int64
+	stream []byte
+	mask   []uint64 // for the draws of a that need a second one
+}
+
+func newLaneKey(r *Round, key []int64) roundKey {
+	n := r.degree
+	l := &laneKey{
+		Round: r, laneTables: laneTablesOf[r.suite](),
+		key: make([]int64, len(r.primes)*n), work: make([]int64, len(r.primes)*n),
+		stream: make([]byte, 8*n),
+	}
+	for i, v := range l.laneTables.primes {
+		k := l.key[i*n : (i+1)*n]
+		copy(k, key)
+		v.transform(k)
+		for j, x := range k {
+			k[j] = centred(x, int64(v.p))
+		}
+	}
+	return l
+}
+
+// centred brings |x| < 2^62 to at most p/2 in magnitude, without a branch or a
+// division.
+func centred(x, p int64) int64 {
+	x -= (x + 1<<52) >> 53 * p // now at most 2^52 + 2^30
+	x -= p & ((p/2 - x) >> 63)
+	return x + p&((x+p/2)>>63)
+}
+
+func (l *laneKey) wipe() { clear(l.key); clear(l.work) }
+
+// publicElement runs a kernel on the key stream of a, and once more, on the
+// words of a itself, in the rare case that the kernel met one that is drawn
+// again: one in 2^33 is.
+func (l *laneKey) publicElement(chunk, prime int, kernel func(stream *byte) (rejected uint64)) {
+	maskGenerator(l.spec.ID, chunk, prime).fill(l.stream)
+	if kernel(&l.stream[0]) == 0 {
+		return
+	}
+	if l.mask == nil {
+		l.mask = make([]uint64, l.degree)
+	}
+	maskGenerator(l.spec.ID, chunk, prime).uniform(l.mask, l.rings[prime].Modulus)
+	kernel((*byte)(unsafe.Pointer(&l.mask[0])))
+}
+
+func (l *laneKey) encrypt(chunk int, message []uint64, noise []int64, out []byte) {
+	n, size := l.degree, l.chunkBytes()/len(l.laneTables.primes)
+	spreadWords(&message[0], l.messageWords(), &noise[0], &l.work[0], n, &l.spread[0], len(l.spread))
+	for i, v := range l.laneTables.primes {
+		work, key, packed := l.work[i*n:(i+1)*n], &l.key[i*n], &out[i*size : (i+1)*size][0]
+		v.transform(work)
+		l.publicElement(chunk, i, func(stream *byte) uint64 {
+			return maskPack(&work[0], key, stream, n, v.p, 1/float64(v.p), packed)
+		})
+	}
+}
+
+func (l *laneKey) decrypt(chunk int, sums []uint64) {
+	n := l.degree
+	digits := unsafe.Slice((*int64)(unsafe.Pointer(&sums[0])), len(sums))
+	for i, v := range l.laneTables.primes {
+		data, key, from := digits[i*n:(i+1)*n], &l.key[i*n], &sums[i*n]
+		l.publicElement(chunk, i, func(stream *byte) uint64 {
+			return unmask(from, key, stream, n, v.p, 1/float64(v.p), &l.work[0])
+		})
+		copy(data, l.work[:n])
+		v.untransform(data)
+	}
+	garnerDigits(&digits[0], n, &l.garner[0], len(l.garner))
+}
+
+// gaussian32Blocks turns draws of 16 bytes into samples; their number is a
+// multiple of 32.
+func gaussian32Blocks(draws []byte, out []int64) {
+	gaussian32(&draws[0], &out[0], len(out), &gaussianTable[0])
+}
+
+// addResiduesLanes is addResiduesPlain; that names a residue at fault.
+func addResiduesLanes(in []byte, sums []uint64, p uint64) error {
+	_ = in[len(sums)*residueBits/8-1]
+	if unpackAdd(&in[0], &sums[0], len(sums), p) != 0 {
+		return addResiduesPlain(in, sums, p)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package secagg
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+)
+
+// Seal encrypts the values, in layout order, under a key drawn for this call
+// alone. A value that is not finite or out of its field's bound is a
+// *RangeError; nothing is ever clipped. Sealing twice gives two contributions
+// under two keys: a site that could answer one round twice must keep the first.
+func (r *Round) Seal(values []float64) (*Contribution, error) { return r.seal(values, rand.Reader) }
+
+func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) {
+	if err := r.checkLength(values); err != nil {
+		return nil, err
+	}
+	var c Contribution
+	var err error
+	c.Shares, err = r.sealChunks(random,
+		func(from, to int) ([]float64, error) { return values[from:to], nil },
+		func() []byte {
+			chunk := make([]byte, r.ChunkBytes())
+			c.Chunks = append(c.Chunks, chunk)
+			return chunk
+		},
+		func(int, []byte) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// SealStream is Seal for a vector that is never in memory as a whole. It calls
+// read for the values in layout order, as many at a time as the slice it gives
+// holds, and emit for every chunk in order; the bytes are emit's until it
+// returns. It needs memory for a chunk, whatever the vector's length.
+//
+// The shares come last. After an error, of read, of emit or a *RangeError, the
+// chunks so far belong to no contribution and are to be discarded.
+func (r *Round) SealStream(read func(values []float64) error, emit func(chunk int, ciphertext []byte) error) (shares [][]byte, err error) {
+	w := window{read: read}
+	defer w.wipe()
+	chunk := make([]byte, r.ChunkBytes())
+	return r.sealChunks(rand.Reader, w.slide, func() []byte { return chunk }, emit)
+}
+
+// sealChunks seals the values that window gives, chunk by chunk, into bytes
+// that buffer gives, and shares the key.
+func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func() []byte, emit func(int, []byte) error) ([][]byte, error) {
+	secret, err := secretGenerator(random)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.wipe()
+	key := make([]int64, r.degree)
+	defer clear(key)
+	secret.gaussian(key)
+	shares := shareKey(key, r.spec.Committee, r.spec.Threshold, secret)
+	form := r.keyTransform(key)
+	defer form.wipe()
+
+	noise := make([]int64, r.degree)
+	defer clear(noise)
+	message := make([]uint64, r.degree*r.packing.words)
+	defer clear(message)
+	for c := range r.packing.chunks {
+		from, to := r.packing.span(c)
+		values, err := window(from, to)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.packing.check(from, values); err != nil {
+			return nil, err
+		}
+		r.packing.encodeFrom(c, from, values, message)
+		secret.gaussian(noise)
+		out := buffer()
+		form.encrypt(c, message, noise, out)
+		if err := emit(c, out); err != nil {
+			return nil, err
+		}
+	}
+	return shares, nil
+}
+
+func (r *Round) checkLength(values []float64) error {
+	if len(values) != r.packing.values {
+		return fmt.Errorf("%d values given for a layout of %d; the computation and the plan disagree", len(values), r.packing.values)
+	}
+	return nil
+}
+
+// window holds the values of one chunk.
+type window struct {
+	read   func([]float64) error
+	values []float64
+	to     int // one past the last value, counted from the vector's first
+}
+
+// slide moves the window to from .. to. The value of two chunks, if there is
+// one, is kept; the others are new.
+func (w *window) slide(from, to int) ([]float64, error) {
+	keep := w.to - from
+	if size := to - from; size > cap(w.values) {
+		larger := make([]float64, size)
+		copy(larger, w.values[len(w.values)-keep:])
+		w.wipe()
+		w.values = larger
+	} else {
+		copy(w.values[:keep], w.values[len(w.values)-keep:])
+		w.values = w.values[:size]
+	}
+	if fresh := w.values[keep:]; len(fresh) > 0 {
+		if err := w.read(fresh); err != nil {
+			return nil, err
+		}
+	}
+	w.to = to
+	return w.values, nil
+}
+
+func (w *window) wipe() { clear(w.values[:cap(w.values)]) }
+
+// Unencrypted makes a contribution with a key of zero and no noise: anybody can
+// read it. It opens like any other. It exists for the simulator, which compares
+// rounds with and without the cipher.
+func Unencrypted(r *Round, values []float64) (*Contribution, error) {
+	if err := r.checkLength(values); err != nil {
+		return nil, err
+	}
+	if err := r.packing.check(0, values); err != nil {
+		return nil, err
+	}
+	c := &Contribution{Shares: make([][]byte, r.spec.Committee)}
+	for j := range c.Shares {
+		c.Shares[j] = make([]byte, r.ShareBytes())
+	}
+	none := make([]int64, r.degree)
+	c.Chunks = r.encrypt(values, r.keyTransform(none), func() []int64 { return none })
+	return c, nil
+}
+
+// encrypt makes the chunks of values under a given key and given errors.
+func (r *Round) encrypt(values []float64, key roundKey, nextNoise func() []int64) [][]byte {
+	message := make([]uint64, r.degree*r.packing.words)
+	chunks := make([][]byte, r.packing.chunks)
+	for c := range chunks {
+		r.packing.encode(c, values, message)
+		chunks[c] = make([]byte, r.ChunkBytes())
+		key.encrypt(c, message, nextNoise(), chunks[c])
+	}
+	return chunks
+}
