@@ -45,8 +45,8 @@ verify: fresh lint build race test ## all that CI checks: freshness, lint, build
 demo: build ## a consortium of separate processes on this machine; DATA=patients.csv for real patients
 	$(BIN)/demo $(if $(DATA),--data "$(DATA)")
 
-bench: ## every benchmark, once over
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## what the secure sum costs, into docs/performance.md and out/bench.json
+	go run ./simulations/bench
 
 fuzz: ## every fuzzer for FUZZTIME each
 	@set -e; for package in $$(go list ./...); do \

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// suite is one call of go test.
+type suite struct {
+	Package   string `json:"package"`
+	Pattern   string `json:"pattern"`
+	CPU       int    `json:"cpu"`
+	BenchTime string `json:"bench_time"`
+}
+
+// The cryptography is measured on one core; a round has its parties on two.
+var suites = []suite{
+	{Package: "./crypto/secagg", Pattern: ".", CPU: 1, BenchTime: "400ms"},
+	{Package: "./simulations/federation", Pattern: "Round", CPU: 2, BenchTime: "5x"},
+}
+
+func (s suite) command() []string {
+	return []string{"go", "test", "-run", "^$", "-bench", s.Pattern, "-benchtime", s.BenchTime,
+		"-cpu", strconv.Itoa(s.CPU), "-timeout", "10m", s.Package}
+}
+
+// Result is one benchmark. Of several passes the one with the most values per
+// second counts: what else a machine does only ever makes a benchmark slower.
+type Result struct {
+	Name          string             `json:"name"`
+	Package       string             `json:"package"`
+	NsPerOp       float64            `json:"ns_per_op"`
+	ValuesPerS    float64            `json:"values_per_s,omitempty"`
+	BytesPerValue float64            `json:"bytes_per_value,omitempty"`
+	Metrics       map[string]float64 `json:"metrics,omitempty"` // of this benchmark alone, by unit
+	Slowest       float64            `json:"slowest_values_per_s,omitempty"`
+	Passes        int                `json:"passes"`
+}
+
+// measure runs every suite so many times, the suites taking turns, so that a
+// busy minute does not fall on one of them alone.
+func measure(ctx context.Context, passes int, progress io.Writer) (results []*Result, machine map[string]string, err error) {
+	known := make(map[string]*Result)
+	machine = make(map[string]string)
+	for range passes {
+		for _, s := range suites {
+			lines, err := s.run(ctx, progress)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, line := range lines {
+				for _, fact := range []string{"goos", "goarch", "cpu"} {
+					if value, ok := strings.CutPrefix(line, fact+": "); ok {
+						machine[fact] = value
+					}
+				}
+				r, ok := parse(line)
+				if !ok {
+					continue
+				}
+				r.Package = s.Package
+				if before := known[r.Name]; before != nil {
+					before.merge(r)
+					continue
+				}
+				known[r.Name] = r
+				results = append(results, r)
+			}
+		}
+	}
+	if len(results) == 0 {
+		return nil, nil, errors.New("no benchmark ran")
+	}
+	return results, machine, nil
+}
+
+func (s suite) run(ctx context.Context, progress io.Writer) ([]string, error) {
+	args := s.command()
+	fmt.Fprintln(progress, strings.Join(args, " "))
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stderr = progress
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	var lines []string
+	scanner := bufio.NewScanner(out)
+	for scanner.Scan() {
+		lines = append(lines, scanner.Text())
+		fmt.Fprintln(progress, "  "+scanner.Text())
+	}
+	return lines, errors.Join(scanner.Err(), cmd.Wait())
+}
+
+// parse reads a line of go test -bench: a name, a count, and pairs of a number
+// and its unit. The -N after the name, the number of cores, is cut off.
+func parse(line string) (*Result, bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 4 || len(fields)%2 != 0 || !strings.HasPrefix(fields[0], "Benchmark") {
+		return nil, false
+	}
+	r := &Result{Name: fields[0], Passes: 1, Metrics: make(map[string]float64)}
+	if at := strings.LastIndexByte(r.Name, '-'); at > 0 {
+		if _, err := strconv.Atoi(r.Name[at+1:]); err == nil {
+			r.Name = r.Name[:at]
+		}
+	}
+	for i := 2; i < len(fields); i += 2 {
+		value, err := strconv.ParseFloat(fields[i], 64)
+		if err != nil {
+			return nil, false
+		}
+		switch unit := fields[i+1]; unit {
+		case "ns/op":
+			r.NsPerOp = value
+		case "values/s":
+			r.ValuesPerS, r.Slowest = value, value
+		case "bytes/value":
+			r.BytesPerValue = value
+		default:
+			r.Metrics[unit] = value
+		}
+	}
+	return r, true
+}
+
+// merge takes in another pass of the same benchmark.
+func (r *Result) merge(other *Result) {
+	passes, slowest := r.Passes+1, min(r.Slowest, other.Slowest)
+	if other.ValuesPerS > r.ValuesPerS {
+		*r = *other
+	}
+	r.Passes, r.Slowest = passes, slowest
+}

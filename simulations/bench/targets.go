@@ -1,0 +1,112 @@
+package main
+
+import "fmt"
+
+// A target is one line of the cost model's table: what was measured, what it is
+// held against, and whether that is met.
+type target struct {
+	Name     string  `json:"name"`
+	Wanted   string  `json:"wanted"`
+	Measured string  `json:"measured"`
+	Ratio    float64 `json:"ratio"` // measured over wanted or wanted over measured: 1 or more is met
+	Met      bool    `json:"met"`
+	Binds    string  `json:"binds,omitempty"` // what stands in the way when it is not met
+}
+
+// The wide suite carries every long vector.
+const wide = "rlwe8192"
+
+// benchmarks finds results by name.
+type benchmarks []*Result
+
+func (b benchmarks) named(name string) (*Result, error) {
+	for _, r := range b {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("benchmark %s did not run", name)
+}
+
+// atLeast is a target of a speed, atMost one of a cost.
+func atLeast(name, wanted, measured string, value, limit float64) target {
+	return target{Name: name, Wanted: wanted, Measured: measured, Ratio: value / limit, Met: value >= limit}
+}
+
+func atMost(name, wanted, measured string, value, limit float64) target {
+	return target{Name: name, Wanted: wanted, Measured: measured, Ratio: limit / value, Met: value <= limit}
+}
+
+// targets holds the results against the cost model.
+func targets(b benchmarks) (out []target, err error) {
+	need := func(name string) *Result {
+		r, missing := b.named(name)
+		if missing != nil {
+			err = missing
+			return &Result{ValuesPerS: 1}
+		}
+		return r
+	}
+	seal, ckks := need("BenchmarkSeal/suite="+wide+"/bits=16"), need("BenchmarkLattigoCKKS/seal")
+	aggregate, accumulate := need("BenchmarkAggregate/suite="+wide), need("BenchmarkPlainFloat64Accumulate")
+	open, inverse := need("BenchmarkOpen/suite="+wide), need("BenchmarkInverseNTT/suite="+wide)
+	on, off := need("BenchmarkRound/cipher=on/values=1000000/sites=8"), need("BenchmarkRound/cipher=off/values=1000000/sites=8")
+	plain := need("BenchmarkPlainRound/values=1000000/sites=8")
+	few, many := need("BenchmarkOpenPeak/sites=16"), need("BenchmarkOpenPeak/sites=256")
+	if err != nil {
+		return nil, err
+	}
+
+	for _, sites := range []int{16, 32} {
+		s, err := upload(1e7, sites)
+		if err != nil {
+			return nil, err
+		}
+		share := float64(s.Upload) / (4 * float64(s.Values))
+		out = append(out, atMost(fmt.Sprintf("upload of 10^7 16-bit values, %d sites", sites), "≤ 0.75 × plain float32",
+			fmt.Sprintf("%.3f × (%.2f bytes per value)", share, 4*share), share, 0.75))
+	}
+	faster := seal.ValuesPerS / ckks.ValuesPerS
+	out = append(out,
+		atLeast("seal, against CKKS as NVIDIA FLARE uses it", "≥ 40 × its values/s",
+			fmt.Sprintf("%.1f × (%s against %s values/s)", faster, si(seal.ValuesPerS), si(ckks.ValuesPerS)), faster, 40))
+	rate := seal.ValuesPerS * 4 / 1e6
+	out = append(out, atLeast("seal", "≥ 250 MB/s of float32 per core", fmt.Sprintf("%.0f MB/s", rate), rate, 250))
+	adding := aggregate.ValuesPerS / accumulate.ValuesPerS
+	out = append(out, atLeast("aggregate, against a plain []float64 accumulate", "≥ 1 × its values/s",
+		fmt.Sprintf("%.2f × (%s against %s values/s)", adding, si(aggregate.ValuesPerS), si(accumulate.ValuesPerS)), adding, 1))
+	beyond := 1e9 * (1/open.ValuesPerS - 1/inverse.ValuesPerS) // milliseconds for 10^6 values
+	out = append(out, atMost("open, beyond the transforms", "≤ 10 ms per 10^6 values per core",
+		fmt.Sprintf("%.1f ms (%.1f ms in all, %.1f ms of it inverse transforms)", beyond, 1e9/open.ValuesPerS, 1e9/inverse.ValuesPerS), beyond, 10))
+	took := on.Metrics["s/round"]
+	for _, other := range []struct {
+		name string
+		r    *Result
+	}{{"the same round with the cipher off", off}, {"plain float32 over the same connection", plain}} {
+		ratio := took / other.r.Metrics["s/round"]
+		out = append(out, atMost("round of 10^6 values, 8 sites, against "+other.name, "≤ 1.25 × its time",
+			fmt.Sprintf("%.2f × (%.2f s against %.2f s)", ratio, took, other.r.Metrics["s/round"]), ratio, 1.25))
+	}
+	out = append(out, atMost("round of 10^6 values, 8 sites, two cores", "≤ 1 s", fmt.Sprintf("%.2f s", took), took, 1))
+	for _, r := range []struct {
+		sites int
+		*Result
+	}{{16, few}, {256, many}} {
+		peak := r.Metrics["peak/packed"]
+		out = append(out, atMost(fmt.Sprintf("memory of opening, %d sites", r.sites), "≤ 3 × one packed vector", fmt.Sprintf("%.2f ×", peak), peak, 3))
+	}
+	return out, nil
+}
+
+// si writes a number with three significant digits and a letter.
+func si(v float64) string {
+	for _, step := range []struct {
+		size   float64
+		letter string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= step.size {
+			return fmt.Sprintf("%.3g %s", v/step.size, step.letter)
+		}
+	}
+	return fmt.Sprintf("%.3g", v)
+}
