@@ -43,11 +43,11 @@ func (c *consortium) Report(ctx context.Context) (*Result, error) {
 	if r.Sites, err = c.siteReports(s.GetDecisions()); err != nil {
 		return nil, err
 	}
-	if err := r.AddComputed(answer.GetResult()); err != nil {
-		return nil, err
-	}
 	if s.GetRelease() != "" {
 		r.Release = releaseReport(s)
+	}
+	if err := r.AddComputed(answer.GetResult()); err != nil {
+		return nil, err
 	}
 	return r, c.verify(ctx, r)
 }
@@ -101,7 +101,7 @@ func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) ([]SiteR
 }
 
 // AddComputed adds what the opened sums gave, as the coordinator shows it: model
-// and audit, or a diagnosis. The study's state has to be set before.
+// and audit, or a diagnosis. Study and Release have to be set before.
 func (r *Result) AddComputed(encoded []byte) error {
 	if len(encoded) == 0 {
 		return nil
@@ -124,9 +124,18 @@ func (r *Result) AddComputed(encoded []byte) error {
 	var err error
 	r.Page, err = page.Render(page.Document{
 		Cohort: computed.Cohort, Model: computed.Model, Audit: computed.Audit, Diagnoses: computed.Diagnoses,
-		Evidence: []page.Fact{{Name: "Study", Value: r.Study.Digest}},
+		Evidence: r.evidence(),
 	})
 	return err
+}
+
+// evidence says how the signed evidence names the report.
+func (r *Result) evidence() []page.Fact {
+	facts := []page.Fact{{Name: "study", Value: r.Study.Digest}}
+	if r.Release != nil {
+		facts = append(facts, page.Fact{Name: "release", Value: r.Release.Digest})
+	}
+	return append(facts, page.Fact{Name: "prove it", Value: "consilium audit verify bundle"})
 }
 
 func groups(a *fairness.Audit) []Group {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-fl/consilium/simulations/federation"
 	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/study"
 	"github.com/spf13/cobra"
 )
 
@@ -162,6 +163,9 @@ func (o *options) spec() (federation.Spec, error) {
 	protocol, err := os.ReadFile(o.study)
 	if err != nil {
 		return federation.Spec{}, err
+	}
+	if _, err := study.Parse(protocol); err != nil {
+		return federation.Spec{}, fmt.Errorf("%s: %w", o.study, err)
 	}
 	sites, err := federation.Split(records.CSV(o.data), o.siteColumn)
 	if err != nil {
