@@ -192,8 +192,6 @@ func (o *Outbox) Close() error {
 	return errors.Join(err, o.file.Close())
 }
 
-func (o *Outbox) appendUnsynced(v any) error { return o.append(v, false) }
-
 func (o *Outbox) append(v any, sync bool) error {
 	line, err := json.Marshal(v)
 	if err == nil {

@@ -61,7 +61,7 @@ type Round struct {
 	Plan      *Plan               // nil for a round only known to be forgotten
 	Header    *statement.Digest   // of the site's header payload, once sealed
 	Receipt   []byte              // envelope, once the contribution counts
-	Declined  bool                //
+	Declined  bool                // the site said that it will not contribute
 	Answer    *Answer             // to the opening request
 	Fault     *Fault              // reported instead of an answer
 	End       *statement.RoundEnd // once told
