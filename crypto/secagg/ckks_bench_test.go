@@ -73,17 +73,21 @@ func (c *ckksBench) encrypt(b *testing.B) []byte {
 
 func (c *ckksBench) seal(b *testing.B) {
 	var wire []byte
+	var watch stopwatch
 	for b.Loop() {
+		watch.begin()
 		wire = c.encrypt(b)
 	}
-	report(b, len(c.values), len(wire))
+	watch.report(b, len(c.values), len(wire))
 }
 
 func (c *ckksBench) aggregate(b *testing.B) {
 	wire := c.encrypt(b)
 	sum := c.encrypted.CopyNew()
 	next := c.encrypted.CopyNew()
+	var watch stopwatch
 	for b.Loop() {
+		watch.begin()
 		if err := next.UnmarshalBinary(wire); err != nil {
 			b.Fatal(err)
 		}
@@ -91,13 +95,15 @@ func (c *ckksBench) aggregate(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	report(b, len(c.values), len(wire))
+	watch.report(b, len(c.values), len(wire))
 }
 
 func (c *ckksBench) open(b *testing.B) {
 	c.encrypt(b)
 	opened := make([]float64, len(c.values))
+	var watch stopwatch
 	for b.Loop() {
+		watch.begin()
 		c.decryptor.Decrypt(c.encrypted, c.plain)
 		if err := c.encoder.Decode(c.plain, opened); err != nil {
 			b.Fatal(err)
@@ -108,5 +114,5 @@ func (c *ckksBench) open(b *testing.B) {
 			b.Fatalf("value %d is off by %v", i, d)
 		}
 	}
-	report(b, len(c.values), 0)
+	watch.report(b, len(c.values), 0)
 }

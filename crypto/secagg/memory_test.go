@@ -87,3 +87,39 @@ func BenchmarkOpenPeak(b *testing.B) {
 		})
 	}
 }
+
+// Target "10^8 values go through in constant memory at the site".
+func TestSealStreamNeedsMemoryForOneChunk(t *testing.T) {
+	few, chunk := streamPeak(t, 4)
+	many, _ := streamPeak(t, 64)
+	t.Logf("4 chunks: %.1f chunks of memory, 64 chunks: %.1f", float64(few)/float64(chunk), float64(many)/float64(chunk))
+	if many > few+chunk/2 {
+		t.Errorf("sealing 4 chunks takes %d bytes and 64 chunks %d, where a chunk has %d", few, many, chunk)
+	}
+}
+
+// streamPeak is the most memory that sealing a vector of so many chunks takes.
+func streamPeak(t testing.TB, chunks int) (peak, chunkBytes int64) {
+	t.Helper()
+	const sites = 16
+	slots := newPacking(Layout{{"v", 1, 0, bench16}}, sites, suites[2]).segments[0].perCoeff
+	r := suiteRound(t, suites[2].name, Layout{{"v", chunks * slots * suites[2].degree, 0, bench16}}, sites, sites)
+	h := newHeap()
+	_, err := r.SealStream(
+		func(values []float64) error {
+			for i := range values {
+				values[i] = float64(i % bench16)
+			}
+			return nil
+		},
+		func(chunk int, _ []byte) error {
+			if chunk%(chunks/4) == 0 || chunk == chunks-1 {
+				h.sample()
+			}
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.peak, int64(r.ChunkBytes())
+}
