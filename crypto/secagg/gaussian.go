@@ -50,7 +50,7 @@ func (g *generator) gaussian(out []int64) {
 		var draws [16 * block]byte
 		defer clear(draws[:])
 		for ; len(out) >= block; out = out[block:] {
-			g.fill(draws[:])
+			g.fill(draws[:], 8)
 			vectorGaussian(draws[:], out[:block])
 		}
 	}

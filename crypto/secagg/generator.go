@@ -66,11 +66,11 @@ func (g *generator) uint32() uint32 {
 	return v
 }
 
-// fill yields what len(out)/8 calls of uint64 would, little-endian. The length
-// is a multiple of 8.
-func (g *generator) fill(out []byte) {
+// fill yields what as many calls of uint64 would that fill out, little-endian,
+// or of uint32: word is 8 or 4, and divides the length of out.
+func (g *generator) fill(out []byte, word int) {
 	for len(out) > 0 {
-		if g.next+8 > len(g.buffer) {
+		if g.next+word > len(g.buffer) {
 			if whole := len(out) / len(g.buffer) * len(g.buffer); whole > 0 {
 				clear(out[:whole])
 				g.stream.XORKeyStream(out[:whole], out[:whole])
@@ -79,7 +79,7 @@ func (g *generator) fill(out []byte) {
 			}
 			g.refill()
 		}
-		n := copy(out, g.buffer[g.next:len(g.buffer)-(len(g.buffer)-g.next)%8])
+		n := copy(out, g.buffer[g.next:len(g.buffer)-(len(g.buffer)-g.next)%word])
 		clear(g.buffer[g.next : g.next+n])
 		g.next += n
 		out = out[n:]

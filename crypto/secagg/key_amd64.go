@@ -11,6 +11,9 @@ func init() {
 		vectorKey = newLaneKey
 		vectorGaussian = gaussian32Blocks
 		addResidues = addResiduesLanes
+		outOfBound = outOfBoundLanes
+		vectorEncode = encodeLanes
+		shareKey = shareKeyLanes
 	}
 }
 
@@ -95,7 +98,7 @@ func (l *laneKey) wipe() { clear(l.key); clear(l.work) }
 // words of a itself, in the rare case that the kernel met one that is drawn
 // again: one in 2^33 is.
 func (l *laneKey) publicElement(chunk, prime int, kernel func(stream *byte) (rejected uint64)) {
-	maskGenerator(l.spec.ID, chunk, prime).fill(l.stream)
+	maskGenerator(l.spec.ID, chunk, prime).fill(l.stream, 8)
 	if kernel(&l.stream[0]) == 0 {
 		return
 	}
