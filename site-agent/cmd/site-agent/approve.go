@@ -115,7 +115,7 @@ func (a *app) showStudies(c config, reviews []siteagent.StudyReview) error {
 		reviews[i].DryRun = siteagent.DryRunAt(c.dir, parsed, c.source())
 	}
 	if a.asJSON {
-		return a.printJSON(reviews)
+		return a.printJSON(append([]siteagent.StudyReview{}, reviews...))
 	}
 	if len(reviews) == 0 {
 		a.printf("No study was proposed to this hospital yet.\n")

@@ -128,7 +128,7 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 }
 
 func TestEveryCommandTeaches(t *testing.T) {
-	for _, name := range []string{"config", "enroll", "doctor", "run", "approve", "outbox", "releases", "predict"} {
+	for _, name := range []string{"config", "enroll", "doctor", "run", "approve", "outbox", "releases", "predict", "version"} {
 		code, stdout, _ := command(t, name, "--help")
 		if code != exitOK || len(stdout) < 200 {
 			t.Errorf("%s --help: code %d, %d bytes", name, code, len(stdout))
@@ -140,7 +140,7 @@ func TestEveryCommandTeaches(t *testing.T) {
 }
 
 func TestListsAreEmptyAtFirst(t *testing.T) {
-	for _, args := range [][]string{{"outbox"}, {"releases", "list"}} {
+	for _, args := range [][]string{{"outbox"}, {"releases", "list"}, {"approve"}} {
 		code, stdout, stderr := command(t, append(args, "--dir", "x", "--json")...)
 		if code != exitOK || strings.TrimSpace(stdout) != "[]" {
 			t.Errorf("%v: code %d, %q %q", args, code, stdout, stderr)

@@ -58,7 +58,7 @@ Exit codes: 0 it worked; 1 it failed; 2 the command line is wrong.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		a.configCommand(), a.enrollCommand(), a.doctorCommand(), a.runCommand(), a.approveCommand(),
-		a.outboxCommand(), a.releasesCommand(), a.predictCommand(),
+		a.outboxCommand(), a.releasesCommand(), a.predictCommand(), a.versionCommand(),
 	)
 	return asGroup(root)
 }
