@@ -84,6 +84,7 @@ func refused(t *testing.T, what string, err error, code string) {
 }
 
 func TestAnUploadCountsOnlyWholeAndAsAnnounced(t *testing.T) {
+	t.Parallel()
 	_, m := beginManual(t)
 	made := m.made
 	round := made.Round
@@ -150,6 +151,7 @@ func TestAnUploadCountsOnlyWholeAndAsAnnounced(t *testing.T) {
 
 // A header can name the digest of bytes that are no chunk; they are not stored.
 func TestBytesThatAreNoChunkAreNotStored(t *testing.T) {
+	t.Parallel()
 	_, m := beginManual(t)
 	bad := bytes.Repeat([]byte{0xff}, len(m.made.Chunks[0])) // residues beyond every prime
 	header := m.made.Header
@@ -169,6 +171,7 @@ func TestBytesThatAreNoChunkAreNotStored(t *testing.T) {
 
 // Everything a member hands in is signed by that member, for itself.
 func TestNobodySpeaksForAnother(t *testing.T) {
+	t.Parallel()
 	p, m := beginManual(t)
 	other := p.hospitals[1]
 	ctx := context.Background()

@@ -142,6 +142,7 @@ func (p *play) model() []byte {
 // TestKilledAtEveryRecordBoundary pulls the plug after every k-th batch, again
 // and again, and wants the same model, the same rounds and no round asked twice.
 func TestKilledAtEveryRecordBoundary(t *testing.T) {
+	t.Parallel()
 	whole := begin(t, coordinator.Options{}, 3, nil)
 	want := whole.finish()
 	model := whole.model()
@@ -178,6 +179,7 @@ func TestKilledAtEveryRecordBoundary(t *testing.T) {
 // A disk that is full fails what needs it, with an error that says so, and
 // nothing else; when there is space again the study goes on.
 func TestAFullDiskFailsClearlyAndPasses(t *testing.T) {
+	t.Parallel()
 	var disk *plug
 	p := beginWith(t, coordinator.Options{}, 3, nil, func(p *play) {
 		p.server.Stop()
@@ -209,6 +211,7 @@ func TestAFullDiskFailsClearlyAndPasses(t *testing.T) {
 // The coordinator is away for longer than a round lasts. Nobody is blamed for
 // that, and the question is asked again of everybody.
 func TestALongOutageFailsNoStudy(t *testing.T) {
+	t.Parallel()
 	p := beginWith(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = true }, nil)
 	p.wait("the first round collects", func(st *coordinator.StudyStatus) bool {
 		return len(st.Rounds) > 0 && st.Rounds[0].State == "collecting"
@@ -229,6 +232,7 @@ func TestALongOutageFailsNoStudy(t *testing.T) {
 // comes into force before it is back. The plan, which nobody saw, is withdrawn:
 // the ledger must not hold a plan under a roster that was not in force.
 func TestAPlanUnderAnOldRosterIsWithdrawn(t *testing.T) {
+	t.Parallel()
 	var pulled *plug
 	var closeStore func()
 	p := beginWith(t, coordinator.Options{}, 4, nil, func(p *play) {
@@ -267,6 +271,7 @@ func TestAPlanUnderAnOldRosterIsWithdrawn(t *testing.T) {
 
 // A member that is removed while a study runs is not asked again.
 func TestASiteThatLeavesIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 5, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = i == 0 })
 	p.wait("the first round collects", func(st *coordinator.StudyStatus) bool { return len(st.Rounds) > 0 })
 	p.stops[4]()

@@ -37,6 +37,7 @@ func invite(t *testing.T, c *rehearsal.Consortium, name string, ttl time.Duratio
 }
 
 func TestAnInvitationIsSpentOnce(t *testing.T) {
+	t.Parallel()
 	c := rehearsal.New(t)
 	c.Start(coordinator.Options{})
 	token := invite(t, c, "North", time.Hour)
@@ -51,6 +52,7 @@ func TestAnInvitationIsSpentOnce(t *testing.T) {
 }
 
 func TestAnInvitationExpires(t *testing.T) {
+	t.Parallel()
 	c := rehearsal.New(t)
 	c.Start(coordinator.Options{})
 	token := invite(t, c, "North", time.Minute)
@@ -60,6 +62,7 @@ func TestAnInvitationExpires(t *testing.T) {
 }
 
 func TestAnInvitationIsForItsConsortiumAndName(t *testing.T) {
+	t.Parallel()
 	c, other := rehearsal.New(t), rehearsal.New(t)
 	c.Start(coordinator.Options{})
 	token := invite(t, other, "North", time.Hour)
@@ -84,6 +87,7 @@ func TestAnInvitationIsForItsConsortiumAndName(t *testing.T) {
 // A newcomer whose invitation was lost gets another one, which voids the first;
 // only the later enrolment is pending.
 func TestTheLaterInvitationCounts(t *testing.T) {
+	t.Parallel()
 	c := rehearsal.New(t)
 	c.Start(coordinator.Options{})
 	if _, err := newcomer(t, c, invite(t, c, "North", time.Hour), t.TempDir()+"/a"); err != nil {
@@ -117,6 +121,7 @@ func TestTheLaterInvitationCounts(t *testing.T) {
 
 // Rosters are in the ledger, whichever moment the coordinator was killed at.
 func TestEveryRosterIsInTheLedger(t *testing.T) {
+	t.Parallel()
 	c := rehearsal.New(t)
 	first := c.Start(coordinator.Options{})
 	c.Enrol(identity.RoleSite, "North")

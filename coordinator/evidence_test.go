@@ -16,6 +16,7 @@ import (
 // every way that a study can go in order, and with the ciphertexts opens every
 // sum again.
 func TestTheEvidenceHolds(t *testing.T) {
+	t.Parallel()
 	for name, play := range map[string]func(t *testing.T) *play{
 		"completed": func(t *testing.T) *play { return begin(t, coordinator.Options{}, 4, nil) },
 		"a site left out": func(t *testing.T) *play {

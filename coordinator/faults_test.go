@@ -19,6 +19,7 @@ func states(st *coordinator.StudyStatus) []string {
 }
 
 func TestASiteThatContributesNothingIsLeftOut(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = i == 1 })
 	st := p.finish()
 	if st.State != "completed" || len(st.Rounds) != 3 {
@@ -38,6 +39,7 @@ func TestASiteThatContributesNothingIsLeftOut(t *testing.T) {
 }
 
 func TestASiteThatDeclinesCostsNoWaiting(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.Declines = i == 2 })
 	if st := p.finish(); st.State != "completed" || p.skipped != 0 {
 		t.Errorf("study is %s (%s) after waiting %v", st.State, st.Reason, p.skipped)
@@ -45,6 +47,7 @@ func TestASiteThatDeclinesCostsNoWaiting(t *testing.T) {
 }
 
 func TestTooFewContributorsIsAbandonedAndNamed(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipCollecting = i < 2 })
 	st := p.finish()
 	if st.State != "failed" || !slices.Equal(states(st), []string{"describe/counts abandoned"}) {
@@ -62,6 +65,7 @@ func TestTooFewContributorsIsAbandonedAndNamed(t *testing.T) {
 // contributors but not the threshold of four. Nothing is opened, and the same
 // question is asked again of the three.
 func TestACommitteeThatIsNotThereIsReplacedBeforeAnythingIsOpened(t *testing.T) {
+	t.Parallel()
 	p := beginThen(t, 5, 2)
 	st := p.finish()
 	if st.State != "completed" {
@@ -90,6 +94,7 @@ func beginThen(t *testing.T, hospitals, gone int) *play {
 }
 
 func TestAMemberThatNeverOpensIsNotNeededWhileTheThresholdRemains(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipOpening = i == 0 })
 	st := p.finish()
 	if st.State != "completed" {
@@ -103,6 +108,7 @@ func TestAMemberThatNeverOpensIsNotNeededWhileTheThresholdRemains(t *testing.T) 
 }
 
 func TestBelowTheThresholdNothingIsOpened(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.SkipOpening = i < 2 })
 	st := p.finish()
 	if st.State != "failed" || !slices.Equal(states(st), []string{"describe/counts abandoned"}) {
@@ -117,6 +123,7 @@ func TestBelowTheThresholdNothingIsOpened(t *testing.T) {
 }
 
 func TestAContributionWhoseKeyDoesNotOpenIsLeftOutOnce(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 5, func(i int, h *rehearsal.Hospital) { h.BadShares = i == 4 })
 	st := p.finish()
 	if st.State != "completed" {
@@ -132,6 +139,7 @@ func TestAContributionWhoseKeyDoesNotOpenIsLeftOutOnce(t *testing.T) {
 }
 
 func TestAWrongOpeningShareBlocksTheQuestionAndIsNamed(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 7, func(i int, h *rehearsal.Hospital) { h.WrongOpening = i == 3 })
 	st := p.finish()
 	if st.State != "failed" || !slices.Equal(states(st), []string{"describe/counts failed-integrity"}) {

@@ -142,6 +142,7 @@ func (p *play) result() *pipeline.Result {
 }
 
 func TestAStudyRunsFromProposalToRelease(t *testing.T) {
+	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, nil)
 	st := p.finish()
 	if st.State != "completed" || len(st.Rounds) != 3 || p.skipped != 0 {
@@ -176,6 +177,7 @@ func TestAStudyRunsFromProposalToRelease(t *testing.T) {
 
 // A study without a model ends with the reason, and the auditor agrees.
 func TestADiagnosisEndsTheStudy(t *testing.T) {
+	t.Parallel()
 	binary := strings.NewReplacer(
 		"outcome: {column: dose, type: number, range: [0, 100], unit: mg, transform: identity}", "outcome: {column: dose, type: binary, at_least: -1000}",
 		"family: gaussian", "family: binomial",
@@ -190,6 +192,7 @@ func TestADiagnosisEndsTheStudy(t *testing.T) {
 
 // A binomial study asks several questions of one step.
 func TestANewtonFitAsksUntilItConverges(t *testing.T) {
+	t.Parallel()
 	binary := strings.NewReplacer(
 		"outcome: {column: dose, type: number, range: [0, 100], unit: mg, transform: identity}", "outcome: {column: dose, type: binary, at_least: 30}",
 		"family: gaussian", "family: binomial, ridge: 1", "rounds: 5", "rounds: 25",
@@ -207,6 +210,7 @@ func TestANewtonFitAsksUntilItConverges(t *testing.T) {
 }
 
 func TestAStudyNeedsApprovalsToStart(t *testing.T) {
+	t.Parallel()
 	c := rehearsal.New(t)
 	c.Start(coordinator.Options{})
 	c.Enrol(identity.RoleSite, "North", "South")
