@@ -190,6 +190,35 @@ func TestASecondSetIsNeverAnswered(t *testing.T) {
 	}
 }
 
+func TestAQuestionIsAskedAgainOnlyIfNothingWasOpened(t *testing.T) {
+	w := newWard(t)
+	q := w.question()
+	first, id, _ := w.collect()
+	w.end(first, id, statement.RoundEnd{State: "abandoned", Reason: "committee below threshold", Contributors: sites})
+	// Abandoned before any share: asked again, answered with a fresh sealing.
+	again := w.plan(w.s, q, sites)
+	againID, plan := w.invite(again, q.Parameters)
+	w.eventually("everyone contributes again", func() bool { return len(w.counted[againID.String()]) == 3 })
+	w.requestOpening(again, againID, plan, sites)
+	w.eventually("everyone answers", func() bool { return len(w.answers[againID.String()]) == 3 })
+	sum := statement.Digest{1}
+	w.end(again, againID, statement.RoundEnd{State: "published", Contributors: sites, SharesGiven: true, Sum: &sum})
+	// Opened: never again, for nobody.
+	third := w.plan(w.s, q, sites)
+	thirdID, _ := w.invite(third, q.Parameters)
+	w.eventually("everyone declines", func() bool { return len(w.declines) == 3 })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.headers[thirdID.String()]) != 0 {
+		t.Fatal("a question that was opened was answered again")
+	}
+	for site, d := range w.declines {
+		if d.Round != thirdID || d.Reason != "the question has been opened already" {
+			t.Errorf("%s declines with %+v", site, d)
+		}
+	}
+}
+
 // Restored from a copy that is older than the ledger, a site sits the round out.
 func TestASiteRestoredFromAnOldBackupWaits(t *testing.T) {
 	t.Run("from before its contribution", func(t *testing.T) {
