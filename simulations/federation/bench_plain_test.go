@@ -34,23 +34,22 @@ func BenchmarkPlainRound(b *testing.B) {
 	for _, values := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprintf("values=%d/sites=%d", values, sites), func(b *testing.B) {
 			c := newBench(b, sites, values)
-			var took []time.Duration
+			var costs []cost
 			var bytes int64
 			for b.Loop() {
 				b.StopTimer()
 				round := c.preparePlain(b)
 				b.StartTimer()
-				begun := time.Now()
+				begun, before := time.Now(), processorTime()
 				sum := round.run(b)
-				took = append(took, time.Since(begun))
+				costs = append(costs, cost{time.Since(begun), processorTime() - before})
 				b.StopTimer()
 				round.stop()
 				bytes = round.bytes
 				c.checkSum(b, sum)
 				b.StartTimer()
 			}
-			slices.Sort(took)
-			c.report(b, took[len(took)/2], bytes)
+			c.report(b, costs, bytes)
 		})
 	}
 }

@@ -168,7 +168,7 @@ func (s *benchSite) contribute(ctx context.Context, work *consiliumv1.Contribute
 // address seals the key shares to their members and signs the header.
 func (s *benchSite) address(plan *statement.Plan, id statement.Digest, made *secagg.Contribution) (vault.Contribution, error) {
 	c := vault.Contribution{Chunks: made.Chunks}
-	header := statement.ContributionHeader{Round: id, Site: s.node.Name()}
+	header := statement.ContributionHeader{Round: id, Site: s.node.Name(), Chunks: []statement.Digest{}, Shares: []statement.Digest{}}
 	for _, chunk := range made.Chunks {
 		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
 	}

@@ -56,11 +56,14 @@ func BenchmarkRound(b *testing.B) {
 
 func benchRounds(b *testing.B, c *bench, seal func(*secagg.Round, []float64) (*secagg.Contribution, error)) {
 	var took []phases
+	var costs []cost
 	for b.Loop() {
 		b.StopTimer()
 		r := c.prepare(b, seal)
 		b.StartTimer()
+		before := processorTime()
 		p := r.run(b)
+		costs = append(costs, cost{p.whole(), processorTime() - before})
 		b.StopTimer()
 		r.check(b)
 		took = append(took, p)
@@ -68,7 +71,7 @@ func benchRounds(b *testing.B, c *bench, seal func(*secagg.Round, []float64) (*s
 	}
 	slices.SortFunc(took, func(x, y phases) int { return int(x.whole() - y.whole()) })
 	median := took[len(took)/2]
-	c.report(b, median.whole(), median.bytes)
+	c.report(b, costs, median.bytes)
 	for name, d := range map[string]time.Duration{
 		"collecting-ms": median.counted.Sub(median.announced),
 		"opening-ms":    median.closed.Sub(median.counted),
@@ -80,11 +83,26 @@ func benchRounds(b *testing.B, c *bench, seal func(*secagg.Round, []float64) (*s
 
 // report gives the median round: one long wait for a disk that others use too
 // would spoil a mean.
-func (c *bench) report(b *testing.B, round time.Duration, bytes int64) {
-	b.ReportMetric(round.Seconds(), "s/round")
-	b.ReportMetric(float64(c.values)/round.Seconds(), "values/s")
+func (c *bench) report(b *testing.B, rounds []cost, bytes int64) {
+	b.Helper()
+	median := func(of func(cost) time.Duration) float64 {
+		all := make([]time.Duration, len(rounds))
+		for i, r := range rounds {
+			all[i] = of(r)
+		}
+		slices.Sort(all)
+		return all[len(all)/2].Seconds()
+	}
+	wall := median(func(c cost) time.Duration { return c.wall })
+	b.ReportMetric(wall, "s/round")
+	b.ReportMetric(median(func(c cost) time.Duration { return c.processor }), "core-s/round")
+	b.ReportMetric(float64(c.values)/wall, "values/s")
 	b.ReportMetric(float64(bytes)/float64(c.values), "bytes/value")
 }
+
+// cost is what a round takes of time, and of the cores' time: of all parties,
+// who share this process.
+type cost struct{ wall, processor time.Duration }
 
 // bench is an enrolled consortium whose one study waits for its first round.
 type bench struct {
