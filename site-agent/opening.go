@@ -41,6 +41,7 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 	// A member that had nothing to contribute still remembers the question.
 	if err := a.vault.RememberPlan(vault.Plan{
 		Round: round.ID, Question: round.Plan.Question, Study: round.Plan.Study, Step: round.Plan.Step, Epoch: round.Plan.Epoch,
+		Committee: round.Plan.Committee, Threshold: round.Plan.Threshold,
 	}); err != nil {
 		return err
 	}

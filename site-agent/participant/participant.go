@@ -71,6 +71,8 @@ type Memory interface {
 // Asked is an earlier round of a question.
 type Asked struct {
 	Round      statement.Digest
+	Committee  []string // of the round's plan, with its threshold
+	Threshold  int
 	ShareGiven bool                // this site answered the round's opening request
 	AtFault    []string            // sites whose sealed share did not open here
 	End        *statement.RoundEnd // nil while the site was not told

@@ -211,11 +211,57 @@ func TestAQuestionIsAnsweredOnce(t *testing.T) {
 	}
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
+			for i := range test.asked { // the same committee each time
+				test.asked[i].Committee, test.asked[i].Threshold = p.Committee, p.Threshold
+			}
 			c.memory.asked[p.Question] = test.asked
 			_, err := c.site.AcceptPlan(now, c.request(p))
 			wants(t, err, test.want)
 		})
 	}
+}
+
+// What the coordinator says of an earlier round's end is believed only where its
+// lie would open nothing: where two committees could each open a sum of the
+// question without a member in common, the question is refused. Ten sites asked,
+// seven of whom open the sum of alpha, beta, delta and gamma; then alpha, beta and
+// delta asked again, told that nothing was opened: without this rule the
+// difference would be gamma.
+func TestTwoCommitteesThatCouldBothOpenAQuestionAreRefused(t *testing.T) {
+	c := newConsortium(t)
+	p := c.plan() // four members, three of whom open
+	ended := &statement.RoundEnd{State: "abandoned"}
+	with := func(n int) (names []string) {
+		return append(slices.Clone(p.Committee), "k1", "k2", "k3", "k4", "k5", "k6")[:n]
+	}
+	for name, test := range map[string]struct {
+		committee []string
+		threshold int
+		want      error
+	}{
+		"the same committee":                           {with(4), 3, nil},
+		"five members, four of whom open":              {with(5), 4, nil},
+		"nine members, seven of whom open":             {with(9), 7, nil},
+		"ten members, seven of whom open":              {with(10), 7, participant.ErrQuestionCommittee},
+		"ten members, all of whom open":                {with(10), 10, nil},
+		"four others":                                  {[]string{"k1", "k2", "k3", "k4"}, 3, participant.ErrQuestionCommittee},
+		"two others":                                   {[]string{"alpha", "beta", "k1", "k2"}, 3, participant.ErrQuestionCommittee},
+		"one other":                                    {[]string{"alpha", "beta", "delta", "k1"}, 3, nil},
+		"a memory from before committees were written": {nil, 0, participant.ErrQuestionCommittee},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.memory.asked[p.Question] = []participant.Asked{{Round: statement.Digest{7}, Committee: test.committee, Threshold: test.threshold, End: ended}}
+			_, err := c.site.AcceptPlan(now, c.request(p))
+			wants(t, err, test.want)
+			_, err = c.site.AcceptOpening(now, c.opening(p, siteNames))
+			wants(t, err, test.want)
+		})
+	}
+	// After a failed opening too.
+	c.memory.asked[p.Question] = []participant.Asked{{Round: statement.Digest{7}, Committee: with(10), Threshold: 7, AtFault: []string{"epsilon"},
+		End: &statement.RoundEnd{State: "failed-integrity", SharesGiven: true, AtFault: []string{"epsilon"}, Contributors: []string{"alpha", "beta", "delta", "epsilon", "gamma"}}}}
+	_, err := c.site.AcceptPlan(now, c.request(p))
+	wants(t, err, participant.ErrQuestionCommittee)
 }
 
 func TestAStudyAsksNoMoreQuestionsThanItsProtocolSays(t *testing.T) {

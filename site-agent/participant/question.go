@@ -4,12 +4,14 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
 // checkQuestion is the rule against differencing: two opened sums of one
 // question over sets that differ by one site reveal that site. A question that
 // was opened is never answered again; one whose earlier round ended before any
-// opening share was given may be; after a failed opening it may be asked once
+// opening share was given may be, by a committee that cannot also have opened the
+// earlier round; after a failed opening it may be asked once
 // more, only of exactly the same sites less those seen to be at fault.
 func (s *Site) checkQuestion(round *Round) error {
 	plan := round.Plan
@@ -32,14 +34,19 @@ func (s *Site) checkQuestion(round *Round) error {
 		case end.State == Published:
 			return ErrQuestionOpened
 		case !end.SharesGiven && !earlier.ShareGiven:
-			// Nothing of that round can be opened any more: this site gave no
-			// share, and the ledger says that nobody did.
+			// This site gave no share, and the coordinator says that nobody did.
+			if err := overlap(earlier, plan); err != nil {
+				return err
+			}
 		case end.State == FailedIntegrity:
 			failures++
 			if failures > 1 {
 				return ErrQuestionSet
 			}
 			if err := checkRetry(plan.Invited, earlier); err != nil {
+				return err
+			}
+			if err := overlap(earlier, plan); err != nil {
 				return err
 			}
 		default:
@@ -53,6 +60,27 @@ func (s *Site) checkQuestion(round *Round) error {
 		return ErrStep
 	} else if s.Memory.Questions(plan.Study, plan.Step) >= limit {
 		return ErrTooManyQuestions.because("step %s, at most %d", plan.Step, limit)
+	}
+	return nil
+}
+
+// overlap holds that an earlier round of a question and this one cannot both be
+// opened, whatever the coordinator says of the earlier one's end: its word that
+// no share was given is not proof. Were both opened, at least
+//
+//	earlier threshold + threshold - members of either committee
+//
+// members would have answered in both, and a member that gave a share answers
+// the question no more. With one committee for both this is 2t - m.
+func overlap(earlier Asked, plan *statement.Plan) error {
+	members := len(plan.Committee)
+	for _, name := range earlier.Committee {
+		if !slices.Contains(plan.Committee, name) {
+			members++
+		}
+	}
+	if earlier.Threshold+plan.Threshold <= members {
+		return ErrQuestionCommittee
 	}
 	return nil
 }

@@ -82,13 +82,14 @@ var (
 // Refusals of a question that was asked before.
 var (
 	// The word of the end may overtake the work, so this alone proves nothing.
-	ErrRoundEnded       = ordinary("round-ended", "the round has ended by the coordinator's own word")
-	ErrQuestionOpened   = security("question-opened", "the question has been opened already")
-	ErrQuestionPending  = waiting("question-pending", "an earlier round of the question has not ended")
-	ErrQuestionShares   = ordinary("question-shares-given", "opening shares were given for an earlier round of the question")
-	ErrQuestionSet      = ordinary("question-set", "after a failed opening the question may be asked only of the same sites less those seen to be at fault, and only once")
-	ErrEpoch            = security("epoch-changed", "the plan names another cohort epoch than the study's first plan")
-	ErrTooManyQuestions = security("too-many-questions", "the study asks more questions of this step than its protocol says")
+	ErrRoundEnded        = ordinary("round-ended", "the round has ended by the coordinator's own word")
+	ErrQuestionOpened    = security("question-opened", "the question has been opened already")
+	ErrQuestionPending   = waiting("question-pending", "an earlier round of the question has not ended")
+	ErrQuestionShares    = ordinary("question-shares-given", "opening shares were given for an earlier round of the question")
+	ErrQuestionSet       = ordinary("question-set", "after a failed opening the question may be asked only of the same sites less those seen to be at fault, and only once")
+	ErrQuestionCommittee = ordinary("question-committee", "an earlier round of the question and this one could both be opened: their committees need not share a member that answers")
+	ErrEpoch             = security("epoch-changed", "the plan names another cohort epoch than the study's first plan")
+	ErrTooManyQuestions  = security("too-many-questions", "the study asks more questions of this step than its protocol says")
 )
 
 // Refusals of an opening.

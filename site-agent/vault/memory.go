@@ -26,7 +26,7 @@ func (v *Vault) Asked(question statement.Digest) []participant.Asked {
 		if r.Plan == nil || r.Plan.Question != question {
 			continue
 		}
-		a := participant.Asked{Round: id, ShareGiven: r.Answer != nil, End: r.End}
+		a := participant.Asked{Round: id, Committee: r.Plan.Committee, Threshold: r.Plan.Threshold, ShareGiven: r.Answer != nil, End: r.End}
 		if r.Fault != nil {
 			a.AtFault = r.Fault.Senders
 		}

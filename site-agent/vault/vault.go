@@ -75,6 +75,10 @@ type Plan struct {
 	Study    statement.Digest `json:"study"`
 	Step     string           `json:"step"`
 	Epoch    string           `json:"epoch"`
+	// Who holds the key shares, and how many open: whether a later round of the
+	// question could be opened beside this one follows from it.
+	Committee []string `json:"committee,omitempty"`
+	Threshold int      `json:"threshold,omitempty"`
 }
 
 // Answer is the one answer to a round's one opening request.

@@ -51,7 +51,7 @@ func fill(t *testing.T, v *Vault) {
 	t.Helper()
 	study := statement.DigestOf([]byte(protocol))
 	must(t, v.DecideStudy(Decision{Subject: study, Yes: true, Protocol: []byte(protocol), Statement: []byte("yes")}))
-	must(t, v.RememberPlan(Plan{Round: round1, Question: asked, Study: study, Step: "glm/gram", Epoch: "1"}))
+	must(t, v.RememberPlan(Plan{Round: round1, Question: asked, Study: study, Step: "glm/gram", Epoch: "1", Committee: []string{"alpha", "beta"}, Threshold: 2}))
 	must(t, v.Seal(round1, contribution(t, round1)))
 	must(t, v.RememberReceipt(round1, []byte("receipt")))
 	must(t, v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}))
@@ -82,7 +82,7 @@ func expect(t *testing.T, v *Vault) {
 		t.Error("the fault is lost")
 	}
 	past := v.Asked(asked)
-	if len(past) != 2 || !past[0].ShareGiven || past[0].End == nil || past[1].ShareGiven || past[1].AtFault[0] != "beta" {
+	if len(past) != 2 || !past[0].ShareGiven || past[0].End == nil || past[1].ShareGiven || past[1].AtFault[0] != "beta" || past[0].Threshold != 2 || len(past[0].Committee) != 2 {
 		t.Errorf("asked %+v", past)
 	}
 	if n := v.Questions(study, "glm/gram"); n != 1 {
