@@ -10,6 +10,9 @@ RACE  := ./crypto/... ./coordinator/... ./site-agent/... ./simulations/federatio
 # Seconds that `make fuzz` gives each fuzzer.
 FUZZTIME ?= 10s
 
+# verify goes from what fails fast to what takes long, whatever -j says.
+.NOTPARALLEL:
+
 .PHONY: help build test race lint fmt generate fresh verify demo bench fuzz clean
 
 help: ## list what make can do
