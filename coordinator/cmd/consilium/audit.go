@@ -16,6 +16,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -32,7 +33,7 @@ every sum is opened again as well.`,
   consilium audit verify bundle`,
 	}
 	group.AddCommand(a.auditReportCommand(), a.auditFetchCommand(), a.auditVerifyCommand())
-	return asGroup(group)
+	return console.AsGroup(group)
 }
 
 func (a *app) auditReportCommand() *cobra.Command {
@@ -44,9 +45,9 @@ func (a *app) auditReportCommand() *cobra.Command {
 signed JSON next to it (FILE.json), after verifying the signature. The page needs
 no network and holds no record of any patient, only sums over several hospitals.`,
 		Example: `  consilium audit report 3f9a01c2 --out report.html`,
-		Args:    arguments("the study's DIGEST"),
+		Args:    console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := require(cmd, "out"); err != nil {
+			if err := console.Require(cmd, "out"); err != nil {
 				return err
 			}
 			c, err := a.connect(cmd.Context())
@@ -63,11 +64,11 @@ no network and holds no record of any patient, only sums over several hospitals.
 				return err
 			}
 			if len(o.auditEnvelope) == 0 {
-				return &problem{What: "there is no bias audit yet", Why: "the study is " + o.status.State, Next: "consilium study watch " + short(digest), exit: exitFailed}
+				return &console.Problem{What: "there is no bias audit yet", Why: "the study is " + o.status.State, Next: "consilium study watch " + console.Short(digest)}
 			}
 			page, err := renderReport(o)
 			if err != nil {
-				return fail("the report was not written", err, "update this command: it may be older than the coordinator")
+				return console.Fail("the report was not written", err, "update this command: it may be older than the coordinator")
 			}
 			signed := strings.TrimSuffix(out, filepath.Ext(out)) + ".json"
 			if signed == out {
@@ -75,14 +76,14 @@ no network and holds no record of any patient, only sums over several hospitals.
 			}
 			for path, data := range map[string][]byte{out: page, signed: o.auditEnvelope} {
 				if err := writeFile(path, data, 0o644); err != nil {
-					return fail("the report was not written", err, "choose another --out")
+					return console.Fail("the report was not written", err, "choose another --out")
 				}
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"study": digest, "report": out, "signed": signed})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"study": digest, "report": out, "signed": signed})
 			}
-			a.printf("The report is %s, and what the coordinator signed is %s.\n", out, signed)
-			a.printf("To prove it: consilium audit fetch %s --out bundle && consilium audit verify bundle\n", short(digest))
+			a.Printf("The report is %s, and what the coordinator signed is %s.\n", out, signed)
+			a.Printf("To prove it: consilium audit fetch %s --out bundle && consilium audit verify bundle\n", console.Short(digest))
 			return nil
 		},
 	}
@@ -104,13 +105,13 @@ be opened again; that can be large, and is for auditors only.
 The directory appears under its name only once it is complete.`,
 		Example: `  consilium audit fetch 3f9a01c2 --out bundle
   consilium audit fetch 3f9a01c2 --out bundle --ciphertexts`,
-		Args: arguments("the study's DIGEST"),
+		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := require(cmd, "out"); err != nil {
+			if err := console.Require(cmd, "out"); err != nil {
 				return err
 			}
 			if _, err := os.Lstat(out); err == nil {
-				return &problem{What: "nothing was fetched", Why: out + " exists", Next: "choose another --out", exit: exitFailed}
+				return &console.Problem{What: "nothing was fetched", Why: out + " exists", Next: "choose another --out"}
 			}
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -125,11 +126,11 @@ The directory appears under its name only once it is complete.`,
 			if err != nil {
 				return err
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"study": digest, "bundle": out, "files": files, "bytes": bytes, "ciphertexts": ciphertexts})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"study": digest, "bundle": out, "files": files, "bytes": bytes, "ciphertexts": ciphertexts})
 			}
-			a.printf("Fetched %s, %s, to %s.\n", count(files, "file"), size(bytes), out)
-			a.printf("Next: consilium audit verify %s\n", out)
+			a.Printf("Fetched %s, %s, to %s.\n", console.Count(files, "file"), console.Size(bytes), out)
+			a.Printf("Next: consilium audit verify %s\n", out)
 			return nil
 		},
 	}
@@ -148,12 +149,12 @@ func (c *connection) fetch(ctx context.Context, digest string, ciphertexts bool,
 	out = filepath.Clean(out)
 	partial, err := os.MkdirTemp(filepath.Dir(out), filepath.Base(out)+".partial-")
 	if err != nil {
-		return 0, 0, fail("nothing was fetched", err, "choose another --out")
+		return 0, 0, console.Fail("nothing was fetched", err, "choose another --out")
 	}
 	defer os.RemoveAll(partial)
 	root, err := os.OpenRoot(partial) // the coordinator names the files: none lands outside
 	if err != nil {
-		return 0, 0, fail("nothing was fetched", err, "")
+		return 0, 0, console.Fail("nothing was fetched", err, "")
 	}
 	defer root.Close()
 	var current *os.File
@@ -175,28 +176,28 @@ func (c *connection) fetch(ctx context.Context, digest string, ciphertexts bool,
 		}
 		if piece.GetPath() != name || current == nil {
 			if err := finish(); err != nil {
-				return 0, 0, fail("the bundle was not written", err, "free some space and repeat this command")
+				return 0, 0, console.Fail("the bundle was not written", err, "free some space and repeat this command")
 			}
 			name = piece.GetPath()
 			if current, err = create(root, name); err != nil {
-				return 0, 0, fail("the bundle was not written", err, "")
+				return 0, 0, console.Fail("the bundle was not written", err, "")
 			}
 			files++
 		}
 		if _, err := current.Write(piece.GetData()); err != nil {
 			finish()
-			return 0, 0, fail("the bundle was not written", err, "free some space and repeat this command")
+			return 0, 0, console.Fail("the bundle was not written", err, "free some space and repeat this command")
 		}
 		bytes += uint64(len(piece.GetData()))
 	}
 	if err := finish(); err != nil {
-		return 0, 0, fail("the bundle was not written", err, "free some space and repeat this command")
+		return 0, 0, console.Fail("the bundle was not written", err, "free some space and repeat this command")
 	}
 	if err := os.Chmod(partial, 0o755); err != nil {
-		return 0, 0, fail("the bundle was not written", err, "")
+		return 0, 0, console.Fail("the bundle was not written", err, "")
 	}
 	if err := os.Rename(partial, out); err != nil {
-		return 0, 0, fail("the bundle was not written", err, "choose another --out")
+		return 0, 0, console.Fail("the bundle was not written", err, "choose another --out")
 	}
 	return files, bytes, nil
 }
@@ -236,17 +237,17 @@ ledger that this identity has seen.
 Exit code 0: everything that could be checked holds. 1: something does not.`,
 		Example: `  consilium audit verify bundle
   consilium audit verify bundle --governance 5b2e…  --json`,
-		Args: arguments("the BUNDLE directory"),
+		Args: console.Arguments("the BUNDLE directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := os.Stat(args[0])
 			if err != nil {
-				return fail("the bundle cannot be read", err, "consilium audit fetch DIGEST --out "+args[0])
+				return console.Fail("the bundle cannot be read", err, "consilium audit fetch DIGEST --out "+args[0])
 			}
 			if !info.IsDir() {
-				return &problem{What: "the bundle cannot be read", Why: args[0] + " is not a directory", Next: "consilium audit fetch DIGEST --out DIR", exit: exitFailed}
+				return &console.Problem{What: "the bundle cannot be read", Why: args[0] + " is not a directory", Next: "consilium audit fetch DIGEST --out DIR"}
 			}
 			if _, err := os.Stat(filepath.Join(args[0], "entries.jsonl")); err != nil {
-				return &problem{What: args[0] + " is no evidence bundle", Why: "it holds no entries.jsonl, the leaves of the ledger", Next: "consilium audit fetch DIGEST --out DIR", exit: exitFailed}
+				return &console.Problem{What: args[0] + " is no evidence bundle", Why: "it holds no entries.jsonl, the leaves of the ledger", Next: "consilium audit fetch DIGEST --out DIR"}
 			}
 			trust, err := a.trust(cmd, governance)
 			if err != nil {
@@ -254,7 +255,7 @@ Exit code 0: everything that could be checked holds. 1: something does not.`,
 			}
 			findings, err := audit.Verify(os.DirFS(args[0]), trust)
 			if err != nil {
-				return fail("the bundle cannot be read", err, "")
+				return console.Fail("the bundle cannot be read", err, "")
 			}
 			return a.showFindings(args[0], findings)
 		},
@@ -270,7 +271,7 @@ func (a *app) trust(cmd *cobra.Command, governance string) (audit.Trust, error) 
 	if a.identity != "" {
 		node, err := identity.OpenNode(a.identity)
 		if err != nil && governance == "" {
-			return trust, fail("cannot open the identity in "+a.identity, err, "name the governance key instead: --governance FINGERPRINT")
+			return trust, console.Fail("cannot open the identity in "+a.identity, err, "name the governance key instead: --governance FINGERPRINT")
 		}
 		if err == nil {
 			trust.Governance = node.Governance()
@@ -286,14 +287,14 @@ func (a *app) trust(cmd *cobra.Command, governance string) (audit.Trust, error) 
 	if data, err := os.ReadFile(governance); err == nil {
 		key, err := identity.ParsePublicKey(data)
 		if err != nil {
-			return trust, fail("cannot read the governance key in "+governance, err, "")
+			return trust, console.Fail("cannot read the governance key in "+governance, err, "")
 		}
 		trust.Governance = key
 		return trust, nil
 	}
 	fingerprint, err := hex.DecodeString(strings.ToLower(strings.TrimSpace(governance)))
 	if err != nil || len(fingerprint) != sha256.Size {
-		return trust, usage(cmd, fmt.Sprintf("--governance is neither a fingerprint nor a file: %q", governance))
+		return trust, console.Usage(cmd, fmt.Sprintf("--governance is neither a fingerprint nor a file: %q", governance))
 	}
 	trust.Fingerprint = fingerprint
 	return trust, nil
@@ -301,8 +302,8 @@ func (a *app) trust(cmd *cobra.Command, governance string) (audit.Trust, error) 
 
 func (a *app) showFindings(bundle string, f *audit.Findings) error {
 	failed, bad := f.First(audit.Failed)
-	if a.asJSON {
-		if err := a.printJSON(struct {
+	if a.JSON {
+		if err := a.PrintJSON(struct {
 			Holds bool `json:"holds"`
 			*audit.Findings
 		}{!bad, f}); err != nil {
@@ -310,18 +311,18 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 		}
 	} else {
 		if f.Title != "" {
-			a.printf("%s (%s)\n", f.Title, f.Name)
+			a.Printf("%s (%s)\n", f.Title, f.Name)
 		}
 		if f.Study != "" {
-			a.printf("study      %s\n", f.Study)
+			a.Printf("study      %s\n", f.Study)
 		}
 		if f.Release != "" {
-			a.printf("release    %s\n", f.Release)
+			a.Printf("release    %s\n", f.Release)
 		}
 		if f.Governance != "" {
-			a.printf("governance %s\n", f.Governance)
+			a.Printf("governance %s\n", f.Governance)
 		}
-		a.printf("\n")
+		a.Printf("\n")
 		rows := [][]string{}
 		for i, finding := range f.Checks {
 			rows = append(rows, []string{mark(finding.State), finding.Check, finding.Detail})
@@ -330,17 +331,17 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 				break
 			}
 		}
-		a.table(rows)
-		a.printf("\n")
+		a.Table(rows)
+		a.Printf("\n")
 	}
 	if f.GovernanceFromBundle {
-		a.notef("WARNING: the governance key was taken from the bundle itself. Whoever made the bundle\n" +
+		a.Notef("WARNING: the governance key was taken from the bundle itself. Whoever made the bundle\n" +
 			"may have made the key. Compare the fingerprint above with the consortium's, or repeat\n" +
 			"with --governance FINGERPRINT or --identity DIR.\n\n")
 	}
 	if bad {
-		return &problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
-			Next: "keep the bundle as it is, and show this to the consortium's governance", Code: "bundle-does-not-hold", exit: exitFailed}
+		return &console.Problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
+			Next: "keep the bundle as it is, and show this to the consortium's governance", Code: "bundle-does-not-hold"}
 	}
 	var open []string
 	for _, finding := range f.Checks {
@@ -349,10 +350,10 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 		}
 	}
 	if len(open) > 0 {
-		a.printf("Everything that could be checked holds. Not checked: %s.\n", strings.Join(open, ", "))
+		a.Printf("Everything that could be checked holds. Not checked: %s.\n", strings.Join(open, ", "))
 		return nil
 	}
-	a.printf("Everything holds.\n")
+	a.Printf("Everything holds.\n")
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -39,15 +40,15 @@ type connection struct {
 // openIdentity opens the directory with the member's keys.
 func (a *app) openIdentity() (*identity.Node, error) {
 	if a.identity == "" {
-		return nil, &problem{What: "no identity was named", Why: "this command acts in your name, with the keys that consilium enroll made",
-			Next: "add --identity DIR, or export CONSILIUM_IDENTITY=DIR", exit: exitUsage}
+		return nil, &console.Problem{What: "no identity was named", Why: "this command acts in your name, with the keys that consilium enroll made",
+			Next: "add --identity DIR, or export CONSILIUM_IDENTITY=DIR", Exit: console.ExitUsage}
 	}
 	node, err := identity.OpenNode(a.identity)
 	if _, missing := os.Stat(filepath.Join(a.identity, "certificate.pem")); err != nil && missing == nil {
-		return nil, fail("cannot open the identity in "+a.identity, err, "mend what it says and repeat this command")
+		return nil, console.Fail("cannot open the identity in "+a.identity, err, "mend what it says and repeat this command")
 	}
 	if err != nil {
-		return nil, fail("cannot open the identity in "+a.identity, err, "with an invitation from the governance: consilium enroll TOKEN --dir "+a.identity)
+		return nil, console.Fail("cannot open the identity in "+a.identity, err, "with an invitation from the governance: consilium enroll TOKEN --dir "+a.identity)
 	}
 	return node, nil
 }
@@ -88,7 +89,7 @@ func dial(address string, config *tls.Config) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
-		return nil, fail("cannot connect to "+address, err, "check the coordinator's address")
+		return nil, console.Fail("cannot connect to "+address, err, "check the coordinator's address")
 	}
 	return conn, nil
 }
@@ -99,8 +100,8 @@ func (c *connection) followRosters(parent context.Context, a *app) error {
 	defer cancel()
 	answer, err := c.membership.Rosters(ctx, &consiliumv1.RostersRequest{After: c.node.Rosters().Latest().Number})
 	if status.Code(err) == codes.Unavailable && c.removed(parent, a) {
-		return &problem{What: "the coordinator refused the connection", Why: fmt.Sprintf("%s is not on the roster any more", c.node.Name()),
-			Next: "ask the governance for a new invitation", Code: "not-a-member", exit: exitFailed, cause: err}
+		return &console.Problem{What: "the coordinator refused the connection", Why: fmt.Sprintf("%s is not on the roster any more", c.node.Name()),
+			Next: "ask the governance for a new invitation", Code: "not-a-member", Cause: err}
 	}
 	if err != nil {
 		return refusedCall("cannot reach the consortium", err)
@@ -120,7 +121,7 @@ func (a *app) recertify(ctx context.Context, node *identity.Node) error {
 	const what = "the certificate has expired and was not renewed"
 	enrolment, err := node.Enrolment()
 	if err != nil {
-		return fail(what, err, "ask the governance for a new invitation")
+		return console.Fail(what, err, "ask the governance for a new invitation")
 	}
 	conn, err := dial(node.Rosters().Latest().Coordinator, node.RenewalTLS(a.now))
 	if err != nil {
@@ -134,7 +135,7 @@ func (a *app) recertify(ctx context.Context, node *identity.Node) error {
 		return refusedCall(what, err)
 	}
 	if !answer.GetAdmitted() {
-		return &problem{What: what, Why: "you are not on the roster any more", Next: "ask the governance for a new invitation", exit: exitFailed}
+		return &console.Problem{What: what, Why: "you are not on the roster any more", Next: "ask the governance for a new invitation"}
 	}
 	for _, envelope := range answer.GetRosters() {
 		if err := node.AppendRoster(envelope); err != nil {
@@ -142,7 +143,7 @@ func (a *app) recertify(ctx context.Context, node *identity.Node) error {
 		}
 	}
 	if err := node.SetCertificate(answer.GetCertificate()); err != nil {
-		return fail(what, err, "")
+		return console.Fail(what, err, "")
 	}
 	return nil
 }
@@ -174,7 +175,7 @@ func (c *connection) renew(ctx context.Context, a *app) error {
 	}
 	request, err := c.node.CertificateRequest()
 	if err != nil {
-		return fail("cannot renew the certificate", err, "")
+		return console.Fail("cannot renew the certificate", err, "")
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -183,7 +184,7 @@ func (c *connection) renew(ctx context.Context, a *app) error {
 		return refusedCall("cannot renew the certificate", err)
 	}
 	if err := c.node.SetCertificate(answer.GetCertificate()); err != nil {
-		return fail("cannot store the renewed certificate", err, "")
+		return console.Fail("cannot store the renewed certificate", err, "")
 	}
 	return nil
 }
@@ -196,19 +197,19 @@ func (c *connection) witness(ctx context.Context, a *app) error {
 	path := filepath.Join(a.identity, checkpointFile)
 	kept, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail("cannot read the last checkpoint seen", err, "")
+		return console.Fail("cannot read the last checkpoint seen", err, "")
 	}
 	roster := c.node.Rosters().Latest()
 	witness, err := ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept)
 	if err != nil {
-		return fail("cannot use the last checkpoint seen, "+path, err, "if you know why it is damaged, move it away; the next checkpoint will be believed")
+		return console.Fail("cannot use the last checkpoint seen, "+path, err, "if you know why it is damaged, move it away; the next checkpoint will be believed")
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := c.ledger.Checkpoint(ctx, &consiliumv1.CheckpointRequest{OldSize: witness.Latest().Size})
 	if err != nil {
 		refused := refusedCall("cannot read the ledger's checkpoint", err)
-		if p, ok := errors.AsType[*problem](refused); ok && p.Security {
+		if p, ok := errors.AsType[*console.Problem](refused); ok && p.Security {
 			p.What = notExtended
 		}
 		return refused
@@ -221,15 +222,15 @@ func (c *connection) witness(ctx context.Context, a *app) error {
 		return violation(notExtended, err)
 	}
 	if err := writeFile(path, answer.GetCheckpoint(), 0o600); err != nil {
-		return fail("cannot keep the ledger's checkpoint", err, "")
+		return console.Fail("cannot keep the ledger's checkpoint", err, "")
 	}
 	return nil
 }
 
 // violation is a refusal of something that only a deviating party sends.
 func violation(what string, err error) error {
-	return &problem{What: what, Why: reason(err), Next: "stop, keep this message and " + checkpointFile + " of your identity, and tell the consortium's governance and auditors",
-		Security: true, exit: exitFailed, cause: err}
+	return &console.Problem{What: what, Why: console.Reason(err), Next: "stop, keep this message and " + checkpointFile + " of your identity, and tell the consortium's governance and auditors",
+		Security: true, Cause: err}
 }
 
 // writeFile replaces a file so that a reader, and a crash, see the old content

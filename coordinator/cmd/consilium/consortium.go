@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -30,16 +31,16 @@ func (a *app) initCommand() *cobra.Command {
 HOST:PORT is where members will reach the coordinator. It becomes part of the
 roster, so choose a name that every hospital can resolve.`,
 		Example: `  consilium init --consortium warfarin-europe --coordinator coordinator.example.org:7443 --dir consortium`,
-		Args:    arguments(),
+		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := require(cmd, "consortium", "coordinator", "dir"); err != nil {
+			if err := console.Require(cmd, "consortium", "coordinator", "dir"); err != nil {
 				return err
 			}
 			governance, server := filepath.Join(dir, "governance"), filepath.Join(dir, "coordinator")
 			for _, existing := range []string{governance, server} {
 				if _, err := os.Lstat(existing); err == nil {
-					return &problem{What: "nothing was made", Why: existing + " exists, and keys are never overwritten",
-						Next: "choose another --dir, or move the old directory away", exit: exitFailed}
+					return &console.Problem{What: "nothing was made", Why: existing + " exists, and keys are never overwritten",
+						Next: "choose another --dir, or move the old directory away"}
 				}
 			}
 			err := identity.InitConsortium(identity.InitSpec{
@@ -47,28 +48,28 @@ roster, so choose a name that every hospital can resolve.`,
 				GovernanceDir: governance, CoordinatorDir: server, Now: a.now(),
 			})
 			if err != nil {
-				return fail("the consortium was not started", err, "consilium init --help")
+				return console.Fail("the consortium was not started", err, "consilium init --help")
 			}
 			g, err := identity.OpenGovernance(governance)
 			if err != nil {
-				return fail("the consortium was not started", err, "")
+				return console.Fail("the consortium was not started", err, "")
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{
+			if a.JSON {
+				return a.PrintJSON(map[string]any{
 					"consortium": consortium, "coordinator": coordinator,
 					"governance_dir": governance, "coordinator_dir": server,
 					"governance": audit.Fingerprint(g.Public()),
 				})
 			}
-			a.printf("Consortium %s started, with roster 1.\n\n", consortium)
-			a.printf("  %s   the governance key: keep it offline, with a copy in a safe\n", governance)
-			a.printf("  %s  the coordinator's keys: move them to the server\n\n", server)
-			a.printf("Governance key fingerprint, for every member to compare:\n  %s\n\n", audit.Fingerprint(g.Public()))
-			a.printf("Next, on the server (coordinator config explains every setting):\n")
-			a.printf("  mkdir state && mv %s state/identity\n", server)
-			a.printf("  coordinator config > coordinator.yaml && coordinator serve\n")
-			a.printf("Then invite the members, for example:\n")
-			a.printf("  consilium invite --governance %s --role site --name \"St. Mary\"\n", governance)
+			a.Printf("Consortium %s started, with roster 1.\n\n", consortium)
+			a.Printf("  %s   the governance key: keep it offline, with a copy in a safe\n", governance)
+			a.Printf("  %s  the coordinator's keys: move them to the server\n\n", server)
+			a.Printf("Governance key fingerprint, for every member to compare:\n  %s\n\n", audit.Fingerprint(g.Public()))
+			a.Printf("Next, on the server (coordinator config explains every setting):\n")
+			a.Printf("  mkdir state && mv %s state/identity\n", server)
+			a.Printf("  coordinator config > coordinator.yaml && coordinator serve\n")
+			a.Printf("Then invite the members, for example:\n")
+			a.Printf("  consilium invite --governance %s --role site --name \"St. Mary\"\n", governance)
 			return nil
 		},
 	}
@@ -94,21 +95,21 @@ a member: "consilium admit" does, after you have compared key fingerprints.
 A hospital uses it with "site-agent enroll", anyone else with "consilium enroll".`,
 		Example: `  consilium invite --governance consortium/governance --role site --name "St. Mary"
   consilium invite --governance consortium/governance --role auditor --name ines --expires 24h`,
-		Args: arguments(),
+		Args: console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := require(cmd, "governance", "role", "name"); err != nil {
+			if err := console.Require(cmd, "governance", "role", "name"); err != nil {
 				return err
 			}
 			switch identity.Role(role) {
 			case identity.RoleSite, identity.RoleResearcher, identity.RoleAuditor:
 			default:
-				return usage(cmd, fmt.Sprintf("there is no role %q to invite: it is site, researcher or auditor", role))
+				return console.Usage(cmd, fmt.Sprintf("there is no role %q to invite: it is site, researcher or auditor", role))
 			}
 			if err := identity.CheckName(name); err != nil {
-				return usage(cmd, err.Error())
+				return console.Usage(cmd, err.Error())
 			}
 			if expires < time.Minute || expires > 30*24*time.Hour {
-				return usage(cmd, "an invitation expires after a minute at the least and 30 days at the most")
+				return console.Usage(cmd, "an invitation expires after a minute at the least and 30 days at the most")
 			}
 			g, err := openGovernance(dir)
 			if err != nil {
@@ -116,20 +117,20 @@ A hospital uses it with "site-agent enroll", anyone else with "consilium enroll"
 			}
 			token, err := g.Invite(name, identity.Role(role), expires, a.now())
 			if err != nil {
-				return fail("no invitation was made", err, "consilium roster show --governance "+dir)
+				return console.Fail("no invitation was made", err, "consilium roster show --governance "+dir)
 			}
 			until := a.now().Add(expires).UTC().Truncate(time.Second)
-			if a.asJSON {
-				return a.printJSON(map[string]any{"name": name, "role": role, "expires": until, "token": token})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"name": name, "role": role, "expires": until, "token": token})
 			}
-			a.notef("Invitation for the %s %s, good once and until %s.\n", role, name, until.Format(time.RFC3339))
+			a.Notef("Invitation for the %s %s, good once and until %s.\n", role, name, until.Format(time.RFC3339))
 			if identity.Role(role) == identity.RoleSite {
-				a.notef("The hospital runs: site-agent enroll TOKEN\n")
+				a.Notef("The hospital runs: site-agent enroll TOKEN\n")
 			} else {
-				a.notef("%s runs: consilium enroll TOKEN --dir DIR\n", name)
+				a.Notef("%s runs: consilium enroll TOKEN --dir DIR\n", name)
 			}
-			a.notef("Then you run: consilium admit --governance %s\n\n", dir)
-			a.printf("%s\n", token)
+			a.Notef("Then you run: consilium admit --governance %s\n\n", dir)
+			a.Printf("%s\n", token)
 			return nil
 		},
 	}
@@ -146,11 +147,11 @@ func governanceFlag(cmd *cobra.Command, dir *string) {
 
 func openGovernance(dir string) (*identity.Governance, error) {
 	if _, err := os.Stat(dir); err != nil {
-		return nil, fail("there is no governance key in "+dir, err, "name the directory that consilium init made: --governance DIR/governance")
+		return nil, console.Fail("there is no governance key in "+dir, err, "name the directory that consilium init made: --governance DIR/governance")
 	}
 	g, err := identity.OpenGovernance(dir)
 	if err != nil {
-		return nil, fail("cannot open the governance key in "+dir, err, "name the directory that consilium init made: --governance DIR/governance")
+		return nil, console.Fail("cannot open the governance key in "+dir, err, "name the directory that consilium init made: --governance DIR/governance")
 	}
 	return g, nil
 }

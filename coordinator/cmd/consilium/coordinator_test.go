@@ -18,6 +18,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 // world is a consortium whose coordinator runs in this process and whose people
@@ -83,7 +84,7 @@ func (w *world) run(args ...string) string { return w.as("", args...) }
 func (w *world) as(identity string, args ...string) string {
 	w.t.Helper()
 	code, out, errs := w.execute(identity, args...)
-	if code != exitOK {
+	if code != console.ExitOK {
 		w.t.Fatalf("consilium %s: exit %d\n%s%s", strings.Join(args, " "), code, out, errs)
 	}
 	return out
@@ -93,7 +94,7 @@ func (w *world) as(identity string, args ...string) string {
 func (w *world) refused(identity string, words []string, args ...string) {
 	w.t.Helper()
 	code, out, errs := w.execute(identity, args...)
-	if code != exitFailed {
+	if code != console.ExitFailed {
 		w.t.Errorf("consilium %s: exit %d\n%s%s", strings.Join(args, " "), code, out, errs)
 	}
 	for _, word := range append(words, "next: ") {
@@ -114,7 +115,7 @@ func (w *world) enroll(roles map[string]string) {
 		token := strings.TrimSpace(w.run("invite", "--governance", w.governance(), "--role", role, "--name", name))
 		go func() {
 			code, out, errs := w.execute("", "enroll", token, "--dir", filepath.Join(w.dir, name))
-			if code != exitOK {
+			if code != console.ExitOK {
 				failed <- out + errs
 				return
 			}
@@ -262,7 +263,7 @@ func TestARolledBackLedgerIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, _, errs := w.execute("ines", "study", "list")
-		if code != exitFailed || !strings.Contains(errs, "security violation: the coordinator's ledger does not extend") || !strings.Contains(errs, test.words) {
+		if code != console.ExitFailed || !strings.Contains(errs, "security violation: the coordinator's ledger does not extend") || !strings.Contains(errs, test.words) {
 			t.Errorf("exit %d:\n%s", code, errs)
 		}
 		kept, err := os.ReadFile(filepath.Join(w.dir, "ines", checkpointFile))
@@ -351,7 +352,7 @@ func TestStudyToItsEnd(t *testing.T) {
 	if strings.Count(shown, "accepted") != 3 || !strings.Contains(shown, "errs too much here") || !strings.Contains(shown, "glm/gram") {
 		t.Errorf("release show says\n%s", shown)
 	}
-	if out := w.as("ines", "release", "list"); !strings.Contains(out, short(last.Release)) {
+	if out := w.as("ines", "release", "list"); !strings.Contains(out, console.Short(last.Release)) {
 		t.Errorf("release list says\n%s", out)
 	}
 
@@ -431,7 +432,7 @@ func TestWatchOutlivesTheCoordinator(t *testing.T) {
 	done.Wait()
 	interrupt()
 	go io.Copy(io.Discard, reader)
-	if code := <-ended; code != exitFailed || !strings.Contains(notes.String(), "stopped watching") {
+	if code := <-ended; code != console.ExitFailed || !strings.Contains(notes.String(), "stopped watching") {
 		t.Errorf("interrupted, it ends with %d and says %q", code, &notes)
 	}
 }

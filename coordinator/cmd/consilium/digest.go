@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 // minimumPrefix is how many digits of a digest a person has to type.
@@ -13,10 +15,10 @@ const minimumPrefix = 8
 func resolve(prefix string, digests []string, what, list string) (string, error) {
 	prefix = strings.ToLower(strings.TrimSpace(prefix))
 	if strings.Trim(prefix, "0123456789abcdef") != "" || len(prefix) > 64 {
-		return "", &problem{What: fmt.Sprintf("%q is no digest", prefix), Why: "a digest is 64 hex digits, of which the first 8 will do", Next: list, exit: exitUsage}
+		return "", &console.Problem{What: fmt.Sprintf("%q is no digest", prefix), Why: "a digest is 64 hex digits, of which the first 8 will do", Next: list, Exit: console.ExitUsage}
 	}
 	if len(prefix) < minimumPrefix {
-		return "", &problem{What: fmt.Sprintf("%q is too short to name a %s", prefix, what), Why: fmt.Sprintf("at least %d digits are needed", minimumPrefix), Next: list, exit: exitUsage}
+		return "", &console.Problem{What: fmt.Sprintf("%q is too short to name a %s", prefix, what), Why: fmt.Sprintf("at least %d digits are needed", minimumPrefix), Next: list, Exit: console.ExitUsage}
 	}
 	var found []string
 	for _, digest := range digests {
@@ -28,7 +30,7 @@ func resolve(prefix string, digests []string, what, list string) (string, error)
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", &problem{What: fmt.Sprintf("there is no %s %s", what, prefix), Why: "the coordinator knows none whose digest begins like that", Next: list, exit: exitFailed}
+		return "", &console.Problem{What: fmt.Sprintf("there is no %s %s", what, prefix), Why: "the coordinator knows none whose digest begins like that", Next: list}
 	}
-	return "", &problem{What: fmt.Sprintf("%s names more than one %s", prefix, what), Why: fmt.Sprintf("it begins %d digests", len(found)), Next: "type more digits; " + list + " shows them", exit: exitUsage}
+	return "", &console.Problem{What: fmt.Sprintf("%s names more than one %s", prefix, what), Why: fmt.Sprintf("it begins %d digests", len(found)), Next: "type more digits; " + list + " shows them", Exit: console.ExitUsage}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -29,25 +30,25 @@ You may interrupt the waiting and run the same command again: it goes on where
 it was. Hospitals use "site-agent enroll" instead.`,
 		Example: `  consilium enroll "$TOKEN" --dir ~/.consilium
   export CONSILIUM_IDENTITY=~/.consilium`,
-		Args: arguments("the invitation TOKEN"),
+		Args: console.Arguments("the invitation TOKEN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dir == "" {
 				dir = a.identity
 			}
 			if dir == "" {
-				return usage(cmd, "--dir is missing")
+				return console.Usage(cmd, "--dir is missing")
 			}
 			invitation, err := identity.ParseToken(args[0])
 			if err != nil {
-				return fail("the invitation cannot be used", err, "ask the governance for a new one (consilium invite)")
+				return console.Fail("the invitation cannot be used", err, "ask the governance for a new one (consilium invite)")
 			}
 			if invitation.Role == identity.RoleSite {
-				return &problem{What: "this invitation is for a hospital", Why: "hospitals also need a sealing key and a vault, which the site agent makes",
-					Next: "site-agent enroll TOKEN", exit: exitFailed}
+				return &console.Problem{What: "this invitation is for a hospital", Why: "hospitals also need a sealing key and a vault, which the site agent makes",
+					Next: "site-agent enroll TOKEN"}
 			}
 			enrolment, err := identity.NewEnrolment(args[0], dir)
 			if err != nil {
-				return fail("the keys were not made", err, "choose another --dir, or ask for a new invitation")
+				return console.Fail("the keys were not made", err, "choose another --dir, or ask for a new invitation")
 			}
 			return a.enroll(cmd.Context(), dir, args[0], invitation, enrolment, timeout)
 		},
@@ -76,18 +77,18 @@ func (a *app) enroll(ctx context.Context, dir, token string, invitation *identit
 	}
 	e, err := identity.OpenEnrolment(enrolment)
 	if err != nil {
-		return fail("the enrolment cannot be read", err, "choose another --dir and enrol again")
+		return console.Fail("the enrolment cannot be read", err, "choose another --dir and enrol again")
 	}
 	fingerprint := identity.EnrolledMember(e).Fingerprint()
-	a.notef("Asked to join %s as the %s %s.\n\n", invitation.Consortium, invitation.Role, invitation.Name)
-	a.notef("The fingerprint of your key; read it to whoever admits you:\n\n  %s\n\n", fingerprint)
-	a.notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", audit.Fingerprint(invitation.Governance))
-	a.notef("Waiting to be admitted.\n")
+	a.Notef("Asked to join %s as the %s %s.\n\n", invitation.Consortium, invitation.Role, invitation.Name)
+	a.Notef("The fingerprint of your key; read it to whoever admits you:\n\n  %s\n\n", fingerprint)
+	a.Notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", audit.Fingerprint(invitation.Governance))
+	a.Notef("Waiting to be admitted.\n")
 	for {
 		answer, err := client.Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})
 		if err != nil {
 			if ctx.Err() != nil || status.Code(err) == codes.DeadlineExceeded {
-				return &problem{What: "not admitted yet", Why: "the governance has not published a roster with you on it", Next: "run the same command again; it goes on where it was", Code: "not-admitted", exit: exitFailed}
+				return &console.Problem{What: "not admitted yet", Why: "the governance has not published a roster with you on it", Next: "run the same command again; it goes on where it was", Code: "not-admitted"}
 			}
 			return refusedCall("not admitted yet", err)
 		}
@@ -104,13 +105,13 @@ func (a *app) enroll(ctx context.Context, dir, token string, invitation *identit
 		}
 		break
 	}
-	if a.asJSON {
-		return a.printJSON(map[string]any{"name": invitation.Name, "role": invitation.Role, "fingerprint": fingerprint, "dir": dir})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"name": invitation.Name, "role": invitation.Role, "fingerprint": fingerprint, "dir": dir})
 	}
-	a.printf("Admitted: you are the %s %s.\n", invitation.Role, invitation.Name)
+	a.Printf("Admitted: you are the %s %s.\n", invitation.Role, invitation.Name)
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute
 	}
-	a.printf("Next: export CONSILIUM_IDENTITY=%s\n", dir)
+	a.Printf("Next: export CONSILIUM_IDENTITY=%s\n", dir)
 	return nil
 }

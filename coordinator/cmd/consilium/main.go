@@ -11,7 +11,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -19,13 +18,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// Exit codes. They are part of the interface.
-const (
-	exitOK     = 0
-	exitFailed = 1 // it was asked properly and did not work, or did not hold
-	exitUsage  = 2 // it was not asked properly
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func main() {
@@ -36,25 +30,18 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
-	app := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now}
-	root := app.root()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return app.report(root.ExecuteContext(ctx))
+	app := &app{Console: console.Console{Stdin: stdin, Stdout: stdout, Stderr: stderr}, env: env, now: time.Now}
+	return app.Run(ctx, app.root(), args)
 }
 
 // app is what every command shares: the streams, the clock and the flags that
 // are the same everywhere.
 type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	env            func(string) string
-	now            func() time.Time
+	console.Console
+	env func(string) string
+	now func() time.Time
 
 	identity string // --identity
-	asJSON   bool   // --json
 }
 
 func (a *app) root() *cobra.Command {
@@ -87,59 +74,13 @@ Exit codes: 0 it worked; 1 it failed or did not hold; 2 the command line is wron
   consilium study start 3f9a01c2 --wait-approvals all
   consilium study watch 3f9a01c2
   consilium audit fetch 3f9a01c2 --out bundle && consilium audit verify bundle`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
 	}
 	root.PersistentFlags().StringVar(&a.identity, "identity", a.env("CONSILIUM_IDENTITY"), "`DIR` with your keys, made by consilium enroll (default $CONSILIUM_IDENTITY)")
-	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON with stable keys instead of text")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "print JSON with stable keys instead of text")
 
 	root.AddCommand(
 		a.initCommand(), a.inviteCommand(), a.admitCommand(), a.removeCommand(), a.rosterCommand(),
 		a.enrollCommand(), a.studyCommand(), a.releaseCommand(), a.auditCommand(),
 	)
-	asGroup(root)
-	return root
-}
-
-// asGroup makes a command that only holds others explain itself when it is
-// called alone and refuse a subcommand that it does not have.
-func asGroup(group *cobra.Command) *cobra.Command {
-	group.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		what := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			what += fmt.Sprintf("; did you mean %q", cmd.CommandPath()+" "+near[0])
-		}
-		return usage(cmd, what)
-	}
-	group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	group.SuggestionsMinimumDistance = 2
-	return group
-}
-
-// arguments checks the number of positional arguments; names says what they are.
-func arguments(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(names):
-			return usage(cmd, fmt.Sprintf("%s is missing", names[len(args)]))
-		case len(args) > len(names):
-			return usage(cmd, fmt.Sprintf("unexpected argument %q", args[len(names)]))
-		}
-		return nil
-	}
-}
-
-// require refuses a command whose named flags are empty.
-func require(cmd *cobra.Command, flags ...string) error {
-	for _, name := range flags {
-		if f := cmd.Flag(name); f.Value.String() == "" {
-			return usage(cmd, fmt.Sprintf("--%s is missing", name))
-		}
-	}
-	return nil
+	return console.AsGroup(root)
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -67,17 +68,17 @@ func TestExitCodes(t *testing.T) {
 		args []string
 		want int
 	}{
-		{[]string{"--help"}, exitOK},
-		{[]string{"study"}, exitOK},
-		{[]string{"nonsense"}, exitUsage},
-		{[]string{"study", "check"}, exitUsage},
-		{[]string{"study", "check", "--nonsense"}, exitUsage},
-		{[]string{"study", "check", "no/such/file"}, exitFailed},
-		{[]string{"study", "start", "abc"}, exitUsage},
-		{[]string{"audit", "verify", "no/such/directory"}, exitFailed},
-		{[]string{"admit"}, exitUsage},
-		{[]string{"admit", "--governance", "no/such/directory"}, exitFailed},
-		{[]string{"admit", "--governance", "x", "--all", "--name", "y"}, exitUsage},
+		{[]string{"--help"}, console.ExitOK},
+		{[]string{"study"}, console.ExitOK},
+		{[]string{"nonsense"}, console.ExitUsage},
+		{[]string{"study", "check"}, console.ExitUsage},
+		{[]string{"study", "check", "--nonsense"}, console.ExitUsage},
+		{[]string{"study", "check", "no/such/file"}, console.ExitFailed},
+		{[]string{"study", "start", "abc"}, console.ExitUsage},
+		{[]string{"audit", "verify", "no/such/directory"}, console.ExitFailed},
+		{[]string{"admit"}, console.ExitUsage},
+		{[]string{"admit", "--governance", "no/such/directory"}, console.ExitFailed},
+		{[]string{"admit", "--governance", "x", "--all", "--name", "y"}, console.ExitUsage},
 	} {
 		var out, errs bytes.Buffer
 		got := run(t.Context(), test.args, strings.NewReader(""), &out, &errs, func(string) string { return "" })
@@ -120,7 +121,7 @@ func TestRefusedCallKeepsTheCoordinatorsWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, ok := errors.AsType[*problem](refusedCall("the study was not started", s.Err()))
+	p, ok := errors.AsType[*console.Problem](refusedCall("the study was not started", s.Err()))
 	if !ok {
 		t.Fatal("it is no problem")
 	}

@@ -13,18 +13,18 @@ import (
 // showModel prints the coefficients as statisticians are used to see them.
 func (a *app) showModel(r *pipeline.Result) {
 	for _, d := range r.Diagnoses {
-		a.printf("\n%s\n", d.Error())
+		a.Printf("\n%s\n", d.Error())
 	}
 	m := r.Model
 	if m == nil {
 		return
 	}
-	a.printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s)\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance))
+	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s)\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance))
 	rows := [][]string{{"TERM", "ESTIMATE", "STD. ERROR", strings.ToUpper(m.Statistic), "P"}}
 	for _, t := range m.Terms {
 		rows = append(rows, []string{t.Name, number(t.Estimate), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
 	}
-	a.table(rows)
+	a.Table(rows)
 }
 
 // showCohort prints who is in the data.
@@ -33,7 +33,7 @@ func (a *app) showCohort(r *pipeline.Result) {
 	if c == nil {
 		return
 	}
-	a.printf("\nCohort of %d hospitals, %s patients:\n\n", c.Contributors, countText(c.Patients))
+	a.Printf("\nCohort of %d hospitals, %s patients:\n\n", c.Contributors, countText(c.Patients))
 	rows := [][]string{{"VARIABLE", "PATIENTS", "MEAN", "SD"}}
 	add := func(name string, count string, mean, sd *float64) {
 		row := []string{name, count, "", ""}
@@ -65,7 +65,7 @@ func (a *app) showCohort(r *pipeline.Result) {
 			add(attribute.Column+"="+group.Name, countText(group.Count), nil, nil)
 		}
 	}
-	a.table(rows)
+	a.Table(rows)
 }
 
 // countText writes a number of patients, or why it is not shown.
@@ -125,12 +125,12 @@ func (a *app) showFairness(r *pipeline.Result) {
 	if unit != "" {
 		unit = ", errors in " + unit
 	}
-	a.printf("\nBias audit%s:\n\n", unit)
-	a.table(rows)
-	a.printf("\n")
+	a.Printf("\nBias audit%s:\n\n", unit)
+	a.Table(rows)
+	a.Printf("\n")
 	for _, gap := range r.Audit.Gaps {
 		if gap.Verdict == fairness.Disparity {
-			a.printf("  %s\n", gap.Sentence)
+			a.Printf("  %s\n", gap.Sentence)
 		}
 	}
 }

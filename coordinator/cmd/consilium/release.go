@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -18,7 +20,7 @@ tests it on its own patients and accepts or refuses it.`,
 		Example: "  consilium release list\n  consilium release show 9c41d0aa",
 	}
 	group.AddCommand(a.releaseListCommand(), a.releaseShowCommand())
-	return asGroup(group)
+	return console.AsGroup(group)
 }
 
 func (a *app) releaseListCommand() *cobra.Command {
@@ -27,7 +29,7 @@ func (a *app) releaseListCommand() *cobra.Command {
 		Short:   "Show every release",
 		Long:    "Show every release: its digest, its study, and how many hospitals accepted and refused it.",
 		Example: "  consilium release list",
-		Args:    arguments(),
+		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -53,17 +55,17 @@ func (a *app) releaseListCommand() *cobra.Command {
 				}
 				releases = append(releases, releaseJSON{s.Release, s.Study, s.Name, s.Version, s.ReleaseDecisions})
 				votes := tally(s.ReleaseDecisions)
-				rows = append(rows, []string{short(s.Release), fmt.Sprintf("%s v%d (%s)", s.Name, s.Version, short(s.Study)),
+				rows = append(rows, []string{console.Short(s.Release), fmt.Sprintf("%s v%d (%s)", s.Name, s.Version, console.Short(s.Study)),
 					strconv.Itoa(votes["accepted"]), strconv.Itoa(votes["refused"]), strconv.Itoa(votes["pending"])})
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"releases": releases})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"releases": releases})
 			}
 			if len(releases) == 0 {
-				a.printf("Nothing has been released yet.\n")
+				a.Printf("Nothing has been released yet.\n")
 				return nil
 			}
-			a.table(rows)
+			a.Table(rows)
 			return nil
 		},
 	}
@@ -77,7 +79,7 @@ func (a *app) releaseShowCommand() *cobra.Command {
 rounds it rests on with their contributors, and every hospital's decision. DIGEST
 is the release's or its study's.`,
 		Example: `  consilium release show 9c41d0aa`,
-		Args:    arguments("the release's DIGEST"),
+		Args:    console.Arguments("the release's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -105,7 +107,7 @@ is the release's or its study's.`,
 				return err
 			}
 			if o.release == nil {
-				return &problem{What: "there is no release " + short(named), Why: "the coordinator lists it and does not hand it over", Next: "consilium release list", exit: exitFailed}
+				return &console.Problem{What: "there is no release " + console.Short(named), Why: "the coordinator lists it and does not hand it over", Next: "consilium release list"}
 			}
 			return a.showRelease(o)
 		},
@@ -113,28 +115,28 @@ is the release's or its study's.`,
 }
 
 func (a *app) showRelease(o *outcome) error {
-	if a.asJSON {
-		return a.printJSON(map[string]any{"release": o.releaseDigest, "statement": o.release, "decisions": o.status.ReleaseDecisions})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"release": o.releaseDigest, "statement": o.release, "decisions": o.status.ReleaseDecisions})
 	}
 	r := o.release
-	a.printf("%s (%s v%d)\n", o.status.Title, o.status.Name, o.status.Version)
-	a.printf("  release  %s\n  study    %s\n  roster   %s\n  model    %s\n  audit    %s\n  signed   %s\n\n",
+	a.Printf("%s (%s v%d)\n", o.status.Title, o.status.Name, o.status.Version)
+	a.Printf("  release  %s\n  study    %s\n  roster   %s\n  model    %s\n  audit    %s\n  signed   %s\n\n",
 		o.releaseDigest, r.Study, r.Roster, r.Model, r.Audit, r.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
 	rows := [][]string{{"ROUND", "STEP", "HOSPITALS"}}
 	for _, round := range r.Rounds {
-		rows = append(rows, []string{short(round.Round.String()), round.Step, fmt.Sprintf("%d: %s", len(round.Contributors), strings.Join(round.Contributors, ", "))})
+		rows = append(rows, []string{console.Short(round.Round.String()), round.Step, fmt.Sprintf("%d: %s", len(round.Contributors), strings.Join(round.Contributors, ", "))})
 	}
-	a.table(rows)
+	a.Table(rows)
 	if o.result != nil {
 		a.showModel(o.result)
 	}
 	if len(o.status.ReleaseDecisions) > 0 {
-		a.printf("\n")
+		a.Printf("\n")
 		rows = [][]string{{"HOSPITAL", "DECISION", "REASON"}}
 		for _, d := range o.status.ReleaseDecisions {
 			rows = append(rows, []string{d.Site, d.Decision, d.Reason})
 		}
-		a.table(rows)
+		a.Table(rows)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/fairness/page"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 // renderReport writes the bias audit as a page. The page is made from the
@@ -30,7 +31,7 @@ func renderReport(o *outcome) ([]byte, error) {
 			page.Fact{Name: "model", Value: o.release.Model.String()},
 			page.Fact{Name: "roster", Value: o.release.Roster.String()})
 	}
-	evidence = append(evidence, page.Fact{Name: "prove it", Value: "consilium audit fetch " + short(o.status.Study) + " --out bundle && consilium audit verify bundle"})
+	evidence = append(evidence, page.Fact{Name: "prove it", Value: "consilium audit fetch " + console.Short(o.status.Study) + " --out bundle && consilium audit verify bundle"})
 	return page.Render(page.Document{
 		Cohort: o.result.Cohort, Model: o.result.Model, Audit: o.result.Audit,
 		Diagnoses: o.result.Diagnoses, Evidence: evidence,

@@ -14,6 +14,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -41,7 +42,7 @@ func (c *connection) outcome(ctx context.Context, digest string) (*outcome, erro
 	if len(o.raw) > 0 {
 		o.result = new(pipeline.Result)
 		if err := json.Unmarshal(o.raw, o.result); err != nil {
-			return nil, fail("the result cannot be read", err, "update this command: it may be older than the coordinator")
+			return nil, console.Fail("the result cannot be read", err, "update this command: it may be older than the coordinator")
 		}
 	}
 	byCoordinator := c.node.Rosters().Latest().KeyOfRole(identity.RoleCoordinator)
@@ -77,7 +78,7 @@ With --out the files are written too: result.json, and the signed audit.json and
 release.json once there are any.`,
 		Example: `  consilium study result 3f9a01c2
   consilium study result 3f9a01c2 --out results/warfarin`,
-		Args: arguments("the study's DIGEST"),
+		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -97,16 +98,16 @@ release.json once there are any.`,
 					return err
 				}
 			}
-			if a.asJSON {
+			if a.JSON {
 				var result any
 				if len(o.raw) > 0 {
 					result = json.RawMessage(o.raw)
 				}
-				return a.printJSON(map[string]any{"status": o.status, "result": result})
+				return a.PrintJSON(map[string]any{"status": o.status, "result": result})
 			}
 			a.showResult(o)
 			if out != "" {
-				a.printf("\nWritten to %s.\n", out)
+				a.Printf("\nWritten to %s.\n", out)
 			}
 			return nil
 		},
@@ -125,7 +126,7 @@ func (o *outcome) write(dir string) error {
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			return fail("the result was not written", err, "choose another --out")
+			return console.Fail("the result was not written", err, "choose another --out")
 		}
 	}
 	return nil
@@ -133,14 +134,14 @@ func (o *outcome) write(dir string) error {
 
 func (a *app) showResult(o *outcome) {
 	s := o.status
-	a.printf("%s (%s v%d)\n%s", s.Title, s.Name, s.Version, s.State)
+	a.Printf("%s (%s v%d)\n%s", s.Title, s.Name, s.Version, s.State)
 	if s.Reason != "" {
-		a.printf(": %s", s.Reason)
+		a.Printf(": %s", s.Reason)
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	if o.result == nil {
 		for i, r := range s.Rounds {
-			a.printf("  round %d %s\n", i+1, roundLine(r))
+			a.Printf("  round %d %s\n", i+1, roundLine(r))
 		}
 		return
 	}
@@ -149,7 +150,7 @@ func (a *app) showResult(o *outcome) {
 	a.showFairness(o.result)
 	if o.release != nil {
 		votes := tally(s.ReleaseDecisions)
-		a.printf("\nRelease %s: accepted by %d, refused by %d, %d undecided\n", short(o.releaseDigest.String()), votes["accepted"], votes["refused"], votes["pending"])
+		a.Printf("\nRelease %s: accepted by %d, refused by %d, %d undecided\n", console.Short(o.releaseDigest.String()), votes["accepted"], votes["refused"], votes["pending"])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -44,16 +45,16 @@ coordinator on the roster, or to --coordinator.`,
 		Example: `  consilium admit --governance consortium/governance                    show who waits
   consilium admit --governance consortium/governance --name ines
   consilium admit --governance consortium/governance --all --wait 5     wait for five, then admit them`,
-		Args: arguments(),
+		Args: console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := require(cmd, "governance"); err != nil {
+			if err := console.Require(cmd, "governance"); err != nil {
 				return err
 			}
 			if all && len(names) > 0 {
-				return usage(cmd, "--all and --name exclude each other")
+				return console.Usage(cmd, "--all and --name exclude each other")
 			}
 			if wait > 0 && !all && len(names) == 0 {
-				return usage(cmd, "--wait needs --all or --name: whom should it admit")
+				return console.Usage(cmd, "--wait needs --all or --name: whom should it admit")
 			}
 			return a.admit(cmd.Context(), dir, address, func(n newcomer) bool { return all || slices.Contains(names, n.Name) }, names, wait)
 		},
@@ -84,11 +85,11 @@ func (a *app) admit(ctx context.Context, dir, address string, chosen func(newcom
 		}
 		if len(here) != told {
 			told = len(here)
-			a.notef("%d of %d have enrolled; waiting\n", told, wait)
+			a.Notef("%d of %d have enrolled; waiting\n", told, wait)
 		}
 		select {
 		case <-ctx.Done():
-			return fail("nobody was admitted", ctx.Err(), "repeat this command")
+			return console.Fail("nobody was admitted", ctx.Err(), "repeat this command")
 		case <-time.After(time.Second):
 		}
 	}
@@ -107,35 +108,35 @@ func (a *app) admit(ctx context.Context, dir, address string, chosen func(newcom
 	}
 	for _, name := range names {
 		if !slices.Contains(admitted, name) {
-			return &problem{What: "nobody was admitted", Why: fmt.Sprintf("%q has not enrolled, or is a member already", name),
-				Next: "consilium admit --governance " + dir + " shows who waits", exit: exitFailed}
+			return &console.Problem{What: "nobody was admitted", Why: fmt.Sprintf("%q has not enrolled, or is a member already", name),
+				Next: "consilium admit --governance " + dir + " shows who waits"}
 		}
 	}
 	if len(enrolments) == 0 {
-		if a.asJSON {
-			return a.printJSON(map[string]any{"waiting": orEmpty(waiting), "admitted": []string{}, "roster": g.Rosters().Latest().Number})
+		if a.JSON {
+			return a.PrintJSON(map[string]any{"waiting": orEmpty(waiting), "admitted": []string{}, "roster": g.Rosters().Latest().Number})
 		}
 		if len(waiting) == 0 {
-			a.printf("Nobody waits to be admitted.\n")
+			a.Printf("Nobody waits to be admitted.\n")
 			return nil
 		}
-		a.table(rows)
-		a.printf("\nCompare the fingerprints with the newcomers' screens, then: consilium admit --governance %s --name NAME\n", dir)
+		a.Table(rows)
+		a.Printf("\nCompare the fingerprints with the newcomers' screens, then: consilium admit --governance %s --name NAME\n", dir)
 		return nil
 	}
 	envelope, err := g.Admit(enrolments, a.now())
 	if err != nil {
-		return fail("nobody was admitted", err, "")
+		return console.Fail("nobody was admitted", err, "")
 	}
 	if err := publish(ctx, client, envelope); err != nil {
 		return err
 	}
 	latest := g.Rosters().Latest()
-	if a.asJSON {
-		return a.printJSON(map[string]any{"waiting": orEmpty(waiting), "admitted": admitted, "roster": latest.Number})
+	if a.JSON {
+		return a.PrintJSON(map[string]any{"waiting": orEmpty(waiting), "admitted": admitted, "roster": latest.Number})
 	}
-	a.table(rows)
-	a.printf("\nRoster %d published: %s admitted, %s now.\n", latest.Number, strings.Join(admitted, ", "), count(len(latest.Members), "member"))
+	a.Table(rows)
+	a.Printf("\nRoster %d published: %s admitted, %s now.\n", latest.Number, strings.Join(admitted, ", "), console.Count(len(latest.Members), "member"))
 	return nil
 }
 
@@ -227,9 +228,9 @@ valid, and a release that it contributed to stays a release.
 
 A removed member may be invited again under the same name, with new keys.`,
 		Example: `  consilium remove ines --governance consortium/governance`,
-		Args:    arguments("the member's NAME"),
+		Args:    console.Arguments("the member's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := require(cmd, "governance"); err != nil {
+			if err := console.Require(cmd, "governance"); err != nil {
 				return err
 			}
 			g, client, closeConn, err := a.governanceClient(cmd.Context(), dir, address)
@@ -239,16 +240,16 @@ A removed member may be invited again under the same name, with new keys.`,
 			defer closeConn()
 			envelope, err := g.Remove(args[0], a.now())
 			if err != nil {
-				return fail(args[0]+" was not removed", err, "consilium roster show --governance "+dir)
+				return console.Fail(args[0]+" was not removed", err, "consilium roster show --governance "+dir)
 			}
 			if err := publish(cmd.Context(), client, envelope); err != nil {
 				return err
 			}
 			latest := g.Rosters().Latest()
-			if a.asJSON {
-				return a.printJSON(map[string]any{"removed": args[0], "roster": latest.Number})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"removed": args[0], "roster": latest.Number})
 			}
-			a.printf("Roster %d published: %s removed, %s now.\n", latest.Number, args[0], count(len(latest.Members), "member"))
+			a.Printf("Roster %d published: %s removed, %s now.\n", latest.Number, args[0], console.Count(len(latest.Members), "member"))
 			return nil
 		},
 	}
@@ -268,7 +269,7 @@ roster that was signed; with an identity it is the latest one in force, asked
 from the coordinator and verified against the chain this identity keeps.`,
 		Example: `  consilium roster show
   consilium roster show --governance consortium/governance`,
-		Args: arguments(),
+		Args: console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir != "" {
 				g, err := openGovernance(dir)
@@ -293,7 +294,7 @@ from the coordinator and verified against the chain this identity keeps.`,
 		Example: "  consilium roster show",
 	}
 	group.AddCommand(show)
-	return asGroup(group)
+	return console.AsGroup(group)
 }
 
 func (a *app) showRoster(roster *identity.Roster, governance ed25519.PublicKey) error {
@@ -308,14 +309,14 @@ func (a *app) showRoster(roster *identity.Roster, governance ed25519.PublicKey) 
 		members = append(members, memberJSON{m.Name, string(m.Role), m.Fingerprint()})
 		rows = append(rows, []string{m.Name, string(m.Role), m.Fingerprint()})
 	}
-	if a.asJSON {
-		return a.printJSON(map[string]any{
+	if a.JSON {
+		return a.PrintJSON(map[string]any{
 			"consortium": roster.Consortium, "number": roster.Number, "digest": roster.Digest().String(), "issued": roster.Issued,
 			"coordinator": roster.Coordinator, "governance": audit.Fingerprint(governance), "members": members,
 		})
 	}
-	a.printf("%s, roster %d of %s, coordinator at %s\n", roster.Consortium, roster.Number, roster.Issued.UTC().Format(time.RFC3339), roster.Coordinator)
-	a.printf("governance key %s\n\n", audit.Fingerprint(governance))
-	a.table(rows)
+	a.Printf("%s, roster %d of %s, coordinator at %s\n", roster.Consortium, roster.Number, roster.Issued.UTC().Format(time.RFC3339), roster.Coordinator)
+	a.Printf("governance key %s\n\n", audit.Fingerprint(governance))
+	a.Table(rows)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -34,7 +35,7 @@ approve exactly those bytes; a changed file is another study.
   consilium study start 3f9a01c2 --wait-approvals all`,
 	}
 	group.AddCommand(a.studyCheckCommand(), a.studyProposeCommand(), a.studyListCommand(), a.studyStartCommand(), a.studyWatchCommand(), a.studyResultCommand())
-	return asGroup(group)
+	return console.AsGroup(group)
 }
 
 func (a *app) studyProposeCommand() *cobra.Command {
@@ -48,7 +49,7 @@ computed until you start the study.
 
 Proposing the same file again changes nothing.`,
 		Example: `  consilium study propose warfarin.yaml`,
-		Args:    arguments("the protocol FILE"),
+		Args:    console.Arguments("the protocol FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := readStudy(args[0])
 			if err != nil {
@@ -63,7 +64,7 @@ Proposing the same file again changes nothing.`,
 				Study: s.Digest(), Researcher: c.node.Name(), Time: a.now(),
 			}, c.node.Name(), c.node.Keys().Signing())
 			if err != nil {
-				return fail("the study was not proposed", err, "")
+				return console.Fail("the study was not proposed", err, "")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
 			defer cancel()
@@ -72,15 +73,15 @@ Proposing the same file again changes nothing.`,
 				return refusedCall("the study was not proposed", err)
 			}
 			if want := statement.Digest(s.Digest()).String(); answer.GetStudy() != want {
-				return violation("the coordinator registered another study than the one proposed", fmt.Errorf("it answers %s for %s", short(answer.GetStudy()), short(want)))
+				return violation("the coordinator registered another study than the one proposed", fmt.Errorf("it answers %s for %s", console.Short(answer.GetStudy()), console.Short(want)))
 			}
 			sites := len(c.node.Rosters().Latest().Sites())
-			if a.asJSON {
-				return a.printJSON(map[string]any{"study": answer.GetStudy(), "name": s.Name, "version": s.Version, "sites": sites})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"study": answer.GetStudy(), "name": s.Name, "version": s.Version, "sites": sites})
 			}
-			a.printf("Proposed %s version %d to %s.\n  %s\n\n", s.Name, s.Version, count(sites, "hospital"), answer.GetStudy())
-			a.printf("Hospitals decide with: site-agent approve %s\n", short(answer.GetStudy()))
-			a.printf("You go on with:        consilium study start %s --wait-approvals all\n", short(answer.GetStudy()))
+			a.Printf("Proposed %s version %d to %s.\n  %s\n\n", s.Name, s.Version, console.Count(sites, "hospital"), answer.GetStudy())
+			a.Printf("Hospitals decide with: site-agent approve %s\n", console.Short(answer.GetStudy()))
+			a.Printf("You go on with:        consilium study start %s --wait-approvals all\n", console.Short(answer.GetStudy()))
 			return nil
 		},
 	}
@@ -92,7 +93,7 @@ func (a *app) studyListCommand() *cobra.Command {
 		Short:   "Show every study and its state",
 		Long:    "Show every study the coordinator knows: its digest, state, how many hospitals have approved it, and how many rounds were opened.",
 		Example: "  consilium study list\n  consilium study list --json",
-		Args:    arguments(),
+		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -103,11 +104,11 @@ func (a *app) studyListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"studies": studies})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"studies": studies})
 			}
 			if len(studies) == 0 {
-				a.printf("There are no studies yet. Propose one: consilium study propose FILE\n")
+				a.Printf("There are no studies yet. Propose one: consilium study propose FILE\n")
 				return nil
 			}
 			rows := [][]string{{"DIGEST", "STUDY", "STATE", "APPROVED", "ROUNDS", "RESEARCHER"}}
@@ -123,9 +124,9 @@ func (a *app) studyListCommand() *cobra.Command {
 				if votes["refused"] > 0 {
 					approved += fmt.Sprintf(", %d refused", votes["refused"])
 				}
-				rows = append(rows, []string{short(s.Study), fmt.Sprintf("%s v%d", s.Name, s.Version), s.State, approved, strconv.Itoa(published), s.Researcher})
+				rows = append(rows, []string{console.Short(s.Study), fmt.Sprintf("%s v%d", s.Name, s.Version), s.State, approved, strconv.Itoa(published), s.Researcher})
 			}
-			a.table(rows)
+			a.Table(rows)
 			return nil
 		},
 	}
@@ -182,7 +183,7 @@ A started study runs by itself: you may close this terminal.`,
 		Example: `  consilium study start 3f9a01c2
   consilium study start 3f9a01c2 --wait-approvals 5
   consilium study start 3f9a01c2 --wait-approvals all`,
-		Args: arguments("the study's DIGEST"),
+		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted, err := parseApprovals(cmd, approvals)
 			if err != nil {
@@ -199,10 +200,10 @@ A started study runs by itself: you may close this terminal.`,
 			}
 			digest := found.Study
 			if found.State != "proposed" {
-				if a.asJSON {
-					return a.printJSON(map[string]any{"study": digest, "started": false, "state": found.State})
+				if a.JSON {
+					return a.PrintJSON(map[string]any{"study": digest, "started": false, "state": found.State})
 				}
-				a.printf("Nothing to do: %s was started before and is %s.\n", short(digest), found.State)
+				a.Printf("Nothing to do: %s was started before and is %s.\n", console.Short(digest), found.State)
 				return nil
 			}
 			if wanted != 0 {
@@ -212,23 +213,23 @@ A started study runs by itself: you may close this terminal.`,
 			}
 			study, err := statement.ParseDigest(digest)
 			if err != nil {
-				return fail("the study was not started", err, "")
+				return console.Fail("the study was not started", err, "")
 			}
 			start, err := statement.Sign(statement.KindStart, statement.Start{
 				Study: study, Researcher: c.node.Name(), Time: a.now(),
 			}, c.node.Name(), c.node.Keys().Signing())
 			if err != nil {
-				return fail("the study was not started", err, "")
+				return console.Fail("the study was not started", err, "")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), callTimeout)
 			defer cancel()
 			if _, err := c.study.Start(ctx, &consiliumv1.StartRequest{Study: digest, Start: start}); err != nil {
 				return refusedCall("the study was not started", err)
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"study": digest, "started": true, "state": "running"})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"study": digest, "started": true, "state": "running"})
 			}
-			a.printf("Started %s. Follow it: consilium study watch %s\n", short(digest), short(digest))
+			a.Printf("Started %s. Follow it: consilium study watch %s\n", console.Short(digest), console.Short(digest))
 			return nil
 		},
 	}
@@ -248,7 +249,7 @@ func parseApprovals(cmd *cobra.Command, s string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return 0, usage(cmd, fmt.Sprintf("--wait-approvals is a number or all, not %q", s))
+		return 0, console.Usage(cmd, fmt.Sprintf("--wait-approvals is a number or all, not %q", s))
 	}
 	return n, nil
 }
@@ -267,12 +268,12 @@ func (a *app) waitForApprovals(ctx context.Context, c *connection, digest string
 			return true, nil // what is to be said of a study that has started, Start says
 		}
 		if votes["refused"] > 0 && votes["approved"]+votes["pending"] < need {
-			return true, &problem{What: "the study was not started", Why: "refused by " + strings.Join(refusals(s.Decisions), "; "),
-				Next: "consilium study start " + short(digest) + " starts it with those who approved", exit: exitFailed}
+			return true, &console.Problem{What: "the study was not started", Why: "refused by " + strings.Join(refusals(s.Decisions), "; "),
+				Next: "consilium study start " + console.Short(digest) + " starts it with those who approved"}
 		}
 		if line := fmt.Sprintf("%d of %d approvals", votes["approved"], need); line != told {
 			told = line
-			a.notef("%s; waiting\n", line)
+			a.Notef("%s; waiting\n", line)
 		}
 		return false, nil
 	})
@@ -292,10 +293,10 @@ func refusals(decisions []decisionJSON) []string {
 func makeDirectory(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		return &problem{What: "nothing was written", Why: dir + " exists and is not empty", Next: "choose another --out", exit: exitFailed}
+		return &console.Problem{What: "nothing was written", Why: dir + " exists and is not empty", Next: "choose another --out"}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail("nothing was written", err, "choose another --out")
+		return console.Fail("nothing was written", err, "choose another --out")
 	}
 	return nil
 }

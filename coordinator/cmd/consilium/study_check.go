@@ -17,6 +17,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -37,7 +38,7 @@ file leaves this computer, and no value of it is printed.
 A mistake is reported as FILE:LINE.`,
 		Example: `  consilium study check warfarin.yaml
   consilium study check warfarin.yaml --data my-patients.csv`,
-		Args: arguments("the protocol FILE"),
+		Args: console.Arguments("the protocol FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := readStudy(args[0])
 			if err != nil {
@@ -45,15 +46,15 @@ A mistake is reported as FILE:LINE.`,
 			}
 			summary, err := summarise(s)
 			if err != nil {
-				return fail("the study cannot be computed", err, "")
+				return console.Fail("the study cannot be computed", err, "")
 			}
 			if data != "" {
 				if summary.Data, err = dryRun(s, data); err != nil {
 					return err
 				}
 			}
-			if a.asJSON {
-				return a.printJSON(summary)
+			if a.JSON {
+				return a.PrintJSON(summary)
 			}
 			a.showSummary(args[0], summary)
 			return nil
@@ -67,7 +68,7 @@ A mistake is reported as FILE:LINE.`,
 func readStudy(path string) (*study.Study, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fail("the protocol file cannot be read", err, "consilium study check --help")
+		return nil, console.Fail("the protocol file cannot be read", err, "consilium study check --help")
 	}
 	s, err := study.Parse(source)
 	if wrong, ok := errors.AsType[*study.Error](err); ok {
@@ -77,11 +78,11 @@ func readStudy(path string) (*study.Study, error) {
 		if why == "" {
 			why = "a protocol file is read strictly: what is not understood is not ignored"
 		}
-		return nil, &problem{What: where.In(path), Why: why,
-			Next: "correct the file, then: consilium study check " + path, Code: "study-invalid", exit: exitFailed, cause: err}
+		return nil, &console.Problem{What: where.In(path), Why: why,
+			Next: "correct the file, then: consilium study check " + path, Code: "study-invalid", Cause: err}
 	}
 	if err != nil {
-		return nil, fail("the protocol file "+path+" cannot be used", err, "consilium study check --help")
+		return nil, console.Fail("the protocol file "+path+" cannot be used", err, "consilium study check --help")
 	}
 	return s, nil
 }
@@ -213,41 +214,41 @@ func outcomeText(o study.Outcome) string {
 }
 
 func (a *app) showSummary(path string, s *summaryJSON) {
-	a.printf("%s\n%s version %d: %s of %s\n\n", s.Title, s.Name, s.Version, strings.TrimSpace(s.Family+" "+s.Kind), s.Outcome)
-	a.printf("A hospital reads these columns and nothing else:\n%s\n", wrapped("  ", s.Columns))
+	a.Printf("%s\n%s version %d: %s of %s\n\n", s.Title, s.Name, s.Version, strings.TrimSpace(s.Family+" "+s.Kind), s.Outcome)
+	a.Printf("A hospital reads these columns and nothing else:\n%s\n", wrapped("  ", s.Columns))
 	if len(s.Terms) > 0 {
-		a.printf("The model has %s:\n%s\n", count(len(s.Terms), "term"), wrapped("  ", s.Terms))
+		a.Printf("The model has %s:\n%s\n", console.Count(len(s.Terms), "term"), wrapped("  ", s.Terms))
 	}
 	for _, g := range s.Groups {
-		a.printf("The bias audit compares by %s:\n%s\n", g.Attribute, wrapped("  ", g.Levels))
+		a.Printf("The bias audit compares by %s:\n%s\n", g.Attribute, wrapped("  ", g.Levels))
 	}
-	a.printf("What leaves a hospital, encrypted, and is only opened as a sum over %d hospitals or more:\n", s.Minimum)
+	a.Printf("What leaves a hospital, encrypted, and is only opened as a sum over %d hospitals or more:\n", s.Minimum)
 	for _, sum := range s.Sums {
 		times := "once"
 		if sum.Rounds > 1 {
 			times = fmt.Sprintf("at most %d times", sum.Rounds)
 		}
-		a.printf("\n  %s: %s, %s\n", sum.Step, count(sum.Numbers, "number"), times)
-		a.printf("%s", filled("    ", strings.Fields(sum.Purpose)))
+		a.Printf("\n  %s: %s, %s\n", sum.Step, console.Count(sum.Numbers, "number"), times)
+		a.Printf("%s", filled("    ", strings.Fields(sum.Purpose)))
 		var fields []string
 		for _, f := range sum.Fields {
 			fields = append(fields, fmt.Sprintf("%s (%d)", f.Name, f.Length))
 		}
-		a.printf("%s", wrapped("    ", fields))
+		a.Printf("%s", wrapped("    ", fields))
 	}
-	a.printf("\n")
+	a.Printf("\n")
 	for _, c := range s.Cost {
-		a.printf("Among %d hospitals each one sends %s at most; %d of them must agree to open a sum.\n", c.Hospitals, size(c.Bytes), c.Threshold)
+		a.Printf("Among %d hospitals each one sends %s at most; %d of them must agree to open a sum.\n", c.Hospitals, console.Size(c.Bytes), c.Threshold)
 	}
 	if s.Data != nil {
-		a.printf("\nOf %s in the file %d are usable.\n", count(s.Data.Records, "record"), s.Data.Usable)
+		a.Printf("\nOf %s in the file %d are usable.\n", console.Count(s.Data.Records, "record"), s.Data.Usable)
 		for _, reason := range study.SkipReasons() {
 			if n := s.Data.Skipped[string(reason)]; n > 0 {
-				a.printf("  %6d skipped: %s\n", n, strings.ReplaceAll(string(reason), "_", " "))
+				a.Printf("  %6d skipped: %s\n", n, strings.ReplaceAll(string(reason), "_", " "))
 			}
 		}
 	}
-	a.printf("\nDigest, which is the study's name:\n  %s\n\nNext: consilium study propose %s\n", s.Study, path)
+	a.Printf("\nDigest, which is the study's name:\n  %s\n\nNext: consilium study propose %s\n", s.Study, path)
 }
 
 // wrapped lists names in lines of a readable length.
@@ -283,7 +284,7 @@ func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
 	const what, next = "the study cannot be tried on the data", "correct the file, or the study's columns"
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fail(what, err, "name a CSV file: --data FILE")
+		return nil, console.Fail(what, err, "name a CSV file: --data FILE")
 	}
 	defer file.Close()
 	input := bufio.NewReader(file)
@@ -294,11 +295,11 @@ func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
 	reader.FieldsPerRecord = -1 // a record of another width is skipped, and counted
 	header, err := reader.Read()
 	if err != nil {
-		return nil, fail(what, inFile(path, err), next)
+		return nil, console.Fail(what, inFile(path, err), next)
 	}
 	builder, err := s.NewBuilder(slices.Clone(header))
 	if err != nil {
-		return nil, fail(what, fmt.Errorf("%s:1: %w", path, err), next)
+		return nil, console.Fail(what, fmt.Errorf("%s:1: %w", path, err), next)
 	}
 	out := &dryRunJSON{Skipped: make(map[string]int)}
 	reader.ReuseRecord = true
@@ -308,7 +309,7 @@ func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
 			break
 		}
 		if err != nil {
-			return nil, fail(what, inFile(path, err), next)
+			return nil, console.Fail(what, inFile(path, err), next)
 		}
 		builder.Add(record)
 		out.Records++

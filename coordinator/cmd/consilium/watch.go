@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -31,7 +32,7 @@ Interrupting does not stop the study. Exit code 1 says that the study ended
 without a model.`,
 		Example: `  consilium study watch 3f9a01c2
   consilium study watch 3f9a01c2 --json | jq .state`,
-		Args: arguments("the study's DIGEST"),
+		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -50,10 +51,10 @@ without a model.`,
 func (a *app) watch(ctx context.Context, c *connection, digest string) error {
 	var show follower = &lines{app: a}
 	switch {
-	case a.asJSON:
+	case a.JSON:
 		show = &jsonLines{app: a}
-	case onTerminal(a.stdout):
-		show = newBars(a.stdout)
+	case console.OnTerminal(a.Stdout):
+		show = newBars(a.Stdout)
 	}
 	var last studyJSON
 	err := a.follow(ctx, c, digest, func(s studyJSON) (bool, error) {
@@ -83,12 +84,12 @@ func (a *app) follow(ctx context.Context, c *connection, digest string, update f
 		case enough:
 			return err
 		case ctx.Err() != nil:
-			return &problem{What: "stopped watching", Why: "the study itself goes on", Next: "consilium study watch " + short(digest), exit: exitFailed}
+			return &console.Problem{What: "stopped watching", Why: "the study itself goes on", Next: "consilium study watch " + console.Short(digest)}
 		case err != nil && status.Code(err) != codes.Unavailable && status.Code(err) != codes.Canceled:
 			return refusedCall("cannot follow the study", err)
 		case lost.IsZero():
 			lost = a.now()
-			a.notef("The coordinator is gone; the study goes on when it is back. Waiting.\n")
+			a.Notef("The coordinator is gone; the study goes on when it is back. Waiting.\n")
 		case a.now().Sub(lost) > reconnecting:
 			return refusedCall("the coordinator did not come back", err)
 		}
@@ -128,12 +129,12 @@ func (c *connection) statuses(ctx context.Context, digest string, update func(st
 func (a *app) ending(s studyJSON) error {
 	switch s.State {
 	case "completed":
-		a.printf("Completed. Read it: consilium study result %s\n", short(s.Study))
+		a.Printf("Completed. Read it: consilium study result %s\n", console.Short(s.Study))
 		return nil
 	case "diagnosed":
-		return &problem{What: "the study ended without a model", Why: s.Reason, Next: "amend the protocol file and propose it again", Code: "diagnosed", exit: exitFailed}
+		return &console.Problem{What: "the study ended without a model", Why: s.Reason, Next: "amend the protocol file and propose it again", Code: "diagnosed"}
 	}
-	return &problem{What: "the study failed", Why: s.Reason, Next: "consilium study result " + short(s.Study), Code: "failed", exit: exitFailed}
+	return &console.Problem{What: "the study failed", Why: s.Reason, Next: "consilium study result " + console.Short(s.Study), Code: "failed"}
 }
 
 // follower shows a study as it goes.
@@ -145,7 +146,7 @@ type follower interface {
 // jsonLines writes each status as one line of JSON.
 type jsonLines struct{ app *app }
 
-func (f *jsonLines) update(s studyJSON) error { return f.app.printLine(s) }
+func (f *jsonLines) update(s studyJSON) error { return f.app.PrintLine(s) }
 func (f *jsonLines) close()                   {}
 
 // lines writes a line for everything that changed.
@@ -162,12 +163,12 @@ func (f *lines) update(s studyJSON) error {
 	if s.State != f.state {
 		f.state = s.State
 		votes := tally(s.Decisions)
-		f.app.printf("%s v%d: %s, approved by %d of %d hospitals\n", s.Name, s.Version, s.State, votes["approved"], len(s.Decisions))
+		f.app.Printf("%s v%d: %s, approved by %d of %d hospitals\n", s.Name, s.Version, s.State, votes["approved"], len(s.Decisions))
 	}
 	for i, r := range s.Rounds {
 		if line := roundLine(r); line != f.told[r.ID] {
 			f.told[r.ID] = line
-			f.app.printf("round %d %s\n", i+1, line)
+			f.app.Printf("round %d %s\n", i+1, line)
 		}
 	}
 	return nil
@@ -184,7 +185,7 @@ func roundLine(r roundJSON) string {
 	case "opening":
 		line += fmt.Sprintf(": %d contributions, %d opening shares", len(r.Contributors), len(r.Openers))
 	case "published":
-		line += fmt.Sprintf(": sum over %d hospitals, %s up", len(r.Contributors), size(r.BytesUp))
+		line += fmt.Sprintf(": sum over %d hospitals, %s up", len(r.Contributors), console.Size(r.BytesUp))
 		if r.Started != nil && r.Ended != nil {
 			line += ", " + r.Ended.Sub(*r.Started).Round(10*time.Millisecond).String()
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 // story is how a study with an abandoned round looks from outside.
@@ -34,7 +36,7 @@ func story() []studyJSON {
 
 func TestLinesSayWhatChangedAndNothingTwice(t *testing.T) {
 	var out bytes.Buffer
-	f := &lines{app: &app{stdout: &out}}
+	f := &lines{app: &app{Console: console.Console{Stdout: &out}}}
 	for _, s := range story() {
 		if err := f.update(s); err != nil {
 			t.Fatal(err)
