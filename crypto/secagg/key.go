@@ -8,9 +8,10 @@ type roundKey interface {
 	// packed, which is additive in the key, the error and the message.
 	encrypt(chunk int, message []uint64, noise []int64, out []byte)
 
-	// decrypt turns the sums of a chunk's residues, prime after prime, into the
-	// mixed-radix digits of the coefficients of sum - a*s.
-	decrypt(chunk int, sums []uint64)
+	// decrypt writes the summed message of a chunk, from the sums of its
+	// residues, prime after prime, which it overwrites. False means that a
+	// coefficient's noise is more than so many contributors can make.
+	decrypt(chunk, contributors int, sums, message []uint64) bool
 
 	// wipe overwrites the key and what was computed with it.
 	wipe()
@@ -63,7 +64,7 @@ func (p *plainKey) encrypt(chunk int, message []uint64, noise []int64, out []byt
 	}
 }
 
-func (p *plainKey) decrypt(chunk int, sums []uint64) {
+func (p *plainKey) decrypt(chunk, contributors int, sums, message []uint64) bool {
 	for i, sr := range p.rings {
 		v := sums[i*p.degree : (i+1)*p.degree]
 		sr.Reduce(v, v)
@@ -71,16 +72,20 @@ func (p *plainKey) decrypt(chunk int, sums []uint64) {
 		sr.MulCoeffsMontgomeryThenSub(p.mask, p.mont[i*p.degree:(i+1)*p.degree], v)
 		sr.INTT(v, v)
 	}
+	bound := int64(contributors) * errorBound
+	words := p.messageWords()
 	var residues [maxPrimes]uint64
 	for k := range p.degree {
-		for i := range p.rings {
+		for i := range p.primes {
 			residues[i] = sums[i*p.degree+k]
 		}
-		digits := p.digits(&residues)
-		for i := range p.rings {
-			sums[i*p.degree+k] = digits[i]
+		m, noise := p.centre(p.compose(&residues))
+		if noise < -bound || noise > bound {
+			return false
 		}
+		copy(message[k*words:], m[:words])
 	}
+	return true
 }
 
 // subtractOnce brings x < 2p below p, without a branch.

@@ -13,6 +13,7 @@ func init() {
 		addResidues = addResiduesLanes
 		outOfBound = outOfBoundLanes
 		vectorEncode = encodeLanes
+		decodeVectors = decodeLanes
 		shareKey = shareKeyLanes
 	}
 }
@@ -22,6 +23,7 @@ type laneTables struct {
 	primes []*vectorPrime
 	spread []spreadPrime
 	garner []garnerPrime
+	mix    mixture
 }
 
 var laneTablesOf = func() map[*suite]func() *laneTables {
@@ -34,6 +36,7 @@ var laneTablesOf = func() map[*suite]func() *laneTables {
 
 func newLaneTables(a *arithmetic) *laneTables {
 	t := new(laneTables)
+	q := big.NewInt(1)
 	for i, sr := range a.rings {
 		p := new(big.Int).SetUint64(sr.Modulus)
 		spread := spreadPrime{p: sr.Modulus}
@@ -49,9 +52,15 @@ func newLaneTables(a *arithmetic) *laneTables {
 		for j := range i {
 			garner.inverses[j] = inverse(a.primes[j].p)
 		}
+		t.mix.deficits[i] = 1<<residueBits - sr.Modulus
+		q.Mul(q, p)
 		t.primes = append(t.primes, newVectorPrime(sr))
 		t.spread = append(t.spread, spread)
 		t.garner = append(t.garner, garner)
+	}
+	for i := range t.mix.modulus {
+		limb := new(big.Int).Rsh(q, uint(i*residueBits))
+		t.mix.modulus[i] = limb.Uint64() & residueMask
 	}
 	return t
 }
@@ -121,18 +130,17 @@ func (l *laneKey) encrypt(chunk int, message []uint64, noise []int64, out []byte
 	}
 }
 
-func (l *laneKey) decrypt(chunk int, sums []uint64) {
+func (l *laneKey) decrypt(chunk, contributors int, sums, message []uint64) bool {
 	n := l.degree
-	digits := unsafe.Slice((*int64)(unsafe.Pointer(&sums[0])), len(sums))
 	for i, v := range l.laneTables.primes {
-		data, key, from := digits[i*n:(i+1)*n], &l.key[i*n], &sums[i*n]
+		work, key, from := l.work[i*n:(i+1)*n], &l.key[i*n], &sums[i*n]
 		l.publicElement(chunk, i, func(stream *byte) uint64 {
-			return unmask(from, key, stream, n, v.p, 1/float64(v.p), &l.work[0])
+			return unmask(from, key, stream, n, v.p, 1/float64(v.p), &work[0])
 		})
-		copy(data, l.work[:n])
-		v.untransform(data)
+		v.untransform(work)
 	}
-	garnerDigits(&digits[0], n, &l.garner[0], len(l.garner))
+	bound := uint64(contributors * errorBound)
+	return composeWords(&l.work[0], n, &l.garner[0], len(l.garner), &l.mix, bound, &message[0]) == 0
 }
 
 // gaussian32Blocks turns draws of 16 bytes into samples; their number is a

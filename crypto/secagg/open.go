@@ -73,33 +73,14 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 				return nil, &ChunkError{Contributor: i, Chunk: chunk, Err: err}
 			}
 		}
-		if err := r.decrypt(chunk, contributors, sums, sumKey, message); err != nil {
-			return nil, fmt.Errorf("chunk %d: %w", chunk, err)
+		if !sumKey.decrypt(chunk, contributors, sums, message) {
+			return nil, fmt.Errorf("chunk %d: %w", chunk, ErrNoiseOverflow)
 		}
-		if err := r.packing.decode(chunk, contributors, message, sum.integers); err != nil {
+		if err := r.packing.decode(chunk, contributors, message, sum.fields); err != nil {
 			return nil, fmt.Errorf("chunk %d: %w", chunk, err)
 		}
 	}
 	return sum, nil
-}
-
-// decrypt turns the summed residues of a chunk into its summed message.
-func (r *Round) decrypt(chunk, contributors int, sums []uint64, key roundKey, message []uint64) error {
-	key.decrypt(chunk, sums)
-	bound := int64(contributors) * errorBound
-	words := r.packing.words
-	var digits [maxPrimes]uint64
-	for k := range r.degree {
-		for i := range r.primes {
-			digits[i] = sums[i*r.degree+k]
-		}
-		m, noise := r.centre(r.mixed(&digits))
-		if noise < -bound || noise > bound {
-			return ErrNoiseOverflow
-		}
-		copy(message[k*words:], m[:words])
-	}
-	return nil
 }
 
 // openKey interpolates the sum of the contributors' keys and checks that it can

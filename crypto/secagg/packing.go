@@ -180,49 +180,31 @@ func (g *segment) encodeNarrow(m []uint64, slots []float64) {
 	}
 }
 
-// decode reads the summed message of a chunk into sums, taking away the offset
-// of that many contributors. It refuses slots that no such contributions can
-// make, and bits outside all slots.
-func (p *packing) decode(chunk, contributors int, message []uint64, sums []word128) error {
+// decode reads the summed message of a chunk into sums, one run for each field,
+// taking away the offset of that many contributors. It refuses slots that no
+// such contributions can make, and bits outside all slots.
+func (p *packing) decode(chunk, contributors int, message []uint64, sums []run) error {
 	lo, hi := chunk*p.degree, (chunk+1)*p.degree
 	for s := range p.segments {
 		g := &p.segments[s]
-		out := sums[g.first : g.first+g.field.Length]
-		offset := g.bound.times(uint64(contributors))
-		highest := offset.shl(1)
-		for c := max(g.start, lo); c < min(g.end, hi); c++ {
-			m := message[(c-lo)*p.words : (c-lo+1)*p.words]
-			if g.limbs > 1 {
-				value, limb := (c-g.start)/g.limbs, (c-g.start)%g.limbs
-				if err := g.addLimb(&out[value], m, limb, contributors); err != nil {
-					return err
-				}
-				if limb == g.limbs-1 {
-					if highest.less(out[value]) {
-						return ErrSlotOverflow
-					}
-					out[value] = out[value].sub(offset)
-				}
-				continue
-			}
-			from := (c - g.start) * g.perCoeff
-			slots := out[from:min(from+g.perCoeff, len(out))]
-			if g.slotBits < 64 {
-				if !g.decodeNarrow(m, slots, offset.lo) {
-					return ErrSlotOverflow
-				}
-			} else {
-				for i := range slots {
-					v := take(m, uint(i)*g.slotBits, g.slotBits)
-					if highest.less(v) {
-						return ErrSlotOverflow
-					}
-					slots[i] = v.sub(offset)
-				}
-			}
-			if !zeroFrom(m, uint(len(slots))*g.slotBits) {
+		start, end := max(g.start, lo), min(g.end, hi)
+		if start >= end {
+			continue
+		}
+		m := message[(start-lo)*p.words : (end-lo)*p.words]
+		if g.limbs == 1 && g.slotBits < 64 && decodeVectors != nil {
+			done, ok := decodeVectors(g, start-g.start, contributors, p.words, m, sums[s])
+			if !ok {
 				return ErrSlotOverflow
 			}
+			start += done
+			m = m[done*p.words:]
+		}
+		for c := start; c < end; c++ {
+			if !g.decode(c-g.start, contributors, m[:p.words], sums[s]) {
+				return ErrSlotOverflow
+			}
+			m = m[p.words:]
 		}
 	}
 	for _, w := range message[min(max(p.coefficients-lo, 0), p.degree)*p.words:] {
@@ -233,45 +215,53 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []word1
 	return nil
 }
 
-// decodeNarrow undoes encodeNarrow on summed slots; false means out of range.
-func (g *segment) decodeNarrow(m []uint64, slots []word128, offset uint64) bool {
-	mask := uint64(1)<<g.slotBits - 1
-	shift := uint(0)
-	for i := range slots {
-		w, b := shift/64, shift%64
-		v := m[w] >> b
-		if b+g.slotBits > 64 {
-			v |= m[w+1] << (64 - b)
+// decodeVectors is the faster twin of decode for slots of less than a word,
+// where the processor has one. It says how many coefficients it dealt with.
+var decodeVectors func(g *segment, first, contributors, words int, message []uint64, out run) (done int, ok bool)
+
+// decode reads the summed message of the segment's coefficient number c; false
+// means that no such contributions can make it.
+func (g *segment) decode(c, contributors int, m []uint64, out run) bool {
+	offset := g.bound.times(uint64(contributors))
+	highest := offset.shl(1)
+	if g.limbs > 1 {
+		value, limb := c/g.limbs, c%g.limbs
+		total, ok := g.addLimb(out.at(value), m, limb, contributors)
+		if limb == g.limbs-1 {
+			ok = ok && !highest.less(total)
+			total = total.sub(offset)
 		}
-		if v &= mask; v > 2*offset {
+		out.set(value, total)
+		return ok
+	}
+	from := c * g.perCoeff
+	slots := min(g.perCoeff, g.field.Length-from)
+	for i := range slots {
+		v := take(m, uint(i)*g.slotBits, g.slotBits)
+		if highest.less(v) {
 			return false
 		}
-		v -= offset
-		slots[i] = word128{uint64(int64(v) >> 63), v}
-		shift += g.slotBits
+		out.set(from+i, v.sub(offset))
 	}
-	return true
+	return zeroFrom(m, uint(slots)*g.slotBits)
 }
 
-// addLimb adds a limb's sum in its place. Bounding each limb keeps the total
-// below contributors * 2^(bits of one offset value), hence below 2^127. A suite
-// whose coefficients are too narrow for a slot has at most two words to a
-// message, so that take sees all of them.
-func (g *segment) addLimb(total *word128, m []uint64, limb, contributors int) error {
+// addLimb adds a limb's sum in its place; false means that no contributions
+// can make it. Bounding each limb keeps the total below contributors * 2^(bits
+// of one offset value), hence below 2^127. A suite whose coefficients are too
+// narrow for a slot has at most two words to a message, so that take sees all
+// of them.
+func (g *segment) addLimb(total word128, m []uint64, limb, contributors int) (word128, bool) {
 	bits := g.limbBits
 	if limb == g.limbs-1 {
 		bits = g.topLimbBits
 	}
 	v := take(m, 0, 128)
 	highest := (word128{0, 1}).shl(bits).sub(word128{0, 1}).times(uint64(contributors))
-	if highest.less(v) {
-		return ErrSlotOverflow
-	}
 	if limb == 0 {
-		*total = word128{}
+		total = word128{}
 	}
-	*total = total.add(v.shl(uint(limb) * g.limbBits))
-	return nil
+	return total.add(v.shl(uint(limb) * g.limbBits)), !highest.less(v)
 }
 
 // put ORs v into the bits of m from shift on. v ends within two words: a slot

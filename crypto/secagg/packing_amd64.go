@@ -1,5 +1,7 @@
 package secagg
 
+import "unsafe"
+
 // scaleRound writes n values, times scale, rounded to nearest with ties to even,
 // plus an offset.
 //
@@ -60,4 +62,54 @@ func concatenate(slots []uint64, width uint, message []uint64) {
 	if have > 0 {
 		message[w] = word
 	}
+}
+
+// slotGroup says where up to eight slots of a coefficient are: the word that each
+// begins in and how far to shift it down, the next word and how far up, and the
+// slot's bits, or none for a lane without a slot.
+type slotGroup struct{ word, down, next, up, mask [8]uint64 }
+
+// separate reads the slots of coefficients, and says whether one is more than
+// highest or an unused bit is set. It writes them, less the offset, in 32 or 64
+// bits, stride bytes from one coefficient to the next; whole groups of eight,
+// so that it writes up to seven elements beyond the last slot.
+//
+//go:noescape
+func separate(message *uint64, coefficients, words int, groups *slotGroup, count int, highest, offset uint64, unused *[8]uint64, out *byte, stride int, narrow bool) (outside uint64)
+
+// decodeLanes is segment.decode over all coefficients but the last few, beyond
+// which there may be nothing to write to.
+func decodeLanes(g *segment, first, contributors, words int, message []uint64, out run) (done int, ok bool) {
+	from := first * g.perCoeff
+	n := (g.field.Length - from - 7) / g.perCoeff // with seven elements to spare
+	if n = min(n, len(message)/words); n <= 0 {
+		return 0, true
+	}
+	groups := make([]slotGroup, (g.perCoeff+7)/8)
+	var unused [8]uint64
+	for w := range words {
+		unused[w] = ^uint64(0)
+	}
+	for i := range 8 * len(groups) {
+		s, lane := &groups[i/8], i%8
+		if i >= g.perCoeff {
+			continue
+		}
+		at, bit := uint(i)*g.slotBits/64, uint(i)*g.slotBits%64
+		s.word[lane], s.down[lane] = uint64(at), uint64(bit)
+		s.next[lane], s.up[lane] = uint64(at+1), uint64(64-bit)
+		s.mask[lane] = 1<<g.slotBits - 1
+		unused[at] &^= s.mask[lane] << bit
+		unused[at+1] &^= s.mask[lane] >> (64 - bit)
+	}
+	offset := g.bound.times(uint64(contributors)).lo
+	var to *byte
+	size := 8
+	if out.narrow != nil {
+		to, size = (*byte)(unsafe.Pointer(&out.narrow[from])), 4
+	} else {
+		to = (*byte)(unsafe.Pointer(&out.middle[from]))
+	}
+	outside := separate(&message[0], n, words, &groups[0], len(groups), 2*offset, offset, &unused, to, size*g.perCoeff, size == 4)
+	return n, outside == 0
 }

@@ -118,3 +118,83 @@ power:
 	JNZ  columns
 	VZEROUPPER
 	RET
+
+// EXTRACT reads up to eight slots of the coefficient whose words are in Z0 into
+// v: the word a slot begins in, shifted down, the next one, shifted up, by the
+// four vectors of the group at (R12). Lanes beyond the last slot read zero, since
+// the mask of the group's lanes is zero there.
+#define EXTRACT \
+	VMOVDQU64 (R12), Z1;       \
+	VPERMQ    Z0, Z1, Z1;      \
+	VMOVDQU64 128(R12), Z2;    \
+	VPERMQ    Z0, Z2, Z2;      \
+	VPSRLVQ   64(R12), Z1, Z1; \
+	VPSLLVQ   192(R12), Z2, Z2; \
+	VPORQ     Z2, Z1, Z1;      \
+	VPANDQ    256(R12), Z1, Z1; \
+	VPCMPUQ   $6, Z31, Z1, K1; \
+	KORB      K1, K2, K2;      \
+	VPSUBQ    Z30, Z1, Z1
+
+// func separate(message *uint64, coefficients, words int, groups *slotGroup, count int, highest, offset uint64, unused *[8]uint64, out *byte, stride int, narrow bool) (outside uint64)
+TEXT ·separate(SB), NOSPLIT, $0-96
+	MOVQ message+0(FP), SI
+	MOVQ coefficients+8(FP), CX
+	MOVQ words+16(FP), R8
+	MOVQ groups+24(FP), DX
+	MOVQ count+32(FP), R9
+	VPBROADCASTQ highest+40(FP), Z31
+	VPBROADCASTQ offset+48(FP), Z30
+	MOVQ unused+56(FP), AX
+	VMOVDQU64 (AX), Z29
+	MOVQ out+64(FP), DI
+	MOVQ stride+72(FP), R10
+	MOVBLZX narrow+80(FP), R11
+	MOVQ $1, AX
+	XCHGQ R8, CX
+	SHLQ CX, AX
+	DECQ AX
+	KMOVB AX, K3           // lanes that hold words of one coefficient
+	XCHGQ R8, CX
+	SHLQ $3, R8
+	KXORB K2, K2, K2
+	VPXORQ Z28, Z28, Z28
+
+coefficient:
+	VMOVDQU64.Z (SI), K3, Z0
+	VPANDQ Z29, Z0, Z1
+	VPORQ  Z1, Z28, Z28
+	MOVQ DX, R12
+	MOVQ DI, R13
+	MOVQ R9, BX
+	TESTQ R11, R11
+	JZ   middle
+
+narrow:
+	EXTRACT
+	VPMOVQD Z1, (R13)
+	ADDQ $320, R12
+	ADDQ $32, R13
+	DECQ BX
+	JNZ  narrow
+	JMP  separated
+
+middle:
+	EXTRACT
+	VMOVDQU64 Z1, (R13)
+	ADDQ $320, R12
+	ADDQ $64, R13
+	DECQ BX
+	JNZ  middle
+
+separated:
+	ADDQ R8, SI
+	ADDQ R10, DI
+	DECQ CX
+	JNZ  coefficient
+	VPTESTMQ Z28, Z28, K1
+	KORB  K1, K2, K2
+	KMOVB K2, AX
+	MOVQ AX, outside+88(FP)
+	VZEROUPPER
+	RET

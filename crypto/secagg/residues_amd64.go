@@ -40,20 +40,35 @@ func unmask(sums *uint64, key *int64, stream *byte, n int, p uint64, inverse flo
 //go:noescape
 func unpackAdd(in *byte, sums *uint64, n int, p uint64) (above uint64)
 
-// garnerPrime is what garnerDigits needs of a prime: p, the inverse of the
+// garnerPrime is what composeWords needs of a prime: p, the inverse of the
 // degree, and those of the primes before it.
 type garnerPrime struct {
 	p             uint64
 	inverseDegree vectorFactor
-	inverses      [maxPrimes]vectorFactor
+	inverses      [maxPrimes - 1]vectorFactor
 }
 
-// garnerDigits turns n elements of each prime in turn, degree times a residue
-// and of magnitude up to 200*p, into the digits of Garner's mixed-radix form.
-// count is 1, 2 or 4.
+// mixture is what composeWords needs to make integers of mixed-radix digits:
+// how much each prime is below 2^53, at most 2^20, and q in limbs of 53 bits.
+type mixture struct {
+	deficits [maxPrimes]uint64
+	modulus  [maxPrimes]uint64
+}
+
+// composeWords turns n elements of each prime in turn, degree times a residue
+// and of magnitude up to 200*p, into integers modulo q, and writes the words of
+// what is above their noise. It says whether some noise is larger than bound in
+// magnitude. There are as many words as primes, but three to four primes.
+//
+// Its twin is arithmetic.compose with arithmetic.centre. A product with p =
+// 2^53 - d is a shift less a product with d, so that numbers in limbs of 53 bits,
+// carried with their sign, need no product wider than 32 bits by 32.
 //
 //go:noescape
-func garnerDigits(data *int64, n int, primes *garnerPrime, count int)
+func composeWords(data *int64, n int, primes *garnerPrime, count int, mix *mixture, bound uint64, message *uint64) (overflow uint64)
 
+// gaussian32 makes n samples, a multiple of 32, from draws of 16 bytes. Each
+// lane compares its draw with the whole table.
+//
 //go:noescape
 func gaussian32(draws *byte, out *int64, n int, table *word128)

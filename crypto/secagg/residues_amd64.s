@@ -300,8 +300,8 @@ unpack:
 	VZEROUPPER
 	RET
 
-// SCALED loads an element at offset off of the prime at (R8), times the
-// inverse of the degree, canonical, into x.
+// LAZYPRODUCT multiplies x by the factor at an offset into the prime at (R8),
+// as PRODUCT in ntt_amd64.s.
 #define LAZYPRODUCT(x, factor, t) \
 	VCVTQQ2PD x, t;                   \
 	VMULPD.BCST   8+factor(R8), t, t; \
@@ -310,29 +310,79 @@ unpack:
 	VPMULLQ   Z31, t, t;              \
 	VPSUBQ    t, x, x
 
-// func garnerDigits(data *int64, n int, primes *garnerPrime, count int)
-TEXT ·garnerDigits(SB), NOSPLIT, $0-32
+// DEFICIT is x * (2^53 - p), x < 2^53, for the prime at offset p of (BX): the
+// low 53 bits and a little more in low, the rest in high. x*p is then
+// 2^53 * (x - high) - low.
+#define DEFICIT(x, p, low, high, t) \
+	VPSRLQ        $32, x, t;    \
+	VPMULUDQ.BCST p(BX), x, low; \
+	VPMULUDQ.BCST p(BX), t, t;  \
+	VPSRLQ        $21, t, high; \
+	VPSLLQ        $32, t, t;    \
+	VPANDQ        Z29, t, t;    \
+	VPADDQ        t, low, low
+
+// CARRY leaves 53 bits in a and adds the rest, signed, to b.
+#define CARRY(a, b, t) \
+	VPSRAQ $53, a, t; \
+	VPADDQ t, b, b;   \
+	VPANDQ Z29, a, a
+
+CONSTANT8(weave0a, 0, 8, 0, 1, 9, 0, 2, 10)
+CONSTANT8(weave0b, 0, 1, 8, 3, 4, 9, 6, 7)
+CONSTANT8(weave1a, 0, 3, 11, 0, 4, 12, 0, 5)
+CONSTANT8(weave1b, 10, 1, 2, 11, 4, 5, 12, 7)
+CONSTANT8(weave2a, 13, 0, 6, 14, 0, 7, 15, 0)
+CONSTANT8(weave2b, 0, 13, 2, 3, 14, 5, 6, 15)
+CONSTANT8(weaveLower, 0, 8, 1, 9, 2, 10, 3, 11)
+CONSTANT8(weaveUpper, 4, 12, 5, 13, 6, 14, 7, 15)
+
+// func composeWords(data *int64, n int, primes *garnerPrime, count int, mix *mixture, bound uint64, message *uint64) (overflow uint64)
+TEXT ·composeWords(SB), NOSPLIT, $0-64
 	MOVQ data+0(FP), DI
 	MOVQ n+8(FP), CX
 	MOVQ primes+16(FP), DX
 	MOVQ count+24(FP), R9
+	MOVQ mix+32(FP), BX
+	MOVQ message+48(FP), R11
 	MOVQ CX, R13
-	SHLQ $3, R13
+	SHLQ $3, R13           // bytes from one prime's elements to the next's
 	MOVQ $0x10000000000000, R10
 	VPBROADCASTQ R10, Z30
+	MOVQ $0x1fffffffffffff, R10
+	VPBROADCASTQ R10, Z29
+	MOVQ $0x80000, R10     // 2^(nu-1)
+	VPBROADCASTQ R10, Z28
+	MOVQ $0xfffff, R10     // 2^nu - 1
+	VPBROADCASTQ R10, Z27
+	VPBROADCASTQ bound+40(FP), Z26
+	KXORB K2, K2, K2
+	VMOVDQU64 weave0a<>(SB), Z16
+	VMOVDQU64 weave0b<>(SB), Z17
+	VMOVDQU64 weave1a<>(SB), Z18
+	VMOVDQU64 weave1b<>(SB), Z19
+	VMOVDQU64 weave2a<>(SB), Z20
+	VMOVDQU64 weave2b<>(SB), Z21
+	VMOVDQU64 weaveLower<>(SB), Z22
+	VMOVDQU64 weaveUpper<>(SB), Z23
 
-digits:
+coefficients:
+	// Garner's digits: Z0 .. Z3.
 	MOVQ DX, R8
 	MOVQ DI, SI
+	VPXORQ Z4, Z4, Z4      // the limbs of the coefficient: Z4 .. Z7
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
 	VPBROADCASTQ (R8), Z31
 	VMOVDQU64 (SI), Z0
 	LAZYPRODUCT(Z0, 8, Z8)
 	CANONICAL(Z0, Z8)
-	VMOVDQU64 Z0, (SI)
+	VMOVDQA64 Z0, Z4
 	CMPQ R9, $1
-	JEQ  next
+	JEQ  composed
 
-	ADDQ $88, R8
+	ADDQ $72, R8
 	ADDQ R13, SI
 	VPBROADCASTQ (R8), Z31
 	VMOVDQU64 (SI), Z1
@@ -341,11 +391,18 @@ digits:
 	VPSUBQ Z0, Z1, Z1
 	LAZYPRODUCT(Z1, 24, Z8)
 	CANONICAL(Z1, Z8)
-	VMOVDQU64 Z1, (SI)
 	CMPQ R9, $2
-	JEQ  next
+	JNE  four
 
-	ADDQ $88, R8
+	// Z1 * p0 + Z0
+	DEFICIT(Z1, 0, Z8, Z9, Z10)
+	VPSUBQ Z8, Z4, Z4
+	VPSUBQ Z9, Z1, Z5
+	CARRY(Z4, Z5, Z10)
+	JMP composed
+
+four:
+	ADDQ $72, R8
 	ADDQ R13, SI
 	VPBROADCASTQ (R8), Z31
 	VMOVDQU64 (SI), Z2
@@ -356,9 +413,8 @@ digits:
 	VPSUBQ Z1, Z2, Z2
 	LAZYPRODUCT(Z2, 40, Z8)
 	CANONICAL(Z2, Z8)
-	VMOVDQU64 Z2, (SI)
 
-	ADDQ $88, R8
+	ADDQ $72, R8
 	ADDQ R13, SI
 	VPBROADCASTQ (R8), Z31
 	VMOVDQU64 (SI), Z3
@@ -371,11 +427,108 @@ digits:
 	VPSUBQ Z2, Z3, Z3
 	LAZYPRODUCT(Z3, 56, Z8)
 	CANONICAL(Z3, Z8)
-	VMOVDQU64 Z3, (SI)
 
-next:
+	// ((Z3 * p2 + Z2) * p1 + Z1) * p0 + Z0: first Z3 * p2 + Z2 in Z2, Z3.
+	DEFICIT(Z3, 16, Z8, Z9, Z10)
+	VPSUBQ Z8, Z2, Z2
+	VPSUBQ Z9, Z3, Z3
+	CARRY(Z2, Z3, Z10)
+
+	// Times p1, plus Z1: Z1, Z2, Z3.
+	DEFICIT(Z2, 8, Z8, Z9, Z10)
+	DEFICIT(Z3, 8, Z11, Z12, Z13)
+	VPSUBQ Z8, Z1, Z1
+	VPSUBQ Z9, Z2, Z2
+	VPSUBQ Z11, Z2, Z2
+	VPSUBQ Z12, Z3, Z3
+	CARRY(Z1, Z2, Z10)
+	CARRY(Z2, Z3, Z10)
+
+	// Times p0, plus Z0: Z4 .. Z7.
+	DEFICIT(Z1, 0, Z8, Z9, Z10)
+	DEFICIT(Z2, 0, Z11, Z12, Z13)
+	DEFICIT(Z3, 0, Z14, Z15, Z24)
+	VPSUBQ Z8, Z4, Z4
+	VPSUBQ Z9, Z1, Z5
+	VPSUBQ Z11, Z5, Z5
+	VPSUBQ Z12, Z2, Z6
+	VPSUBQ Z14, Z6, Z6
+	VPSUBQ Z15, Z3, Z7
+	CARRY(Z4, Z5, Z10)
+	CARRY(Z5, Z6, Z10)
+	CARRY(Z6, Z7, Z10)
+
+composed:
+	// Plus 2^(nu-1), and minus q if it is not below q then.
+	VPADDQ Z28, Z4, Z4
+	CARRY(Z4, Z5, Z10)
+	CARRY(Z5, Z6, Z10)
+	CARRY(Z6, Z7, Z10)
+	VPSUBQ.BCST 32(BX), Z4, Z8
+	VPSUBQ.BCST 40(BX), Z5, Z9
+	VPSUBQ.BCST 48(BX), Z6, Z11
+	VPSUBQ.BCST 56(BX), Z7, Z12
+	CARRY(Z8, Z9, Z10)
+	CARRY(Z9, Z11, Z10)
+	CARRY(Z11, Z12, Z10)
+	VPMOVQ2M Z12, K1       // set where the difference is negative
+	VPBLENDMQ Z4, Z8, K1, Z4
+	VPBLENDMQ Z5, Z9, K1, Z5
+	VPBLENDMQ Z6, Z11, K1, Z6
+	VPBLENDMQ Z7, Z12, K1, Z7
+
+	// The noise, and the words of what is above it.
+	VPANDQ Z27, Z4, Z8
+	VPSUBQ Z28, Z8, Z8
+	VPABSQ Z8, Z8
+	VPCMPUQ $6, Z26, Z8, K1
+	KORB K1, K2, K2
+	VPSRLQ $20, Z4, Z0
+	VPSLLQ $33, Z5, Z8
+	VPORQ  Z8, Z0, Z0
+	CMPQ R9, $2
+	JLT  one
+	VPSRLQ $31, Z5, Z1
+	VPSLLQ $22, Z6, Z8
+	VPORQ  Z8, Z1, Z1
+	CMPQ R9, $2
+	JEQ  two
+	VPSRLQ $42, Z6, Z2
+	VPSLLQ $11, Z7, Z8
+	VPORQ  Z8, Z2, Z2
+
+	VMOVDQA64 Z0, Z3
+	VPERMT2Q Z1, Z16, Z3
+	VPERMT2Q Z2, Z17, Z3
+	VMOVDQA64 Z0, Z4
+	VPERMT2Q Z1, Z18, Z4
+	VPERMT2Q Z2, Z19, Z4
+	VPERMT2Q Z1, Z20, Z0
+	VPERMT2Q Z2, Z21, Z0
+	VMOVDQU64 Z3, (R11)
+	VMOVDQU64 Z4, 64(R11)
+	VMOVDQU64 Z0, 128(R11)
+	ADDQ $192, R11
+	JMP  written
+
+two:
+	VMOVDQA64 Z0, Z3
+	VPERMT2Q Z1, Z22, Z3
+	VPERMT2Q Z1, Z23, Z0
+	VMOVDQU64 Z3, (R11)
+	VMOVDQU64 Z0, 64(R11)
+	ADDQ $128, R11
+	JMP  written
+
+one:
+	VMOVDQU64 Z0, (R11)
+	ADDQ $64, R11
+
+written:
 	ADDQ $64, DI
 	SUBQ $8, CX
-	JNZ  digits
+	JNZ  coefficients
+	KMOVB K2, AX
+	MOVQ AX, overflow+56(FP)
 	VZEROUPPER
 	RET

@@ -151,14 +151,9 @@ func newArithmetic(s *suite) *arithmetic {
 // that has them, by Garner's mixed-radix form of the Chinese remainder theorem
 // (Knuth, The Art of Computer Programming 2, 4.3.2, equation 24).
 func (a *arithmetic) compose(residues *[maxPrimes]uint64) [maxRingWords]uint64 {
-	digits := a.digits(residues)
-	return a.mixed(&digits)
-}
-
-// digits are the mixed-radix digits: the i-th counts the product of the primes
-// before the i-th, and is below the i-th.
-func (a *arithmetic) digits(residues *[maxPrimes]uint64) (digits [maxPrimes]uint64) {
-	for i := range a.primes {
+	var digits [maxPrimes]uint64
+	n := len(a.primes)
+	for i := range n {
 		p, mont := a.primes[i].p, a.rings[i].MRedConstant
 		v := residues[i]
 		for j := range i {
@@ -171,12 +166,7 @@ func (a *arithmetic) digits(residues *[maxPrimes]uint64) (digits [maxPrimes]uint
 		}
 		digits[i] = v
 	}
-	return digits
-}
-
-// mixed is the integer with these digits.
-func (a *arithmetic) mixed(digits *[maxPrimes]uint64) (x [maxRingWords]uint64) {
-	n := len(a.primes)
+	var x [maxRingWords]uint64
 	x[0] = digits[n-1]
 	for i := n - 2; i >= 0; i-- {
 		carry := digits[i]

@@ -1,8 +1,10 @@
 package secagg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"math/big"
 )
@@ -13,29 +15,79 @@ type Sum struct {
 	round        [32]byte
 	layout       Layout
 	contributors int
-	integers     []word128 // two's complement
+	fields       []run // one for each field of the layout
 }
+
+// run holds the sums of a field, two's complement, in as little memory as its
+// slots allow: one of the three is in use.
+type run struct {
+	narrow []int32   // slots of up to 32 bits, whose sums are below 2^31 in magnitude
+	middle []int64   // of up to 63
+	wide   []word128 // wider
+}
+
+func newRun(length int, slotBits uint) run {
+	switch {
+	case slotBits <= 32:
+		return run{narrow: make([]int32, length)}
+	case slotBits <= 63:
+		return run{middle: make([]int64, length)}
+	default:
+		return run{wide: make([]word128, length)}
+	}
+}
+
+func (r run) len() int { return len(r.narrow) + len(r.middle) + len(r.wide) }
+
+func (r run) at(i int) word128 {
+	switch {
+	case r.narrow != nil:
+		return extend(int64(r.narrow[i]))
+	case r.middle != nil:
+		return extend(r.middle[i])
+	default:
+		return r.wide[i]
+	}
+}
+
+func (r run) set(i int, v word128) {
+	switch {
+	case r.narrow != nil:
+		r.narrow[i] = int32(v.lo)
+	case r.middle != nil:
+		r.middle[i] = int64(v.lo)
+	default:
+		r.wide[i] = v
+	}
+}
+
+func extend(v int64) word128 { return word128{uint64(v >> 63), uint64(v)} }
 
 // Contributors is the number of contributions in the sum.
 func (s *Sum) Contributors() int { return s.contributors }
 
 // Values returns, in layout order, the float64 nearest to each exact sum.
 func (s *Sum) Values() []float64 {
-	out := make([]float64, 0, len(s.integers))
-	i := 0
-	for _, f := range s.layout {
-		for range f.Length {
-			// Never subnormal: the integer is 0 or at least 1 in magnitude and
-			// FracBits is at most 126. So the scaling is exact.
-			out = append(out, math.Ldexp(s.integers[i].float(), -f.FracBits))
-			i++
+	out := make([]float64, 0, s.layout.Length())
+	for f, run := range s.fields {
+		// Never subnormal: the integer is 0 or at least 1 in magnitude and
+		// FracBits is at most 126. So the scaling is exact.
+		unit := math.Ldexp(1, -s.layout[f].FracBits)
+		for i := range run.len() {
+			out = append(out, run.at(i).float()*unit)
 		}
 	}
 	return out
 }
 
 // Integer is the exact sum of the i-th value, in units of 2^-FracBits.
-func (s *Sum) Integer(i int) *big.Int { return s.integers[i].big() }
+func (s *Sum) Integer(i int) *big.Int {
+	f := 0
+	for ; i >= s.fields[f].len(); f++ {
+		i -= s.fields[f].len()
+	}
+	return s.fields[f].at(i).big()
+}
 
 // The canonical bytes of a sum: a tag, the round id, the number of
 // contributors as 32 bits, and each integer as 128 bits, two's complement; all
@@ -48,15 +100,37 @@ const (
 // Bytes is the one encoding of the sum. Opening the same contributions again
 // gives the same bytes.
 func (s *Sum) Bytes() []byte {
-	b := make([]byte, 0, sumHeaderBytes+16*len(s.integers))
+	b := bytes.NewBuffer(make([]byte, 0, sumHeaderBytes+16*s.layout.Length()))
+	s.WriteTo(b) // a buffer never fails
+	return b.Bytes()
+}
+
+// WriteTo writes the sum's one encoding without holding it in memory.
+func (s *Sum) WriteTo(w io.Writer) (int64, error) {
+	var written int64
+	b := make([]byte, 0, 1<<12)
 	b = append(b, sumTag...)
 	b = append(b, s.round[:]...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.contributors))
-	for _, v := range s.integers {
-		b = binary.LittleEndian.AppendUint64(b, v.lo)
-		b = binary.LittleEndian.AppendUint64(b, v.hi)
+	flush := func() error {
+		n, err := w.Write(b)
+		written += int64(n)
+		b = b[:0]
+		return err
 	}
-	return b
+	for _, run := range s.fields {
+		for i := range run.len() {
+			if len(b)+16 > cap(b) {
+				if err := flush(); err != nil {
+					return written, err
+				}
+			}
+			v := run.at(i)
+			b = binary.LittleEndian.AppendUint64(b, v.lo)
+			b = binary.LittleEndian.AppendUint64(b, v.hi)
+		}
+	}
+	return written, flush()
 }
 
 // ParseSum reads the canonical bytes of a sum of this round. It refuses every
@@ -87,15 +161,17 @@ func (r *Round) ParseSum(b []byte) (*Sum, error) {
 			if highest.less(v.magnitude()) {
 				return nil, fmt.Errorf("%w: value %d of field %q is larger than its contributors can make it", ErrMalformed, k, g.field.Name)
 			}
-			s.integers[g.first+k] = v
+			s.fields[i].set(k, v)
 		}
 	}
 	return s, nil
 }
 
 func (r *Round) newSum(contributors int) *Sum {
-	return &Sum{
-		round: r.spec.ID, layout: r.spec.Layout, contributors: contributors,
-		integers: make([]word128, r.packing.values),
+	s := &Sum{round: r.spec.ID, layout: r.spec.Layout, contributors: contributors}
+	for i := range r.packing.segments {
+		g := &r.packing.segments[i]
+		s.fields = append(s.fields, newRun(g.field.Length, g.slotBits))
 	}
+	return s
 }
