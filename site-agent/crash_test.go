@@ -77,20 +77,34 @@ func (w *ward) collect() (*statement.Plan, statement.Digest, []byte) {
 	return p, id, envelope
 }
 
+// header is what a site began a contribution with.
+func (w *ward) header(round statement.Digest, site string) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.headers[round.String()][site])
+}
+
+// answersOf is what a member answered in a round: statement, share, and so on.
+func (w *ward) answersOf(round statement.Digest, member string) [][]byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.answers[round.String()][member])
+}
+
 func TestAnInterruptedUploadGoesOnWithTheSameBytes(t *testing.T) {
 	w := newWard(t)
+	w.mu.Lock()
 	w.breakUploads = 3
+	w.mu.Unlock()
 	q := w.question()
 	p := w.plan(w.s, q, sites)
 	id, _ := w.invite(p, q.Parameters)
 	w.eventually("every upload breaks off", func() bool { return w.breakUploads == 0 })
 	w.stops[0]()
-	w.mu.Lock()
-	before := slices.Clone(w.headers[id.String()]["alpha"])
-	w.mu.Unlock()
+	before := w.header(id, "alpha")
 	w.start(0)
 	w.eventually("every site contributes", func() bool { return len(w.counted[id.String()]) == len(sites) })
-	if before == nil || !bytes.Equal(before, w.headers[id.String()]["alpha"]) {
+	if before == nil || !bytes.Equal(before, w.header(id, "alpha")) {
 		t.Fatal("another contribution was sent after the restart")
 	}
 	spool, err := os.ReadDir(filepath.Join(w.dirs[0], vaultDir, "spool"))
@@ -102,7 +116,9 @@ func TestAnInterruptedUploadGoesOnWithTheSameBytes(t *testing.T) {
 
 func TestALostReceiptIsFetchedAgain(t *testing.T) {
 	w := newWard(t)
+	w.mu.Lock()
 	w.loseReceipts = 2
+	w.mu.Unlock()
 	_, id, _ := w.collect()
 	w.assign("again", &consiliumv1.Assignment{}, sites...)
 	for i := range sites {
@@ -139,7 +155,7 @@ func TestAnAnswerInTheVaultIsTheOneThatLeaves(t *testing.T) {
 	v.Close()
 	w.start(0)
 	w.eventually("alpha answers", func() bool { return len(w.answers[id.String()]["alpha"]) >= 2 })
-	if got := w.answers[id.String()]["alpha"]; !bytes.Equal(got[0], signed) || !bytes.Equal(got[1], share) {
+	if got := w.answersOf(id, "alpha"); !bytes.Equal(got[0], signed) || !bytes.Equal(got[1], share) {
 		t.Fatal("another answer left than the one in the vault")
 	}
 }
@@ -155,7 +171,7 @@ func TestTheSameRequestGetsTheSameBytes(t *testing.T) {
 	w.stops[0]()
 	w.start(0)
 	w.eventually("alpha answers again", func() bool { return len(w.work["alpha"]) == 0 && len(w.answers[id.String()]["alpha"]) >= 4 })
-	got := w.answers[id.String()]["alpha"]
+	got := w.answersOf(id, "alpha")
 	for i := 2; i < len(got); i += 2 {
 		if !bytes.Equal(got[i], got[0]) || !bytes.Equal(got[i+1], got[1]) {
 			t.Fatal("the same request got other bytes")
@@ -174,7 +190,7 @@ func TestASecondSetIsNeverAnswered(t *testing.T) {
 	w.eventually("everyone answers", func() bool { return len(w.answers[id.String()]) == 3 })
 	w.stops[0]() // also after a restart
 	a := w.start(0)
-	first := len(w.answers[id.String()]["alpha"])
+	first := len(w.answersOf(id, "alpha"))
 	// The same set in name, with another header digest: another set.
 	w.mu.Lock()
 	w.headers[id.String()]["beta"] = w.headers[id.String()]["gamma"]
@@ -244,7 +260,7 @@ func TestASiteRestoredFromAnOldBackupWaits(t *testing.T) {
 		w.requestOpening(p, id, plan, p.Invited)
 		w.eventually("everyone answers", func() bool { return len(w.answers[id.String()]) == 3 })
 		w.stops[0]()
-		before := len(w.answers[id.String()]["alpha"])
+		before := len(w.answersOf(id, "alpha"))
 		w.dirs[0] = backup
 		a := w.start(0)
 		// Another set, which the restored site has no memory of refusing.
@@ -310,7 +326,7 @@ func TestAShareThatDoesNotOpenIsReportedByName(t *testing.T) {
 	w.mu.Unlock()
 	w.requestOpening(p, id, plan, p.Invited)
 	w.eventually("alpha reports beta", func() bool { return slices.Equal(w.faults["alpha"].Senders, []string{"beta"}) })
-	if len(w.answers[id.String()]["alpha"]) != 0 {
+	if len(w.answersOf(id, "alpha")) != 0 {
 		t.Fatal("alpha answered in spite of the fault")
 	}
 }

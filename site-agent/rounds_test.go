@@ -108,6 +108,8 @@ func (c *coordinator) round(s *study.Study, q compute.Question, sites []string) 
 	digest := statement.DigestOf(sum.Bytes())
 	c.end(p, id, statement.RoundEnd{State: "published", Contributors: p.Invited, SharesGiven: true, Sum: &digest})
 	released := statement.ReleasedRound{Round: id, Step: p.Step, Contributors: p.Invited, Sum: digest}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, site := range p.Invited {
 		_, payload, _ := statement.Payload(c.headers[id.String()][site])
 		released.Headers = append(released.Headers, statement.DigestOf(payload))
