@@ -74,6 +74,7 @@ func (c *bench) preparePlain(b *testing.B) *plainRound {
 	listener, err := net.Listen("tcp", c.address)
 	must(b, err)
 	c.nonce++
+	c.drawValues()
 	r := &plainRound{bench: c, id: statement.DigestOf([]byte{c.nonce})}
 	done := make(chan []float64, 1)
 	r.done = done

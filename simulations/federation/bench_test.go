@@ -139,13 +139,7 @@ func newBench(b *testing.B, sites, values int) *bench {
 	}
 	must(b, enrol(b.Context(), governance, newcomers, time.Now))
 	for _, n := range newcomers[1:] {
-		s := openBenchSite(b, filepath.Join(c.dir, n.name), c)
-		// Every site has values of its own: equal chunks would be stored once.
-		random := rand.New(rand.NewPCG(1, uint64(len(c.sites))))
-		for range values {
-			s.values = append(s.values, float64(random.IntN(2*benchBound+1)-benchBound))
-		}
-		c.sites = append(c.sites, s)
+		c.sites = append(c.sites, openBenchSite(b, filepath.Join(c.dir, n.name), c))
 	}
 	c.startStudy(b, newcomers[0].dir)
 	stop()
@@ -271,6 +265,7 @@ func (c *bench) prepare(b *testing.B, seal func(*secagg.Round, []float64) (*seca
 	b.Helper()
 	r := &benchRound{bench: c, plan: c.makePlan(b), store: c.openStore(b), failed: make(chan error, len(c.sites)), done: make(chan struct{})}
 	c.insert(b, r.plan, r.store.Store)
+	c.drawValues()
 	stream := r.stream()
 	server, stopServer := c.serve(b, nil, r.store, func(batch store.Batch) {
 		for _, f := range batch.Facts {
@@ -318,6 +313,18 @@ func (c *bench) prepare(b *testing.B, seal func(*secagg.Round, []float64) (*seca
 		}
 	}
 	return r
+}
+
+// drawValues gives every site new values in every round: without the cipher
+// equal ones would make equal chunks, which are sent and stored once.
+func (c *bench) drawValues() {
+	for i, s := range c.sites {
+		random := rand.New(rand.NewPCG(uint64(c.nonce), uint64(i)))
+		s.values = s.values[:0]
+		for range c.values {
+			s.values = append(s.values, float64(random.IntN(2*benchBound+1)-benchBound))
+		}
+	}
 }
 
 func (r *benchRound) stream() string {
