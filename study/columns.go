@@ -48,7 +48,7 @@ func newHeader(columns, needed []string) (*header, error) {
 	case twice != nil:
 		return nil, twice
 	case len(missing) > 0:
-		return nil, &ColumnError{Column: missing[0], Nearest: nearest(missing[0], names)}
+		return nil, &ColumnError{Column: missing[0], Nearest: Nearest(missing[0], names)}
 	}
 	return h, nil
 }

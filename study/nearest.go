@@ -2,11 +2,11 @@ package study
 
 import "strings"
 
-// nearest returns the candidate closest to name by edit distance, ignoring
+// Nearest returns the candidate closest to name by edit distance, ignoring
 // case, spaces, hyphens and underscores, or "" if none differs in less than
 // about a third of its letters. Too lax a rule would propose a stranger, which
 // in a header that is really a patient's record would show a value.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	name = plain(name)
 	best, least := "", len(name)/3+1
 	for _, c := range candidates {

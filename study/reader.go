@@ -127,7 +127,7 @@ func (r *reader) section(n *yaml.Node, path string, known ...string) *section {
 			r.fail(key, s.key(name), "remove one of the two", "duplicate key %q, first on line %d", name, first[name])
 		case !slices.Contains(known, name):
 			hint := fmt.Sprintf("known here: %s", strings.Join(known, ", "))
-			if near := nearest(name, known); near != "" {
+			if near := Nearest(name, known); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			r.fail(key, s.key(name), hint, "unknown key %q", name)
@@ -172,7 +172,7 @@ func (s *section) choice(name, fallback string, words ...string) string {
 	word := s.text(n, s.key(name))
 	if s.fault == nil && !slices.Contains(words, word) {
 		hint := ""
-		if near := nearest(word, words); near != "" {
+		if near := Nearest(word, words); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		s.fail(n, s.key(name), hint, "%s: %q is not one of %s", s.key(name), word, strings.Join(words, ", "))
