@@ -26,9 +26,32 @@ func outOfBoundLanes(values []float64, bound float64) int {
 	return -1
 }
 
+// scaleRound32 is scaleRound for n, a multiple of 8, results below 2^32.
+//
+//go:noescape
+func scaleRound32(values *float64, out *uint32, n int, scale float64, offset uint64)
+
+// concatenate32 writes groups of eight coefficients whose slots, of up to 32
+// bits, lie stride bytes of slots apart, as told by concatenation.
+//
+//go:noescape
+func concatenate32(slots *uint32, groups, stride int, table *uint64, words, terms int, message *uint64)
+
 // encodeLanes is encodeNarrow over as many coefficients as values fill, the last
 // of them perhaps in part.
 func encodeLanes(g *segment, values []float64, words int, message []uint64) {
+	if table, terms := concatenation(g, words); table != nil {
+		var block [2048 + window32]uint32
+		defer clear(block[:])
+		stride := 8 * g.perCoeff
+		groups := (len(block) - window32) / stride
+		for ; len(values) >= stride; values = values[groups*stride:] {
+			groups = min(groups, len(values)/stride)
+			scaleRound32(&values[0], &block[0], groups*stride, g.scale, g.bound.lo)
+			concatenate32(&block[0], groups, 4*stride, &table[0], words, terms, &message[0])
+			message = message[8*groups*words:]
+		}
+	}
 	var block [1024]uint64
 	defer clear(block[:])
 	size := len(block) / g.perCoeff * g.perCoeff
@@ -43,6 +66,58 @@ func encodeLanes(g *segment, values []float64, words int, message []uint64) {
 			message = message[words:]
 		}
 	}
+}
+
+// window32 is how many slots concatenate32 sees at once.
+const window32 = 32
+
+// concatenation tells concatenate32 how to make the words of eight coefficients,
+// eight words at a time. For each of these vectors the table holds the first of
+// the 32 slots that it looks at, in bytes, padded to eight words; then for the
+// slot that each word begins in, which of the 32 it is and how far to shift it
+// down; then, for each of the terms - 1 slots after that, which it is and how far
+// up, 64 for none. It is nil for slots that are too wide or too narrow for that.
+func concatenation(g *segment, words int) (table []uint64, terms int) {
+	if g.slotBits > 32 {
+		return nil, 0
+	}
+	terms = int(63/g.slotBits) + 2
+	for v := range words {
+		first := 8 * v / words * g.perCoeff // of the coefficient that the first word is of
+		var word, shift [5][8]uint64
+		if terms > len(word) {
+			return nil, 0
+		}
+		for lane := range 8 {
+			c, bit := (8*v+lane)/words, uint((8*v+lane)%words*64)
+			for t := range terms {
+				slot := int(bit/g.slotBits) + t
+				shift[t][lane] = 64
+				if slot >= g.perCoeff {
+					continue
+				}
+				at := uint(slot) * g.slotBits
+				if t == 0 {
+					shift[t][lane] = uint64(bit - at)
+				} else if at < bit+64 {
+					shift[t][lane] = uint64(at - bit)
+				}
+				word[t][lane] = uint64(c*g.perCoeff + slot - first)
+				if word[t][lane] >= window32 {
+					if shift[t][lane] < 64 {
+						return nil, 0
+					}
+					word[t][lane] = 0
+				}
+			}
+		}
+		table = append(table, uint64(4*first), 0, 0, 0, 0, 0, 0, 0)
+		for t := range terms {
+			table = append(table, word[t][:]...)
+			table = append(table, shift[t][:]...)
+		}
+	}
+	return table, terms
 }
 
 // concatenate writes slots of less than 64 bits side by side.

@@ -37,6 +37,73 @@ done:
 	VZEROUPPER
 	RET
 
+// func scaleRound32(values *float64, out *uint32, n int, scale float64, offset uint64)
+TEXT ·scaleRound32(SB), NOSPLIT, $0-40
+	MOVQ values+0(FP), SI
+	MOVQ out+8(FP), DI
+	MOVQ n+16(FP), CX
+	VBROADCASTSD scale+24(FP), Z30
+	VPBROADCASTQ offset+32(FP), Z31
+
+eight32:
+	VMULPD    (SI), Z30, Z0
+	VCVTPD2QQ Z0, Z0
+	VPADDQ    Z31, Z0, Z0
+	VPMOVQD   Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ  eight32
+	VZEROUPPER
+	RET
+
+// func concatenate32(slots *uint32, groups, stride int, table *uint64, words, terms int, message *uint64)
+TEXT ·concatenate32(SB), NOSPLIT, $0-56
+	MOVQ slots+0(FP), SI
+	MOVQ groups+8(FP), CX
+	MOVQ stride+16(FP), R8
+	MOVQ table+24(FP), DX
+	MOVQ words+32(FP), R9
+	MOVQ terms+40(FP), R10
+	MOVQ message+48(FP), DI
+	MOVQ $0x5555, AX       // the low half of each 64-bit lane
+	KMOVW AX, K1
+	DECQ R10
+
+group:
+	MOVQ DX, R11
+	MOVQ R9, R12
+
+vector:
+	MOVQ (R11), AX
+	VMOVDQU64 (SI)(AX*1), Z0
+	VMOVDQU64 64(SI)(AX*1), Z1
+	VMOVDQU64 64(R11), Z2
+	VPERMI2D.Z Z1, Z0, K1, Z2
+	VPSRLVQ 128(R11), Z2, Z2
+	ADDQ $192, R11
+	MOVQ R10, BX
+
+term:
+	VMOVDQU64 (R11), Z3
+	VPERMI2D.Z Z1, Z0, K1, Z3
+	VPSLLVQ 64(R11), Z3, Z3
+	VPORQ Z3, Z2, Z2
+	ADDQ $128, R11
+	DECQ BX
+	JNZ  term
+
+	VMOVDQU64 Z2, (DI)
+	ADDQ $64, DI
+	DECQ R12
+	JNZ  vector
+
+	ADDQ R8, SI
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func allWithin(values *float64, n int, bound float64) (without uint64)
 TEXT ·allWithin(SB), NOSPLIT, $0-32
 	MOVQ values+0(FP), SI
