@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/internal/settings"
 )
 
 // A configuration file is read or refused; it never breaks the program, and what
@@ -13,7 +14,8 @@ func FuzzParseConfig(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, source []byte) {
-		c, err := parseConfig(source)
+		c := defaults()
+		err := settings.Parse(source, c.keys())
 		if err == nil && (c.dir == "" || c.listen == "" || c.certificateTTL <= 0) {
 			t.Errorf("read as %+v", c)
 		}
