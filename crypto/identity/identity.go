@@ -32,6 +32,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
@@ -61,16 +65,22 @@ const (
 // governanceName is the key id of the governance key. No member has it.
 const governanceName = "governance"
 
-// CheckName says whether a name can be a member's: 1 to 64 ASCII letters,
-// digits, spaces, dots, underscores and hyphens, with no space at either end.
+// CheckName says whether a name can be a member's: 1 to 64 letters and digits
+// of any script, spaces, and . _ - ' ( ) , & +, with no space at either end.
+// Accented letters are spelt in one way (Unicode NFC), so that two names that
+// look the same are the same. No character of a name means anything to a path,
+// a page or a shell's glob; who a member is, its key's fingerprint says.
 func CheckName(name string) error {
-	if len(name) < 1 || len(name) > 64 {
-		return fmt.Errorf("a name has 1 to 64 characters, this has %d", len(name))
+	if n := utf8.RuneCountInString(name); n < 1 || n > 64 {
+		return fmt.Errorf("a name has 1 to 64 characters, this has %d", n)
 	}
-	for _, c := range []byte(name) {
-		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-", rune(c)) {
-			return errors.New("a name is made of letters, digits, space, '.', '_' and '-' (ASCII), this has another character")
+	for _, c := range name {
+		if c == utf8.RuneError || !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune(" ._-'(),&+", c) {
+			return errors.New("a name is made of letters, digits, space and . _ - ' ( ) , & +, this has another character")
 		}
+	}
+	if !norm.NFC.IsNormalString(name) {
+		return errors.New("a name is spelt in Unicode normal form C, this is not")
 	}
 	if name[0] == ' ' || name[len(name)-1] == ' ' {
 		return errors.New("a name has no space at either end")

@@ -12,12 +12,12 @@ import (
 )
 
 func TestNames(t *testing.T) {
-	for _, good := range []string{"a", "Saint Luke", "site-1", "a.b_c", strings.Repeat("x", 64), "coordinator"} {
+	for _, good := range []string{"a", "Saint Luke", "site-1", "a.b_c", strings.Repeat("x", 64), "coordinator", "Hôpital Saint-Louis", "St. Mary's (North)", "大学病院", strings.Repeat("é", 64)} {
 		if err := CheckName(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", strings.Repeat("x", 65), " a", "a ", "a/b", `a\b`, "a\nb", "a\x00", "é", "naïve", "a:b", "..", ".", "governance", "Governance", "a\tb", "<b>"} {
+	for _, bad := range []string{"", strings.Repeat("x", 65), " a", "a ", "a/b", `a\b`, "a\nb", "a\x00", "nai\u0308ve", "a\u202eb", "a\u200bb", "a\xffb", "a:b", "a*", "$a", `"a"`, "..", ".", "governance", "Governance", "a\tb", "<b>"} {
 		if CheckName(bad) == nil {
 			t.Errorf("%q is a name", bad)
 		}

@@ -39,7 +39,7 @@ func (d *demo) admitPatients(data string) error {
 		table := cohort.Generate(cohort.Default(syntheticPatients), d.seed)
 		source, kind = records.Memory(table.Columns, table.Rows), "SYNTHETIC patients (nobody's records; made by simulations/cohort)"
 	}
-	sites, err := federation.Split(source, "site")
+	sites, _, err := federation.Split(source, "site")
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func TestNoCanaryInErrors(t *testing.T) {
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Split(records.CSV(path), "site")
+		_, _, err := Split(records.CSV(path), "site")
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		} else if found := canaryIn([]byte(err.Error())); found != "" {

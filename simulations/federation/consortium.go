@@ -96,6 +96,9 @@ func newConsortium(ctx context.Context, spec Spec, protocol *study.Study) (_ *co
 		return nil, err
 	}
 	spec.Progress(fmt.Sprintf("enrolled %d sites, a researcher and an auditor", len(spec.Sites)))
+	if spec.Nowhere > 0 {
+		spec.Progress(fmt.Sprintf("left out %d records that name no site", spec.Nowhere))
+	}
 	return c, nil
 }
 

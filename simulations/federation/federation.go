@@ -43,6 +43,7 @@ type Site struct {
 type Spec struct {
 	Protocol []byte // of the study, YAML
 	Sites    []Site
+	Nowhere  int // records that Split found no site for: told in the result
 	Drops    []Drop
 	Seed     uint64 // of the simulator's own choices, such as the order in which sites start; never of keys or noise
 

@@ -20,7 +20,7 @@ func hospitals(t *testing.T, sites, patients int) []Site {
 	spec := cohort.Default(patients)
 	spec.Hospitals = spec.Hospitals[:sites]
 	table := cohort.Generate(spec, 7)
-	divided, err := Split(records.Memory(table.Columns, table.Rows), "site")
+	divided, _, err := Split(records.Memory(table.Columns, table.Rows), "site")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func referenceName(term string) string {
 // warfarinSites divides the real patients by the hospitals that treated them.
 func warfarinSites(t *testing.T) []Site {
 	t.Helper()
-	sites, err := Split(records.CSV(filepath.Join(publicdata.Dir(t), "iwpc", "iwpc_cohort5051_derived.csv")), "site")
+	sites, _, err := Split(records.CSV(filepath.Join(publicdata.Dir(t), "iwpc", "iwpc_cohort5051_derived.csv")), "site")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,10 @@ func (c *consortium) Report(ctx context.Context) (*Result, error) {
 			Digest: s.GetStudy(), Name: s.GetName(), Version: int(s.GetVersion()), Title: s.GetTitle(),
 			State: s.GetState(), Reason: s.GetReason(),
 		},
-		Seed:   c.spec.Seed,
-		Cipher: "on",
-		Rounds: roundReports(s.GetRounds()),
+		Seed:    c.spec.Seed,
+		Nowhere: c.spec.Nowhere,
+		Cipher:  "on",
+		Rounds:  roundReports(s.GetRounds()),
 
 		SignedAudit: answer.GetAudit(), SignedRelease: answer.GetRelease(),
 		protocol: c.protocol,

@@ -14,7 +14,10 @@ type Result struct {
 	Seed   uint64 `json:"seed"`
 	Cipher string `json:"cipher"` // on, or off
 
-	Sites  []SiteReport  `json:"sites"`
+	Sites []SiteReport `json:"sites"`
+	// Records that named no site and were left out.
+	Nowhere int `json:"records_without_site,omitempty"`
+
 	Rounds []RoundReport `json:"rounds"`
 
 	Model     *glm.Model         `json:"model"`               // null unless the study completed

@@ -12,17 +12,18 @@ import (
 )
 
 // Split divides records into sites by the value of a column, in the order of
-// the sites' names. Every site keeps all columns.
-func Split(source records.Source, column string) ([]Site, error) {
+// the sites' names. Every site keeps all columns. A record that names no site
+// belongs to none: it is left out and counted.
+func Split(source records.Source, column string) (sites []Site, nowhere int, err error) {
 	rows, err := source.Open()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer rows.Close() // read only: nothing is lost if closing fails
 	columns := rows.Columns()
 	at := slices.Index(columns, column)
 	if at < 0 {
-		return nil, fmt.Errorf("the data has no column %q to divide it into sites; its first line must name the columns", column)
+		return nil, 0, fmt.Errorf("the data has no column %q to divide it into sites; its first line must name the columns", column)
 	}
 	bySite := make(map[string][][]string)
 	for number := 1; ; number++ {
@@ -31,24 +32,24 @@ func Split(source records.Source, column string) ([]Site, error) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if at >= len(record) {
-			return nil, fmt.Errorf("record %d ends before column %q: it has %d cells and the header has %d", number, column, len(record), len(columns))
+		if at >= len(record) || strings.TrimSpace(record[at]) == "" {
+			nowhere++
+			continue
 		}
 		name := strings.TrimSpace(record[at])
 		if err := identity.CheckName(name); err != nil {
-			return nil, fmt.Errorf("record %d names no usable site in column %q: a site is 1 to 64 letters, digits, spaces, dots, underscores or hyphens", number, column)
+			return nil, 0, fmt.Errorf("record %d names no usable site in column %q: %w", number, column, err)
 		}
 		bySite[name] = append(bySite[name], slices.Clone(record))
 	}
 	if len(bySite) == 0 {
-		return nil, errors.New("the data has a header and no records")
+		return nil, nowhere, fmt.Errorf("no record names a site in column %q", column)
 	}
-	sites := make([]Site, 0, len(bySite))
 	for name, own := range bySite {
 		sites = append(sites, Site{Name: name, Records: records.Memory(columns, own)})
 	}
 	slices.SortFunc(sites, func(a, b Site) int { return strings.Compare(a.Name, b.Name) })
-	return sites, nil
+	return sites, nowhere, nil
 }

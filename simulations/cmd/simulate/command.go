@@ -165,13 +165,16 @@ func (o *options) spec() (federation.Spec, error) {
 		return federation.Spec{}, err
 	}
 	if _, err := study.Parse(protocol); err != nil {
+		if fault, ok := errors.AsType[*study.Error](err); ok {
+			return federation.Spec{}, errors.New(fault.In(o.study))
+		}
 		return federation.Spec{}, fmt.Errorf("%s: %w", o.study, err)
 	}
-	sites, err := federation.Split(records.CSV(o.data), o.siteColumn)
+	sites, nowhere, err := federation.Split(records.CSV(o.data), o.siteColumn)
 	if err != nil {
 		return federation.Spec{}, fmt.Errorf("%s: %w", o.data, err)
 	}
-	spec := federation.Spec{Protocol: protocol, Sites: sites, Seed: o.seed, Unencrypted: o.cipher == "off"}
+	spec := federation.Spec{Protocol: protocol, Sites: sites, Nowhere: nowhere, Seed: o.seed, Unencrypted: o.cipher == "off"}
 	for _, text := range o.drops {
 		drop, err := federation.ParseDrop(text)
 		if err != nil {
