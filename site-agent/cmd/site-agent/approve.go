@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -29,7 +30,7 @@ The reason of a refusal is sent as you type it: put nothing of a patient into it
 		Example: `  site-agent approve
   site-agent approve 3f9a01c2
   site-agent approve 3f9a01c2 --refuse --reason "not covered by our ethics vote"`,
-		Args: arguments(0, 1),
+		Args: console.Arguments("[DIGEST]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.config()
 			if err != nil {
@@ -41,12 +42,12 @@ The reason of a refusal is sent as you type it: put nothing of a patient into it
 			}
 			if len(args) == 0 {
 				if refuse || why != "" {
-					return usage(cmd, "--refuse and --reason need the DIGEST of a study")
+					return console.Usage(cmd, "--refuse and --reason need the DIGEST of a study")
 				}
 				return a.showStudies(c, reviews)
 			}
 			if why != "" && !refuse {
-				return usage(cmd, "--reason goes with --refuse")
+				return console.Usage(cmd, "--reason goes with --refuse")
 			}
 			review, err := findStudy(reviews, args[0])
 			if err != nil {
@@ -56,10 +57,10 @@ The reason of a refusal is sent as you type it: put nothing of a patient into it
 			if err := siteagent.Decide(c.dir, decision); err != nil {
 				return fail("the decision was not recorded", err, "")
 			}
-			if a.asJSON {
-				return a.printJSON(decision)
+			if a.JSON {
+				return a.PrintJSON(decision)
 			}
-			a.printf("Study %s %s is to be %s; the running agent tells the coordinator.\n", review.DryRun.Name, short(review.Study.String()), map[bool]string{true: "refused", false: "approved"}[refuse])
+			a.Printf("Study %s %s is to be %s; the running agent tells the coordinator.\n", review.DryRun.Name, console.Short(review.Study.String()), map[bool]string{true: "refused", false: "approved"}[refuse])
 			return nil
 		},
 	}
@@ -88,12 +89,12 @@ func findDigest(digests []statement.Digest, prefix, what, list string) (int, err
 			continue
 		}
 		if found >= 0 {
-			return 0, &problem{What: fmt.Sprintf("the digest is of more than one %s", what), Why: fmt.Sprintf("several begin with %q", prefix), Next: "give more digits; " + list + "   lists them", exit: exitUsage}
+			return 0, &console.Problem{What: fmt.Sprintf("the digest is of more than one %s", what), Why: fmt.Sprintf("several begin with %q", prefix), Next: "give more digits; " + list + "   lists them", Exit: console.ExitUsage}
 		}
 		found = i
 	}
 	if found < 0 || len(prefix) < 4 {
-		return 0, &problem{What: fmt.Sprintf("there is no such %s", what), Why: fmt.Sprintf("none begins with %q", prefix), Next: list + "   lists them", exit: exitFailed}
+		return 0, &console.Problem{What: fmt.Sprintf("there is no such %s", what), Why: fmt.Sprintf("none begins with %q", prefix), Next: list + "   lists them"}
 	}
 	return found, nil
 }
@@ -114,23 +115,23 @@ func (a *app) showStudies(c config, reviews []siteagent.StudyReview) error {
 		}
 		reviews[i].DryRun = siteagent.DryRunAt(c.dir, parsed, c.source())
 	}
-	if a.asJSON {
-		return a.printJSON(append([]siteagent.StudyReview{}, reviews...))
+	if a.JSON {
+		return a.PrintJSON(append([]siteagent.StudyReview{}, reviews...))
 	}
 	if len(reviews) == 0 {
-		a.printf("No study was proposed to this hospital yet.\n")
+		a.Printf("No study was proposed to this hospital yet.\n")
 		return nil
 	}
 	for _, r := range reviews {
-		a.printf("%s  %s version %d, by %s: %s\n", short(r.Study.String()), r.DryRun.Name, r.DryRun.Version, r.Researcher, stateOf(r))
+		a.Printf("%s  %s version %d, by %s: %s\n", console.Short(r.Study.String()), r.DryRun.Name, r.DryRun.Version, r.Researcher, stateOf(r))
 		if r.DryRun.Title != "" {
-			a.printf("  %s\n", r.DryRun.Title)
+			a.Printf("  %s\n", r.DryRun.Title)
 		}
 		if r.State == siteagent.Waiting {
 			a.showDryRun(r.DryRun)
-			a.printf("  To decide: site-agent approve %s   or   site-agent approve %s --refuse --reason \"…\"\n", short(r.Study.String()), short(r.Study.String()))
+			a.Printf("  To decide: site-agent approve %s   or   site-agent approve %s --refuse --reason \"…\"\n", console.Short(r.Study.String()), console.Short(r.Study.String()))
 		}
-		a.printf("\n")
+		a.Printf("\n")
 	}
 	return nil
 }
@@ -144,7 +145,7 @@ func stateOf(r siteagent.StudyReview) string {
 
 func (a *app) showDryRun(d *siteagent.DryRun) {
 	if d.Unreadable != "" {
-		a.printf("  The records cannot be used: %s\n", d.Unreadable)
+		a.Printf("  The records cannot be used: %s\n", d.Unreadable)
 	} else {
 		skipped := 0
 		var reasons []string
@@ -153,19 +154,19 @@ func (a *app) showDryRun(d *siteagent.DryRun) {
 			reasons = append(reasons, fmt.Sprintf("%s %d", reason, n))
 		}
 		sort.Strings(reasons)
-		a.printf("  Usable records: %d. Skipped: %d", d.Rows, skipped)
+		a.Printf("  Usable records: %d. Skipped: %d", d.Rows, skipped)
 		if skipped > 0 {
-			a.printf(" (%s)", strings.Join(reasons, ", "))
+			a.Printf(" (%s)", strings.Join(reasons, ", "))
 		}
-		a.printf(".\n")
+		a.Printf(".\n")
 	}
-	a.printf("  What would leave, encrypted, and be opened only as a sum over hospitals:\n")
+	a.Printf("  What would leave, encrypted, and be opened only as a sum over hospitals:\n")
 	for _, step := range d.Steps {
-		a.printf("    %s, at most %d time(s): %d numbers, about %s each time\n", step.Step, step.Rounds, step.Numbers, size(step.Bytes))
+		a.Printf("    %s, at most %d time(s): %d numbers, about %s each time\n", step.Step, step.Rounds, step.Numbers, console.Size(step.Bytes))
 		var fields []string
 		for _, f := range step.Fields {
 			fields = append(fields, fmt.Sprintf("%s[%d]", f.Name, f.Length))
 		}
-		a.printf("      %s\n      %s\n", step.Purpose, strings.Join(fields, " "))
+		a.Printf("      %s\n      %s\n", step.Purpose, strings.Join(fields, " "))
 	}
 }

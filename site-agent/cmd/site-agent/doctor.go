@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
@@ -13,7 +14,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Check the configuration, the state directory and its keys, the records against
 every study, and the way to the coordinator: name, connection, TLS, certificate,
 clock. Exit code 1 if a check failed.`,
-		Args: arguments(0, 0),
+		Args: console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.config()
 			if err != nil {
@@ -26,18 +27,18 @@ clock. Exit code 1 if a check failed.`,
 				if check.Result == siteagent.Fail {
 					failed++
 				}
-				a.printf("%s  %s: %s\n", check.Result, check.Name, check.Detail)
+				a.Printf("%s  %s: %s\n", check.Result, check.Name, check.Detail)
 				if check.Fix != "" {
-					a.printf("      fix: %s\n", check.Fix)
+					a.Printf("      fix: %s\n", check.Fix)
 				}
 			}
-			if a.asJSON {
-				if err := a.printJSON(checks); err != nil {
+			if a.JSON {
+				if err := a.PrintJSON(checks); err != nil {
 					return err
 				}
 			}
 			if failed > 0 {
-				return &problem{What: "not everything is in order", Why: "see the checks marked FAIL", Next: "mend them from the first one on; later ones may follow from it", exit: exitFailed}
+				return &console.Problem{What: "not everything is in order", Why: "see the checks marked FAIL", Next: "mend them from the first one on; later ones may follow from it"}
 			}
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
@@ -20,7 +21,7 @@ and waits until the consortium's governance has admitted this hospital.
 Interrupted, it goes on where it was when it is run again, without the token.`,
 		Example: `  site-agent enroll "$TOKEN"
   site-agent enroll "$TOKEN" --dir /var/lib/site-agent`,
-		Args: arguments(0, 1),
+		Args: console.Arguments("[TOKEN]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.config()
 			if err != nil {
@@ -37,25 +38,25 @@ Interrupted, it goes on where it was when it is run again, without the token.`,
 			if err != nil {
 				return fail("the enrolment cannot be read", err, "")
 			}
-			a.notef("The fingerprint of this hospital's keys; read it to whoever admits you:\n\n  %s\n\n", own)
-			a.notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", governance)
-			a.notef("Waiting to be admitted …\n")
+			a.Notef("The fingerprint of this hospital's keys; read it to whoever admits you:\n\n  %s\n\n", own)
+			a.Notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", governance)
+			a.Notef("Waiting to be admitted …\n")
 			told := time.Duration(0)
 			o.Waiting = func(since time.Duration) {
 				if since-told >= time.Minute {
 					told = since
-					a.notef("still waiting after %s\n", since.Round(time.Second))
+					a.Notef("still waiting after %s\n", since.Round(time.Second))
 				}
 			}
 			enrolled, err := siteagent.Enroll(cmd.Context(), o)
 			if err != nil {
 				return fail("this hospital is not a member yet", err, "run the command again; it goes on where it was")
 			}
-			if a.asJSON {
-				return a.printJSON(enrolled)
+			if a.JSON {
+				return a.PrintJSON(enrolled)
 			}
-			a.printf("%s is a member of %s, on roster %d.\n", enrolled.Name, enrolled.Consortium, enrolled.Roster)
-			a.notef("Next: site-agent doctor, then site-agent run\n")
+			a.Printf("%s is a member of %s, on roster %d.\n", enrolled.Name, enrolled.Consortium, enrolled.Roster)
+			a.Notef("Next: site-agent doctor, then site-agent run\n")
 			return nil
 		},
 	}

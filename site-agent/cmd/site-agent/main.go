@@ -10,13 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-)
 
-// Exit codes. They are part of the interface.
-const (
-	exitOK     = 0
-	exitFailed = 1 // it was asked properly and did not work
-	exitUsage  = 2 // it was not asked properly
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func main() {
@@ -27,10 +22,6 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
-	root := a.root()
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return a.report(root.ExecuteContext(ctx))
+	a := &app{Console: console.Console{Stdin: stdin, Stdout: stdout, Stderr: stderr}, env: env}
+	return a.Run(ctx, a.root(), args)
 }

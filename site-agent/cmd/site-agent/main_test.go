@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/settings"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
@@ -21,8 +23,8 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestTheExampleIsTheDefaults(t *testing.T) {
-	c, err := parseConfig(siteagent.Example)
-	if err != nil {
+	var c config
+	if err := settings.Parse(siteagent.Example, c.keys()); err != nil {
 		t.Fatal(err)
 	}
 	want := defaults()
@@ -34,7 +36,7 @@ func TestTheExampleIsTheDefaults(t *testing.T) {
 		c.policy.Releases != want.policy.Releases || c.policy.WorstErrorRatio != want.policy.WorstErrorRatio || c.policy.WorstBrier != want.policy.WorstBrier || len(c.policy.Studies) != 0 {
 		t.Errorf("example's policy %+v, default %+v", c.policy, want.policy)
 	}
-	for key := range keys {
+	for key := range c.keys() {
 		section, name, nested := strings.Cut(key, ".")
 		if !nested {
 			name = section
@@ -61,19 +63,13 @@ func TestAConfigurationThatIsNotUnderstoodIsRefused(t *testing.T) {
 		"proxy: ftp://user:secret@x\n":          "it is not a URL such as",
 		"coordinator: somewhere\n":              "it is not host:port",
 		"log_level: loud\n":                     "it is not debug, info, warn or error",
-		"- a\n":                                 "line 1: this is not a list of keys and values",
-		"dir: [a]\n":                            `line 1: key "dir" takes one value`,
-		"dir: a\n---\ndir: b\n":                 "more than one document",
-		"dir: 'a\n":                             "line",
 		"records: \"\"\n":                       "it is empty",
 	} {
-		_, err := parseConfig([]byte(source))
+		var c config
+		err := settings.Parse([]byte(source), c.keys())
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v\nwant %s", source, err, want)
 		}
-	}
-	if _, err := parseConfig([]byte("# nothing\n")); err != nil {
-		t.Errorf("an empty file has the defaults: %v", err)
 	}
 }
 
@@ -93,21 +89,21 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 		code int
 		want []string
 	}{
-		{[]string{"aprove"}, exitUsage, []string{"did you mean", "next: site-agent --help"}},
-		{[]string{"run", "--fast"}, exitUsage, []string{"unknown flag", "usage: site-agent run", "next: site-agent run --help"}},
-		{[]string{"run"}, exitFailed, []string{"there is no configuration", "next: site-agent config > site-agent.yaml"}},
-		{[]string{"run", "--dir", "x"}, exitFailed, []string{"there are no records to compute with"}},
-		{[]string{"approve", "--refuse", "--dir", "x"}, exitUsage, []string{"need the DIGEST"}},
-		{[]string{"approve", "abcd1234", "--dir", "x"}, exitFailed, []string{"there is no such study", "site-agent approve"}},
-		{[]string{"enroll", "--dir", "x"}, exitFailed, []string{"no unfinished enrolment"}},
-		{[]string{"enroll", "token", "--dir", "x"}, exitFailed, []string{"the keys were not made", "paste exactly what was printed"}},
-		{[]string{"predict", "--dir", "x"}, exitUsage, []string{"--input and --output are needed"}},
-		{[]string{"predict", "--dir", "x", "--input", "a", "--output", "b"}, exitFailed, []string{"no release is in use here", "next: site-agent releases list"}},
-		{[]string{"releases", "show", "abcd", "--dir", "x"}, exitFailed, []string{"there is no such release"}},
-		{[]string{"releases", "rollback", "dose", "--dir", "x"}, exitFailed, []string{"nothing was changed", "no earlier release"}},
-		{[]string{"releases", "shwo"}, exitUsage, []string{"did you mean \"site-agent releases show\""}},
-		{[]string{"doctor", "--dir", "x"}, exitFailed, []string{"not everything is in order"}},
-		{[]string{"outbox", "--config", "none.yaml"}, exitFailed, []string{"the configuration cannot be read", "none.yaml"}},
+		{[]string{"aprove"}, console.ExitUsage, []string{"did you mean", "next: site-agent --help"}},
+		{[]string{"run", "--fast"}, console.ExitUsage, []string{"unknown flag", "usage: site-agent run", "next: site-agent run --help"}},
+		{[]string{"run"}, console.ExitFailed, []string{"there is no configuration", "next: site-agent config > site-agent.yaml"}},
+		{[]string{"run", "--dir", "x"}, console.ExitFailed, []string{"there are no records to compute with"}},
+		{[]string{"approve", "--refuse", "--dir", "x"}, console.ExitUsage, []string{"need the DIGEST"}},
+		{[]string{"approve", "abcd1234", "--dir", "x"}, console.ExitFailed, []string{"there is no such study", "site-agent approve"}},
+		{[]string{"enroll", "--dir", "x"}, console.ExitFailed, []string{"no unfinished enrolment"}},
+		{[]string{"enroll", "token", "--dir", "x"}, console.ExitFailed, []string{"the keys were not made", "paste exactly what was printed"}},
+		{[]string{"predict", "--dir", "x"}, console.ExitUsage, []string{"--input and --output are needed"}},
+		{[]string{"predict", "--dir", "x", "--input", "a", "--output", "b"}, console.ExitFailed, []string{"no release is in use here", "next: site-agent releases list"}},
+		{[]string{"releases", "show", "abcd", "--dir", "x"}, console.ExitFailed, []string{"there is no such release"}},
+		{[]string{"releases", "rollback", "dose", "--dir", "x"}, console.ExitFailed, []string{"nothing was changed", "no earlier release"}},
+		{[]string{"releases", "shwo"}, console.ExitUsage, []string{"did you mean \"site-agent releases show\""}},
+		{[]string{"doctor", "--dir", "x"}, console.ExitFailed, []string{"not everything is in order"}},
+		{[]string{"outbox", "--config", "none.yaml"}, console.ExitFailed, []string{"the configuration cannot be read", "none.yaml"}},
 	} {
 		code, _, stderr := command(t, test.args...)
 		if code != test.code {
@@ -120,7 +116,7 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 		}
 		// The same as JSON.
 		code, _, stderr = command(t, append([]string{"--json"}, test.args...)...)
-		var e struct{ Error problem }
+		var e struct{ Error console.Problem }
 		if err := json.Unmarshal([]byte(stderr), &e); err != nil || e.Error.What == "" || code != test.code {
 			t.Errorf("%v --json: %v in %s", test.args, err, stderr)
 		}
@@ -130,11 +126,11 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 func TestEveryCommandTeaches(t *testing.T) {
 	for _, name := range []string{"config", "enroll", "doctor", "run", "approve", "outbox", "releases", "predict", "version"} {
 		code, stdout, _ := command(t, name, "--help")
-		if code != exitOK || len(stdout) < 200 {
+		if code != console.ExitOK || len(stdout) < 200 {
 			t.Errorf("%s --help: code %d, %d bytes", name, code, len(stdout))
 		}
 	}
-	if code, stdout, _ := command(t, "config"); code != exitOK || !strings.Contains(stdout, "minimum_contributors") {
+	if code, stdout, _ := command(t, "config"); code != console.ExitOK || !strings.Contains(stdout, "minimum_contributors") {
 		t.Error("config prints no example")
 	}
 }
@@ -142,12 +138,12 @@ func TestEveryCommandTeaches(t *testing.T) {
 func TestListsAreEmptyAtFirst(t *testing.T) {
 	for _, args := range [][]string{{"outbox"}, {"releases", "list"}, {"approve"}} {
 		code, stdout, stderr := command(t, append(args, "--dir", "x", "--json")...)
-		if code != exitOK || strings.TrimSpace(stdout) != "[]" {
+		if code != console.ExitOK || strings.TrimSpace(stdout) != "[]" {
 			t.Errorf("%v: code %d, %q %q", args, code, stdout, stderr)
 		}
 	}
 	code, stdout, _ := command(t, "approve", "--dir", "x")
-	if code != exitOK || !strings.Contains(stdout, "No study") {
+	if code != console.ExitOK || !strings.Contains(stdout, "No study") {
 		t.Errorf("approve: %d %q", code, stdout)
 	}
 }
@@ -156,5 +152,10 @@ func FuzzConfig(f *testing.F) {
 	f.Add(siteagent.Example)
 	f.Add([]byte("studies: {list: [a]}"))
 	f.Add([]byte("a: &a [*a]"))
-	f.Fuzz(func(t *testing.T, source []byte) { parseConfig(source) })
+	f.Fuzz(func(t *testing.T, source []byte) {
+		c := defaults()
+		if err := settings.Parse(source, c.keys()); err == nil && (c.dir == "" || c.policy.MinimumContributors < 2) {
+			t.Errorf("read as %+v", c)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 )
@@ -27,7 +28,7 @@ which say nothing about records, are left out.`,
 		Example: `  site-agent outbox
   site-agent outbox --all --since 24h
   site-agent outbox --json | jq '.[] | select(.kind == "contribution")'`,
-		Args: arguments(0, 0),
+		Args: console.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.config()
 			if err != nil {
@@ -47,8 +48,8 @@ which say nothing about records, are left out.`,
 				shown = append(shown, e)
 				bytes += e.Bytes
 			}
-			if a.asJSON {
-				return a.printJSON(shown)
+			if a.JSON {
+				return a.PrintJSON(shown)
 			}
 			rows := [][]string{{"time", "what", "study", "step", "round", "bytes", "fields", "outcome"}}
 			for _, e := range shown {
@@ -60,10 +61,10 @@ which say nothing about records, are left out.`,
 				if e.Count > 0 {
 					what = fmt.Sprintf("%s ×%d", e.Kind, e.Count)
 				}
-				rows = append(rows, []string{stamp(e.Time), what, short(e.Study), e.Step, short(e.Round), fmt.Sprint(e.Bytes), strings.Join(fields, " "), e.Outcome})
+				rows = append(rows, []string{stamp(e.Time), what, console.Short(e.Study), e.Step, console.Short(e.Round), fmt.Sprint(e.Bytes), strings.Join(fields, " "), e.Outcome})
 			}
-			a.table(rows)
-			a.printf("%d lines, %s\n", len(shown), size(bytes))
+			a.Table(rows)
+			a.Printf("%d lines, %s\n", len(shown), console.Size(bytes))
 			return nil
 		},
 	}
@@ -71,3 +72,5 @@ which say nothing about records, are left out.`,
 	cmd.Flags().DurationVar(&since, "since", 0, "only the last `TIME`, such as 24h")
 	return cmd
 }
+
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

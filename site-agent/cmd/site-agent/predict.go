@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
@@ -19,10 +20,10 @@ a reason in place of a prediction. Nothing is sent anywhere.
 The columns written: row (from 1), prediction, lower, upper, contribution:FEATURE
 for each feature, reason.`,
 		Example: "  site-agent predict --input today.csv --output doses.csv",
-		Args:    arguments(0, 0),
+		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if input == "" || output == "" {
-				return usage(cmd, "--input and --output are needed")
+				return console.Usage(cmd, "--input and --output are needed")
 			}
 			c, err := a.config()
 			if err != nil {
@@ -32,14 +33,14 @@ for each feature, reason.`,
 			if err != nil {
 				return fail("there are no predictions", err, "site-agent releases list")
 			}
-			if a.asJSON {
-				return a.printJSON(done)
+			if a.JSON {
+				return a.PrintJSON(done)
 			}
-			a.printf("%d predictions with release %s of study %s in %s", done.Predicted, short(done.Release.String()), done.Study, output)
+			a.Printf("%d predictions with release %s of study %s in %s", done.Predicted, console.Short(done.Release.String()), done.Study, output)
 			if done.Without > 0 {
-				a.printf("; %d rows have a reason instead", done.Without)
+				a.Printf("; %d rows have a reason instead", done.Without)
 			}
-			a.printf("\n")
+			a.Printf("\n")
 			return nil
 		},
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
 func (a *app) releasesCommand() *cobra.Command {
-	cmd := asGroup(&cobra.Command{
+	cmd := console.AsGroup(&cobra.Command{
 		Use:   "releases",
 		Short: "Offered models: list, compare with own patients, accept, roll back",
 		Long: `A release is a model with its audit, signed by the coordinator. The agent has
@@ -55,20 +56,20 @@ func findRelease(reviews []siteagent.ReleaseReview, prefix string) (found siteag
 
 func (a *app) releasesList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the releases offered to this hospital", Args: arguments(0, 0),
+		Use: "list", Short: "List the releases offered to this hospital", Args: console.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			_, reviews, err := a.releases()
 			if err != nil {
 				return err
 			}
-			if a.asJSON {
+			if a.JSON {
 				if reviews == nil {
 					reviews = []siteagent.ReleaseReview{}
 				}
-				return a.printJSON(reviews)
+				return a.PrintJSON(reviews)
 			}
 			if len(reviews) == 0 {
-				a.printf("No release was offered to this hospital yet.\n")
+				a.Printf("No release was offered to this hospital yet.\n")
 				return nil
 			}
 			rows := [][]string{{"release", "study", "released", "state", "in use"}}
@@ -77,9 +78,9 @@ func (a *app) releasesList() *cobra.Command {
 				if r.Installed {
 					inUse = "yes"
 				}
-				rows = append(rows, []string{short(r.Release.String()), fmt.Sprintf("%s v%d", r.Name, r.Version), stamp(r.Released), r.State, inUse})
+				rows = append(rows, []string{console.Short(r.Release.String()), fmt.Sprintf("%s v%d", r.Name, r.Version), stamp(r.Released), r.State, inUse})
 			}
-			a.table(rows)
+			a.Table(rows)
 			return nil
 		},
 	}
@@ -90,7 +91,7 @@ func (a *app) releasesShow() *cobra.Command {
 		Use: "show DIGEST", Short: "Show how a release does here, beside all hospitals together",
 		Long: `Show a release's errors on this hospital's own patients beside those over all
 hospitals, and where the page with the same numbers is. They were sent to nobody.`,
-		Args: arguments(1, 1),
+		Args: console.Arguments("the release's DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, reviews, err := a.releases()
 			if err != nil {
@@ -104,16 +105,16 @@ hospitals, and where the page with the same numbers is. They were sent to nobody
 			if err != nil {
 				return fail("there are no local numbers for this release", err, "check the records with site-agent doctor")
 			}
-			if a.asJSON {
-				return a.printJSON(struct {
+			if a.JSON {
+				return a.PrintJSON(struct {
 					siteagent.ReleaseReview
 					Comparison *siteagent.Comparison `json:"comparison"`
 					Page       string                `json:"page"`
 				}{review, comparison, page})
 			}
-			a.printf("Release %s of study %s, version %d: %s\n\n", short(review.Release.String()), review.Name, review.Version, review.State)
+			a.Printf("Release %s of study %s, version %d: %s\n\n", console.Short(review.Release.String()), review.Name, review.Version, review.State)
 			a.showComparison(comparison)
-			a.printf("\nThe page: %s\n", page)
+			a.Printf("\nThe page: %s\n", page)
 			return nil
 		},
 	}
@@ -149,7 +150,7 @@ func (a *app) showComparison(c *siteagent.Comparison) {
 		}
 		rows = append(rows, row)
 	}
-	a.table(rows)
+	a.Table(rows)
 }
 
 func (a *app) releasesDecide(accept bool) *cobra.Command {
@@ -159,7 +160,7 @@ func (a *app) releasesDecide(accept bool) *cobra.Command {
 		word, about = "refuse", "Refuse a release"
 	}
 	cmd := &cobra.Command{
-		Use: word + " DIGEST", Short: about, Args: arguments(1, 1),
+		Use: word + " DIGEST", Short: about, Args: console.Arguments("the release's DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, reviews, err := a.releases()
 			if err != nil {
@@ -173,10 +174,10 @@ func (a *app) releasesDecide(accept bool) *cobra.Command {
 			if err := siteagent.Decide(c.dir, decision); err != nil {
 				return fail("the decision was not recorded", err, "")
 			}
-			if a.asJSON {
-				return a.printJSON(decision)
+			if a.JSON {
+				return a.PrintJSON(decision)
 			}
-			a.printf("Release %s is to be %s; the running agent tells the coordinator.\n", short(review.Release.String()), map[bool]string{true: "accepted", false: "refused"}[accept])
+			a.Printf("Release %s is to be %s; the running agent tells the coordinator.\n", console.Short(review.Release.String()), map[bool]string{true: "accepted", false: "refused"}[accept])
 			return nil
 		},
 	}
@@ -188,7 +189,7 @@ func (a *app) releasesDecide(accept bool) *cobra.Command {
 
 func (a *app) releasesRollback() *cobra.Command {
 	return &cobra.Command{
-		Use: "rollback STUDY", Short: "Predict with the release before the present one", Args: arguments(1, 1),
+		Use: "rollback STUDY", Short: "Predict with the release before the present one", Args: console.Arguments("the STUDY"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := a.config()
 			if err != nil {
@@ -198,10 +199,10 @@ func (a *app) releasesRollback() *cobra.Command {
 			if err != nil {
 				return fail("nothing was changed", err, "site-agent releases list")
 			}
-			if a.asJSON {
-				return a.printJSON(map[string]any{"study": args[0], "release": release})
+			if a.JSON {
+				return a.PrintJSON(map[string]any{"study": args[0], "release": release})
 			}
-			a.printf("Study %s now predicts with release %s.\n", args[0], short(release.String()))
+			a.Printf("Study %s now predicts with release %s.\n", args[0], console.Short(release.String()))
 			return nil
 		},
 	}

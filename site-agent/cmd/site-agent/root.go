@@ -1,25 +1,22 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 // app is what every command shares.
 type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	env            func(string) string
+	console.Console
+	env func(string) string
 
 	configPath string // --config
 	dir        string // --dir
-	asJSON     bool   // --json
 }
 
 const defaultConfig = "site-agent.yaml"
@@ -48,52 +45,15 @@ A hospital's way through it:
 The configuration is --config, or $CONSILIUM_SITE_CONFIG, or ./site-agent.yaml.
 
 Exit codes: 0 it worked; 1 it failed; 2 the command line is wrong.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
 	}
 	root.PersistentFlags().StringVar(&a.configPath, "config", a.env("CONSILIUM_SITE_CONFIG"), "configuration `FILE` (default $CONSILIUM_SITE_CONFIG, then ./site-agent.yaml)")
 	root.PersistentFlags().StringVar(&a.dir, "dir", "", "state `DIR`, in place of the configuration's")
-	root.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print JSON with stable keys instead of text")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "print JSON with stable keys instead of text")
 	root.AddCommand(
 		a.configCommand(), a.enrollCommand(), a.doctorCommand(), a.runCommand(), a.approveCommand(),
 		a.outboxCommand(), a.releasesCommand(), a.predictCommand(), a.versionCommand(),
 	)
-	return asGroup(root)
-}
-
-// asGroup makes a command that only holds others explain itself when it is
-// called alone and refuse a subcommand that it does not have.
-func asGroup(group *cobra.Command) *cobra.Command {
-	group.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		what := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			what += fmt.Sprintf("; did you mean %q", cmd.CommandPath()+" "+near[0])
-		}
-		return usage(cmd, what)
-	}
-	if group.RunE == nil {
-		group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	}
-	group.SuggestionsMinimumDistance = 2
-	return group
-}
-
-// arguments allows at most so many positional arguments.
-func arguments(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return usage(cmd, "an argument is missing")
-		case len(args) > most:
-			return usage(cmd, fmt.Sprintf("unexpected argument %q", args[most]))
-		}
-		return nil
-	}
+	return console.AsGroup(root)
 }
 
 // config reads the configuration. With --dir alone none is needed.
@@ -107,8 +67,8 @@ func (a *app) config() (config, error) {
 				c.dir = a.dir
 				return c, nil
 			}
-			return config{}, &problem{What: "there is no configuration", Why: "neither --config nor --dir is given, and there is no " + defaultConfig + " here",
-				Next: "site-agent config > " + defaultConfig, exit: exitFailed}
+			return config{}, &console.Problem{What: "there is no configuration", Why: "neither --config nor --dir is given, and there is no " + defaultConfig + " here",
+				Next: "site-agent config > " + defaultConfig}
 		}
 	}
 	c, err := readConfig(path)
@@ -130,9 +90,9 @@ func (a *app) configCommand() *cobra.Command {
 		Use:     "config",
 		Short:   "Print a complete configuration file with every default",
 		Example: "  site-agent config > site-agent.yaml",
-		Args:    arguments(0, 0),
+		Args:    console.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := a.stdout.Write(siteagent.Example)
+			_, err := a.Stdout.Write(siteagent.Example)
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
@@ -22,14 +23,14 @@ rounds of approved studies, help to open sums, test offered models. Stop it with
 an interrupt at any time; it goes on where it was. The log goes to standard error,
 as JSON unless that is a terminal.`,
 		Example: "  site-agent run --config /etc/site-agent.yaml",
-		Args:    arguments(0, 0),
+		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.config()
 			if err != nil {
 				return err
 			}
 			if c.records == "" {
-				return &problem{What: "there are no records to compute with", Why: "the configuration has no key `records`", Next: "site-agent config   prints a complete example", exit: exitFailed}
+				return &console.Problem{What: "there are no records to compute with", Why: "the configuration has no key `records`", Next: "site-agent config   prints a complete example"}
 			}
 			uploads := newUploads(a)
 			agent, err := siteagent.Open(siteagent.Options{
@@ -58,7 +59,7 @@ func (a *app) logger(level zapcore.Level, uploads *uploads) *zap.Logger {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
 	if uploads.bars == nil {
-		return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.Lock(zapcore.AddSync(a.stderr)), level))
+		return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.Lock(zapcore.AddSync(a.Stderr)), level))
 	}
 	encoding.EncodeLevel = zapcore.CapitalLevelEncoder
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), zapcore.Lock(zapcore.AddSync(uploads.bars)), level))
@@ -80,8 +81,8 @@ const worthALine = 10 << 20
 
 func newUploads(a *app) *uploads {
 	u := &uploads{app: a, bar: map[string]*mpb.Bar{}, lines: map[string]int64{}}
-	if onTerminal(a.stderr) && !a.asJSON {
-		u.bars = mpb.New(mpb.WithOutput(a.stderr), mpb.WithWidth(40))
+	if console.OnTerminal(a.Stderr) && !a.JSON {
+		u.bars = mpb.New(mpb.WithOutput(a.Stderr), mpb.WithWidth(40))
 	}
 	return u
 }
@@ -93,7 +94,7 @@ func (u *uploads) show(up siteagent.Upload) {
 		quarter := 4 * up.Sent / up.Total
 		if up.Total >= worthALine && quarter > u.lines[up.Round] {
 			u.lines[up.Round] = quarter
-			fmt.Fprintf(u.app.stderr, "uploading %s: %d %% of %s\n", up.Step, 25*quarter, size(up.Total))
+			fmt.Fprintf(u.app.Stderr, "uploading %s: %d %% of %s\n", up.Step, 25*quarter, console.Size(up.Total))
 		}
 		return
 	}

@@ -4,13 +4,15 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the program's version, to name it in a report",
-		Args:  arguments(0, 0),
+		Args:  console.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			version := map[string]string{"version": "unknown"}
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -21,10 +23,10 @@ func (a *app) versionCommand() *cobra.Command {
 					}
 				}
 			}
-			if a.asJSON {
-				return a.printJSON(version)
+			if a.JSON {
+				return a.PrintJSON(version)
 			}
-			a.printf("site-agent %s (%s, revision %s)\n", version["version"], version["go"], version["revision"])
+			a.Printf("site-agent %s (%s, revision %s)\n", version["version"], version["go"], version["revision"])
 			return nil
 		},
 	}
