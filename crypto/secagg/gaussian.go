@@ -41,26 +41,9 @@ var gaussianTable = [errorBound]word128{
 	{0xfffffff94aae4c6c, 0xdaf5a3fa32d57cdc},
 }
 
-// gaussian fills out with samples, each from 128 random bits: 127 choose the
+// gaussianPlain fills out with samples, each from 128 random bits: 127 choose the
 // magnitude by inversion of the table, one the sign. Every sample looks at the
 // whole table and branches on nothing secret.
-func (g *generator) gaussian(out []int64) {
-	const block = 256
-	if vectorGaussian != nil && len(out) >= block {
-		var draws [16 * block]byte
-		defer clear(draws[:])
-		for ; len(out) >= block; out = out[block:] {
-			g.fill(draws[:], 8)
-			vectorGaussian(draws[:], out[:block])
-		}
-	}
-	g.gaussianPlain(out)
-}
-
-// vectorGaussian is the faster twin of gaussianPlain, where the processor has
-// one: samples from draws of 16 bytes, a multiple of 32 of them.
-var vectorGaussian func(draws []byte, out []int64)
-
 func (g *generator) gaussianPlain(out []int64) {
 	for k := range out {
 		hi, lo := g.uint64(), g.uint64()

@@ -71,6 +71,7 @@ func (g *generator) uint32() uint32 {
 func (g *generator) fill(out []byte, word int) {
 	for len(out) > 0 {
 		if g.next+word > len(g.buffer) {
+			g.wipe() // what is left is less than a word, and skipped
 			if whole := len(out) / len(g.buffer) * len(g.buffer); whole > 0 {
 				clear(out[:whole])
 				g.stream.XORKeyStream(out[:whole], out[:whole])

@@ -17,17 +17,6 @@ type roundKey interface {
 	wipe()
 }
 
-// keyTransform prepares a key for use.
-func (r *Round) keyTransform(key []int64) roundKey {
-	if vectorKey != nil {
-		return vectorKey(r, key)
-	}
-	return newPlainKey(r, key)
-}
-
-// vectorKey is the faster twin of newPlainKey, where the processor has one.
-var vectorKey func(*Round, []int64) roundKey
-
 // plainKey works with package ring.
 type plainKey struct {
 	*Round

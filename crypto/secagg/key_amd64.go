@@ -8,14 +8,19 @@ import (
 
 func init() {
 	if hasVectors {
-		vectorKey = newLaneKey
-		vectorGaussian = gaussian32Blocks
-		addResidues = addResiduesLanes
-		outOfBound = outOfBoundLanes
-		vectorEncode = encodeLanes
-		decodeVectors = decodeLanes
-		shareKey = shareKeyLanes
+		kernel = lanes
 	}
+}
+
+// lanes work eight lanes at a time, on processors with AVX-512.
+var lanes = kernels{
+	key:         newLaneKey,
+	shareKey:    shareKeyLanes,
+	gaussian:    gaussianLanes,
+	addResidues: addResiduesLanes,
+	outOfBound:  outOfBoundLanes,
+	encodeSlots: encodeLanes,
+	decodeSlots: decodeLanes,
 }
 
 // laneTables are a suite's constants for the vector kernels.
@@ -143,10 +148,16 @@ func (l *laneKey) decrypt(chunk, contributors int, sums, message []uint64) bool 
 	return composeWords(&l.work[0], n, &l.garner[0], len(l.garner), &l.mix, bound, &message[0]) == 0
 }
 
-// gaussian32Blocks turns draws of 16 bytes into samples; their number is a
-// multiple of 32.
-func gaussian32Blocks(draws []byte, out []int64) {
-	gaussian32(&draws[0], &out[0], len(out), &gaussianTable[0])
+// gaussianLanes is gaussianPlain, a block at a time.
+func gaussianLanes(g *generator, out []int64) {
+	const block = 256
+	var draws [16 * block]byte
+	defer clear(draws[:])
+	for ; len(out) >= block; out = out[block:] {
+		g.fill(draws[:], 8)
+		gaussian32(&draws[0], &out[0], block, &gaussianTable[0])
+	}
+	g.gaussianPlain(out)
 }
 
 // addResiduesLanes is addResiduesPlain; that names a residue at fault.

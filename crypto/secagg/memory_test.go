@@ -64,12 +64,16 @@ func openPeak(t testing.TB, sites, chunks int) (peak, packed int64) {
 }
 
 // Target "memory at the coordinator" of the cost model: O(vector), not
-// O(sites x vector). More sites add nothing but the wider slots of the sum.
-func TestOpenMemoryDoesNotGrowWithSites(t *testing.T) {
+// O(sites x vector), and at most three packed vectors, the opened sum included.
+// The sum's canonical bytes, 16 to a value, are not: Sum.WriteTo streams them.
+func TestOpenTakesThreePackedVectorsWhateverTheSites(t *testing.T) {
 	const chunks = 8
 	few, packed := openPeak(t, 20, chunks)
 	many, _ := openPeak(t, 320, chunks)
 	t.Logf("20 sites: %.2f packed vectors, 320 sites: %.2f", float64(few)/float64(packed), float64(many)/float64(packed))
+	if worst := max(few, many); worst > 3*packed {
+		t.Errorf("opening takes %d bytes, %.2f packed vectors", worst, float64(worst)/float64(packed))
+	}
 	if many > few+packed/4 {
 		t.Errorf("opening takes %d bytes for 20 sites and %d for 320, where one vector has %d", few, many, packed)
 	}

@@ -94,17 +94,12 @@ func (p *packing) check(first int, values []float64) error {
 		if from >= to {
 			continue
 		}
-		if i := outOfBound(values[from-first:to-first], g.field.Bound); i >= 0 {
+		if i := kernel.outOfBound(values[from-first:to-first], g.field.Bound); i >= 0 {
 			return &RangeError{Field: g.field.Name, Index: from - g.first + i}
 		}
 	}
 	return nil
 }
-
-// outOfBound is the index of the first value that is not within the bound, -1
-// when all are. Where the processor has it, a faster twin takes the plain
-// one's place.
-var outOfBound = outOfBoundPlain
 
 func outOfBoundPlain(values []float64, bound float64) int {
 	for i, v := range values {
@@ -130,10 +125,10 @@ func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint6
 		if start >= end {
 			continue
 		}
-		if vectorEncode != nil && g.slotBits < 64 && g.limbs == 1 {
+		if g.slotBits < 64 && g.limbs == 1 {
 			from := (start - g.start) * g.perCoeff
 			to := min((end-g.start)*g.perCoeff, g.field.Length)
-			vectorEncode(g, values[g.first+from-first:g.first+to-first], p.words, message[(start-lo)*p.words:(end-lo)*p.words])
+			kernel.encodeSlots(g, values[g.first+from-first:g.first+to-first], p.words, message[(start-lo)*p.words:(end-lo)*p.words])
 			continue
 		}
 		for c := start; c < end; c++ {
@@ -150,10 +145,6 @@ func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint6
 			from := (c - g.start) * g.perCoeff
 			to := min(from+g.perCoeff, g.field.Length)
 			slots := values[g.first+from-first : g.first+to-first]
-			if g.slotBits < 64 {
-				g.encodeNarrow(m, slots)
-				continue
-			}
 			for i, v := range slots {
 				put(m, uint(i)*g.slotBits, g.encoded(v))
 			}
@@ -161,13 +152,17 @@ func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint6
 	}
 }
 
-// vectorEncode is the faster twin of encodeNarrow over many coefficients,
-// where the processor has one.
-var vectorEncode func(g *segment, values []float64, words int, message []uint64)
+// encodeSlotsPlain is encode for slots of less than a word, which is nearly all
+// there are.
+func (g *segment) encodeSlotsPlain(values []float64, words int, message []uint64) {
+	for len(values) > 0 {
+		n := min(g.perCoeff, len(values))
+		g.encodeCoefficient(message[:words], values[:n])
+		values, message = values[n:], message[words:]
+	}
+}
 
-// encodeNarrow is encode's loop over the slots of a coefficient for slots of
-// less than a word, which is nearly all there are.
-func (g *segment) encodeNarrow(m []uint64, slots []float64) {
+func (g *segment) encodeCoefficient(m []uint64, slots []float64) {
 	shift := uint(0)
 	for _, v := range slots {
 		u := uint64(int64(math.RoundToEven(v*g.scale))) + g.bound.lo
@@ -192,8 +187,8 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []run) 
 			continue
 		}
 		m := message[(start-lo)*p.words : (end-lo)*p.words]
-		if g.limbs == 1 && g.slotBits < 64 && decodeVectors != nil {
-			done, ok := decodeVectors(g, start-g.start, contributors, p.words, m, sums[s])
+		if g.limbs == 1 && g.slotBits < 64 {
+			done, ok := kernel.decodeSlots(g, start-g.start, contributors, p.words, m, sums[s])
 			if !ok {
 				return ErrSlotOverflow
 			}
@@ -215,9 +210,15 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []run) 
 	return nil
 }
 
-// decodeVectors is the faster twin of decode for slots of less than a word,
-// where the processor has one. It says how many coefficients it dealt with.
-var decodeVectors func(g *segment, first, contributors, words int, message []uint64, out run) (done int, ok bool)
+func (g *segment) decodeSlotsPlain(first, contributors, words int, message []uint64, out run) (done int, ok bool) {
+	for ; len(message) > 0; message = message[words:] {
+		if !g.decode(first+done, contributors, message[:words], out) {
+			return done, false
+		}
+		done++
+	}
+	return done, true
+}
 
 // decode reads the summed message of the segment's coefficient number c; false
 // means that no such contributions can make it.

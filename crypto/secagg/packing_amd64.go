@@ -37,8 +37,7 @@ func scaleRound32(values *float64, out *uint32, n int, scale float64, offset uin
 //go:noescape
 func concatenate32(slots *uint32, groups, stride int, table *uint64, words, terms int, message *uint64)
 
-// encodeLanes is encodeNarrow over as many coefficients as values fill, the last
-// of them perhaps in part.
+// encodeLanes is encodeSlotsPlain, in lanes of 32 bits where that will do.
 func encodeLanes(g *segment, values []float64, words int, message []uint64) {
 	if table, terms := concatenation(g, words); table != nil {
 		var block [2048 + window32]uint32
@@ -152,8 +151,8 @@ type slotGroup struct{ word, down, next, up, mask [8]uint64 }
 //go:noescape
 func separate(message *uint64, coefficients, words int, groups *slotGroup, count int, highest, offset uint64, unused *[8]uint64, out *byte, stride int, narrow bool) (outside uint64)
 
-// decodeLanes is segment.decode over all coefficients but the last few, beyond
-// which there may be nothing to write to.
+// decodeLanes is decodeSlotsPlain but for the last few coefficients of a field,
+// beyond which there is nothing to write to.
 func decodeLanes(g *segment, first, contributors, words int, message []uint64, out run) (done int, ok bool) {
 	from := first * g.perCoeff
 	n := (g.field.Length - from - 7) / g.perCoeff // with seven elements to spare

@@ -28,11 +28,6 @@ func packResidues(residues []uint64, out []byte) {
 	}
 }
 
-// addResidues adds len(sums) residues, a multiple of 64, to sums. It refuses a
-// residue that is not below p. Sums of up to 2^11 residues do not overflow.
-// Where the processor has it, a faster twin takes the plain one's place.
-var addResidues = addResiduesPlain
-
 func addResiduesPlain(in []byte, sums []uint64, p uint64) error {
 	var word uint64
 	var have uint

@@ -45,10 +45,6 @@ func (g *generator) fieldElement() uint64 {
 	}
 }
 
-// shareKey shares each coefficient of a key among the committee. Where the
-// processor has it, a faster twin takes the plain one's place.
-var shareKey = shareKeyPlain
-
 func shareKeyPlain(key []int64, committee, threshold int, random *generator) [][]byte {
 	shares := make([][]byte, committee)
 	for j := range shares {
