@@ -13,6 +13,10 @@ type target struct {
 	Binds    string  `json:"binds,omitempty"` // what stands in the way when it is not met
 }
 
+// waiting is what the profiles of rounds show.
+const waiting = "not arithmetic: a round spends its time waiting for files to be synced, some 410 times in an encrypted round of this size and 370 in a plain one, " +
+	"of which the coordinator does those of headers, key shares and opening shares one after another under its one lock, and for cores that others use"
+
 // The wide suite carries every long vector.
 const wide = "rlwe8192"
 
@@ -35,6 +39,14 @@ func atLeast(name, wanted, measured string, value, limit float64) target {
 
 func atMost(name, wanted, measured string, value, limit float64) target {
 	return target{Name: name, Wanted: wanted, Measured: measured, Ratio: limit / value, Met: value <= limit}
+}
+
+// bound says what stands in the way of a target that is not met.
+func (t target) bound(format string, args ...any) target {
+	if !t.Met {
+		t.Binds = fmt.Sprintf(format, args...)
+	}
+	return t
 }
 
 // targets holds the results against the cost model.
@@ -63,9 +75,11 @@ func targets(b benchmarks) (out []target, err error) {
 		if err != nil {
 			return nil, err
 		}
-		share := float64(s.Upload) / (4 * float64(s.Values))
+		plain := 4 * float64(s.Values)
+		share := float64(s.Upload) / plain
 		out = append(out, atMost(fmt.Sprintf("upload of 10^7 16-bit values, %d sites", sites), "≤ 0.75 × plain float32",
-			fmt.Sprintf("%.3f × (%.2f bytes per value)", share, 4*share), share, 0.75))
+			fmt.Sprintf("%.3f × (%.2f bytes per value)", share, 4*share), share, 0.75).
+			bound("the ciphertext is %.3f ×, the key shares of the committee the other %.3f ×: 4 bytes to a coefficient of a key, where sums of keys need less than 16 bits", float64(s.Ciphertext)/plain, float64(s.KeyShares)/plain))
 	}
 	faster := seal.speed() / ckks.speed()
 	out = append(out, atLeast("seal, against CKKS as NVIDIA FLARE uses it", "≥ 40 × its values/s",
@@ -86,9 +100,9 @@ func targets(b benchmarks) (out []target, err error) {
 		plain := other.r.Metrics["s/round"]
 		out = append(out, atMost("round of 10^6 values, 8 sites, against "+other.name, "≤ 1.25 × its time",
 			fmt.Sprintf("%.2f × (%.2f s against %.2f s; of processor time %.2f s against %.2f s)", took/plain, took, plain,
-				on.Metrics["core-s/round"], other.r.Metrics["core-s/round"]), took/plain, 1.25))
+				on.Metrics["core-s/round"], other.r.Metrics["core-s/round"]), took/plain, 1.25).bound(waiting))
 	}
-	out = append(out, atMost("round of 10^6 values, 8 sites, two cores", "≤ 1 s", fmt.Sprintf("%.2f s", took), took, 1))
+	out = append(out, atMost("round of 10^6 values, 8 sites, two cores", "≤ 1 s", fmt.Sprintf("%.2f s (%.2f s of processor time)", took, on.Metrics["core-s/round"]), took, 1).bound(waiting))
 	for _, r := range []struct {
 		sites int
 		*Result
