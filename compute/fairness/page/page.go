@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,9 +84,14 @@ func Render(d Document) ([]byte, error) {
 
 // Compare writes a hospital's own figures beside those of the whole. It is
 // for that hospital: whoever renders it keeps it there.
+//
+// The local audit is the hospital's own work, and the whole's comes from a
+// coordinator, which is not trusted: whatever numbers it holds make a page or an
+// error.
 func Compare(site string, whole, local *fairness.Audit) ([]byte, error) {
-	if whole == nil || local == nil || whole.Study != local.Study {
-		return nil, errors.New("a comparison needs two audits of the same study")
+	if whole == nil || local == nil || whole.Study != local.Study || whole.Family != local.Family || len(local.Groups) == 0 ||
+		!slices.EqualFunc(whole.Groups, local.Groups, func(a, b fairness.Group) bool { return a.Attribute == b.Attribute && a.Level == b.Level }) {
+		return nil, errors.New("a comparison needs two audits of the same study, with the same groups")
 	}
 	v := newView(whole, local)
 	v.Site = site

@@ -5,10 +5,12 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -239,6 +241,67 @@ func TestUnfinishedStudyHasNoPage(t *testing.T) {
 	other.Study = "another"
 	if _, err := page.Compare("x", r.Audit, &other); err == nil {
 		t.Error("compared two studies")
+	}
+}
+
+// The audit of the whole comes from a coordinator that may lie.
+func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
+	for _, binary := range []bool{false, true} {
+		s, m, r := completed(t, binary)
+		var prevalence *float64
+		if binary {
+			prevalence = &r.Audit.Thresholds[1]
+		}
+		local, err := fairness.Local(s, r.Model.Coefficients(s), prevalence, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, spoil := range map[string]func(a *fairness.Audit){
+			"no groups":        func(a *fairness.Audit) { a.Groups = nil },
+			"a group less":     func(a *fairness.Audit) { a.Groups = a.Groups[1:] },
+			"another group":    func(a *fairness.Audit) { a.Groups[1].Level = "another" },
+			"another family":   func(a *fairness.Audit) { a.Family = "poisson" },
+			"another study":    func(a *fairness.Audit) { a.Study = "another" },
+			"groups in excess": func(a *fairness.Audit) { a.Groups = append(a.Groups, a.Groups...) },
+		} {
+			whole := *r.Audit
+			whole.Groups = slices.Clone(whole.Groups)
+			spoil(&whole)
+			if _, err := page.Compare("x", &whole, local); err == nil {
+				t.Errorf("%s: compared", name)
+			}
+		}
+		for name, spoil := range map[string]func(g *fairness.Group){
+			"no figures": func(g *fairness.Group) { *g = fairness.Group{Attribute: g.Attribute, Level: g.Level} },
+			"enormous figures": func(g *fairness.Group) {
+				above := math.Nextafter(math.MaxFloat64, 0)
+				for name := range g.Metrics {
+					g.Metrics[name] = fairness.Metric{Estimate: math.MaxFloat64, Lower: &above}
+				}
+			},
+			"neighbours": func(g *fairness.Group) {
+				above := math.Nextafter(1e300, 2e300)
+				for name := range g.Metrics {
+					g.Metrics[name] = fairness.Metric{Estimate: 1e300, Lower: &above, Upper: &above}
+				}
+			},
+			"tiny figures": func(g *fairness.Group) {
+				for name := range g.Metrics {
+					g.Metrics[name] = fairness.Metric{Estimate: math.SmallestNonzeroFloat64}
+				}
+			},
+		} {
+			whole, own := *r.Audit, *local
+			whole.Groups, own.Groups = slices.Clone(whole.Groups), slices.Clone(local.Groups)
+			for i := range whole.Groups {
+				whole.Groups[i].Metrics = maps.Clone(whole.Groups[i].Metrics)
+				spoil(&whole.Groups[i])
+				own.Groups[i].Metrics = nil // so that the axis has the spoiled figures alone
+			}
+			if html, err := page.Compare("x", &whole, &own); err == nil && len(html) > 1<<20 {
+				t.Errorf("%s: a page of %d bytes", name, len(html))
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	forestWidth = 800.0
 	barStart    = 270.0
 	barWidth    = 380.0
+	mostTicks   = 20 // of an axis; a usual one has about six
 )
 
 // forest is a dot and an interval for each group, all patients first.
@@ -86,7 +87,8 @@ func newAxis(values []float64, m measure) (axis, []tick) {
 	a := axis{lo, hi}
 	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var ticks []tick
-	for i := math.Round(lo * m.Scale / step); i*step <= hi*m.Scale+step/1e6; i++ {
+	// Between two neighbouring numbers of enormous size the loop would not move.
+	for i := math.Round(lo * m.Scale / step); i*step <= hi*m.Scale+step/1e6 && len(ticks) < mostTicks; i++ {
 		label := minus(strconv.FormatFloat(i*step, 'f', digits, 64))
 		if i == 0 {
 			label = "0"
