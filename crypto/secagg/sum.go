@@ -73,8 +73,14 @@ func (s *Sum) Values() []float64 {
 		// Never subnormal: the integer is 0 or at least 1 in magnitude and
 		// FracBits is at most 126. So the scaling is exact.
 		unit := math.Ldexp(1, -s.layout[f].FracBits)
-		for i := range run.len() {
-			out = append(out, run.at(i).float()*unit)
+		for _, v := range run.narrow {
+			out = append(out, float64(v)*unit)
+		}
+		for _, v := range run.middle {
+			out = append(out, float64(v)*unit)
+		}
+		for _, v := range run.wide {
+			out = append(out, v.float()*unit)
 		}
 	}
 	return out
