@@ -70,14 +70,22 @@ func sizeTable(all []size, plain bool) string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
+// maxMessage is the longest message that agents and the coordinator accept.
+const maxMessage = 64 << 20
+
 // committeeTable is what a member of the committee receives and answers.
 func committeeTable(all []size) string {
 	var out strings.Builder
 	out.WriteString("| values | sites | ring | opening request | opening share |\n|---:|---:|---:|---:|---:|\n")
 	for _, s := range all {
-		if s.Values == 1000 || s.Values == 1e6 {
-			fmt.Fprintf(&out, "| %s | %d | %s | %s | %s |\n", power(s.Values), s.Sites, strings.TrimPrefix(s.Suite, "rlwe"), octets(s.OpeningDown), octets(s.OpeningUp))
+		if s.Values != 1000 && s.Values != 1e6 && s.Values != 1e8 {
+			continue
 		}
+		down := octets(s.OpeningDown)
+		if s.OpeningDown > maxMessage {
+			down += " (too long)"
+		}
+		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s |\n", power(s.Values), s.Sites, strings.TrimPrefix(s.Suite, "rlwe"), down, octets(s.OpeningUp))
 	}
 	return strings.TrimSuffix(out.String(), "\n")
 }
