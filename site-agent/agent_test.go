@@ -139,8 +139,8 @@ func TestAStudyFromEnrolmentToPrediction(t *testing.T) {
 	if err != nil || comparison.Groups[0].OwnN != 80 || *comparison.Groups[0].WholeN != 210 || comparison.Groups[0].Own["mae"] == 0 {
 		t.Fatalf("comparison %+v, %v", comparison, err)
 	}
-	if html, err := os.ReadFile(page); err != nil || !strings.Contains(string(html), "sent to nobody") {
-		t.Fatalf("page: %v", err)
+	if html, err := os.ReadFile(page); err != nil || !strings.Contains(string(html), "For gamma only") || !strings.Contains(string(html), "80") {
+		t.Fatalf("page: %v\n%s", err, html)
 	}
 	if _, err := PredictFile(dirs[2], "", "none.csv", filepath.Join(t.TempDir(), "p.csv")); err == nil {
 		t.Fatal("a release that was not accepted makes predictions")

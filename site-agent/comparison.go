@@ -1,14 +1,11 @@
 package siteagent
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
-	"slices"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/fairness/page"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/study"
@@ -38,19 +35,20 @@ type GroupComparison struct {
 	Whole     map[string]float64 `json:"whole,omitempty"`
 }
 
-// compare tests a release on this hospital's own patients.
-func (a *Agent) compare(release *participant.Release) (*Comparison, error) {
+// compare tests a release on this hospital's own patients. It returns the
+// figures, and a page of them for people.
+func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, error) {
 	model, err := modelOf(release)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var whole fairness.Audit
 	if err := json.Unmarshal(release.Audit, &whole); err != nil {
-		return nil, fmt.Errorf("the audit cannot be read by this agent's version: %w", err)
+		return nil, nil, fmt.Errorf("the audit cannot be read by this agent's version: %w", err)
 	}
 	own, err := a.cohorts.get(release.Study, a.o.Source)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var prevalence *float64
 	if release.Study.Outcome.Type == study.Binary && len(whole.Thresholds) == 2 {
@@ -58,24 +56,27 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, error) {
 	}
 	here, err := fairness.Local(release.Study, model.Coefficients(release.Study), prevalence, own.matrix)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	html, err := page.Compare(a.node.Name(), &whole, here)
+	if err != nil {
+		return nil, nil, err
 	}
 	c := &Comparison{
 		Release: release.Digest, Study: release.Study.Name, Title: release.Study.Title,
 		Outcome: release.Study.Outcome.Column, Unit: release.Study.Outcome.Unit, Family: model.Family,
 	}
-	for _, g := range here.Groups {
-		row := GroupComparison{Attribute: g.Attribute, Level: g.Level, Own: estimates(g)}
+	for i, g := range here.Groups {
+		row := GroupComparison{
+			Attribute: g.Attribute, Level: g.Level,
+			WholeN: whole.Groups[i].N, Own: estimates(g), Whole: estimates(whole.Groups[i]), // page.Compare has seen to it that the groups are the same
+		}
 		if g.N != nil {
 			row.OwnN = *g.N
 		}
-		at := slices.IndexFunc(whole.Groups, func(w fairness.Group) bool { return w.Attribute == g.Attribute && w.Level == g.Level })
-		if at >= 0 {
-			row.WholeN, row.Whole = whole.Groups[at].N, estimates(whole.Groups[at])
-		}
 		c.Groups = append(c.Groups, row)
 	}
-	return c, nil
+	return c, html, nil
 }
 
 func estimates(g fairness.Group) map[string]float64 {
@@ -103,34 +104,4 @@ func (c *Comparison) within(p *Policy) (good, known bool) {
 	own, hasOwn := all.Own["mae"]
 	whole, hasWhole := all.Whole["mae"]
 	return own <= p.WorstErrorRatio*whole, hasOwn && hasWhole
-}
-
-//go:embed comparison.html
-var comparisonHTML string
-
-var comparisonPage = template.Must(template.New("comparison").Funcs(template.FuncMap{
-	"columns": comparisonColumns,
-	"figure": func(m map[string]float64, name string) string {
-		if x, ok := m[name]; ok {
-			return fmt.Sprintf("%.3g", x)
-		}
-		return "–"
-	},
-}).Parse(comparisonHTML))
-
-// comparisonColumns are the measures that the page shows, by family.
-func comparisonColumns(family string) []string {
-	if family == study.Binomial {
-		return []string{"brier", "tpr", "fpr", "ppv"}
-	}
-	return []string{"mae", "rmse", "bias", "within20"}
-}
-
-// page is a self-contained page for people.
-func (c *Comparison) page() ([]byte, error) {
-	var out bytes.Buffer
-	if err := comparisonPage.Execute(&out, c); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }

@@ -65,12 +65,12 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 		Release: release.Digest, Study: release.Release.Study, Name: release.Study.Name, Version: release.Study.Version,
 		Title: release.Study.Title, Released: release.Release.Time, State: Waiting,
 	}
-	comparison, err := a.compare(release)
+	comparison, page, err := a.compare(release)
 	if err != nil {
 		// The records may be readable tomorrow; a person can decide without.
 		a.log.Error("the release could not be tested on own patients", zap.Stringer("release", release.Digest), zap.Error(err))
 	}
-	if err := a.keepRelease(w, review, comparison); err != nil {
+	if err := a.keepRelease(w, review, comparison, page); err != nil {
 		return err
 	}
 	a.log.Info("release tested on own patients", zap.Stringer("release", release.Digest), zap.String("study", review.Name))
@@ -90,7 +90,7 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 }
 
 // keepRelease writes a release's folder whole, or not at all.
-func (a *Agent) keepRelease(w uplink.ReviewRelease, review ReleaseReview, comparison *Comparison) error {
+func (a *Agent) keepRelease(w uplink.ReviewRelease, review ReleaseReview, comparison *Comparison, page []byte) error {
 	dir := a.releaseDir(review.Release)
 	if _, err := os.Stat(filepath.Join(dir, comparisonPart)); err == nil {
 		return nil // complete
@@ -109,10 +109,6 @@ func (a *Agent) keepRelease(w uplink.ReviewRelease, review ReleaseReview, compar
 	}
 	if comparison != nil {
 		if err := writeJSON(filepath.Join(temp, comparisonPart), comparison); err != nil {
-			return err
-		}
-		page, err := comparison.page()
-		if err != nil {
 			return err
 		}
 		if err := durable.WriteFile(filepath.Join(temp, pagePart), page, 0o600); err != nil {
