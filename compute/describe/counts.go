@@ -230,6 +230,11 @@ func (c *Counts) Means() []float64 {
 	return out
 }
 
+// MeanOutcome is the mean of a number outcome over all patients, in its unit.
+func (c *Counts) MeanOutcome() float64 {
+	return c.index.outMid + c.index.outHalf*c.outcome[0]/float64(c.Patients)
+}
+
 // Empty returns the terms, by index, of levels without a patient, and a
 // diagnosis for each feature that has one. Such a term is left out of the fit.
 // A reference level without patients is not among them: the fit itself finds

@@ -14,6 +14,10 @@ import (
 // carry 16 digits, no longer determine the coefficient to useful accuracy.
 const collinear = 1e-10
 
+// constant is the share of the intercept's sum of squares below which a centred
+// column's is rounding: its spread is then not a billionth of its range.
+const constant = 1e-17
+
 // factor is the Cholesky factor of a symmetric positive-definite matrix after
 // equilibration: rows and columns are divided by the root of the diagonal, so
 // that a column measured in large units does not drown one in small units.
@@ -91,7 +95,7 @@ func diagnoseCollinearity(a *mat.SymDense, names []string) *compute.Diagnosis {
 			row[r] = v / lower.At(r, r)
 			left -= row[r] * row[r]
 		}
-		if size > 0 && left > collinear*size {
+		if size > constant*a.At(0, 0) && left > collinear*size {
 			r := len(kept)
 			for c, v := range row {
 				lower.Set(r, c, v)

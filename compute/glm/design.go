@@ -6,9 +6,9 @@
 // Both are exact. The sums hold what a pooled fit would compute from all the
 // records, so coefficients, standard errors and test statistics are those of
 // the pooled fit; they do not depend on how patients are divided over
-// hospitals. Hospitals work in coordinates scaled by the study's declared
-// ranges, where every number lies in [-1, 1] and fixed point loses nothing; the
-// model is reported in original units.
+// hospitals. Hospitals work in coordinates centred at the means that the counts
+// have opened and scaled by the study's declared ranges, where fixed point loses
+// nothing; the model is reported in original units.
 //
 // The penalty of a ridge is lambda/2 times the sum of the squared coefficients
 // of the columns in original units, without the intercept.
@@ -40,54 +40,25 @@ const (
 )
 
 const (
-	maxRows  = 1 << 24 // of one site
-	fracBits = 60
+	maxRows = 1 << 24 // of one site
+	// Products of centred columns are small where a declared range is wide: 80
+	// bits keep them to eleven digits when the spread is a millionth of it.
+	fracBits = 80
 )
-
-// scale maps a study's columns and outcome to [-1, 1] by their declared
-// ranges: z = (x - mid) / half. The intercept and the levels of categories stay
-// 0 or 1.
-type scale struct {
-	mid, half []float64
-	outMid    float64
-	outHalf   float64
-}
-
-func newScale(s *study.Study) scale {
-	terms := s.Terms()
-	c := scale{mid: make([]float64, len(terms)), half: make([]float64, len(terms)), outHalf: 1}
-	for j, t := range terms {
-		c.half[j] = 1
-		if t.Feature >= 0 && t.Level < 0 {
-			c.mid[j], c.half[j] = t.Lo/2+t.Hi/2, t.Hi/2-t.Lo/2
-		}
-	}
-	if s.Outcome.Type == study.Number {
-		lo, hi := s.Outcome.Bounds()
-		c.outMid, c.outHalf = lo/2+hi/2, hi/2-lo/2
-	}
-	return c
-}
-
-// apply scales a row in place.
-func (c scale) apply(row []float64) {
-	for j := range row {
-		row[j] = (row[j] - c.mid[j]) / c.half[j]
-	}
-}
 
 // Design is what the coordinator's half knows of a model before it is fitted:
 // the columns, and which of them have patients.
 type Design struct {
-	study *study.Study
-	terms []study.Term
-	scale scale
-	kept  []int // indices of the terms in the fit, ascending
+	study  *study.Study
+	terms  []study.Term
+	centre Centre
+	scale  scale
+	kept   []int // indices of the terms in the fit, ascending
 }
 
 // NewDesign leaves out the terms of empty levels, given by index.
-func NewDesign(s *study.Study, empty []int) *Design {
-	d := &Design{study: s, terms: s.Terms(), scale: newScale(s)}
+func NewDesign(s *study.Study, empty []int, centre Centre) *Design {
+	d := &Design{study: s, terms: s.Terms(), centre: centre, scale: newScale(s, centre)}
 	out := make(map[int]bool, len(empty))
 	for _, j := range empty {
 		out[j] = true

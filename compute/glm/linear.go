@@ -9,24 +9,53 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
+// gramParameters say where the columns and the outcome are centred.
+type gramParameters struct {
+	Centre Centre `json:"centre"`
+}
+
 // GramLayout is the vector of StepGram: the number of patients, and of the
 // scaled columns X and outcome y the upper triangle of X'X, X'y and y'y.
 func GramLayout(s *study.Study) []compute.Field {
+	const product = maxRows * largest * largest
 	p := len(s.Terms())
 	return []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
-		{Name: "cross_products", Length: triangle(p), FracBits: fracBits, Bound: maxRows},
-		{Name: "outcome_products", Length: p, FracBits: fracBits, Bound: maxRows},
-		{Name: "outcome_squared", Length: 1, FracBits: fracBits, Bound: maxRows},
+		{Name: "cross_products", Length: triangle(p), FracBits: fracBits, Bound: product},
+		{Name: "outcome_products", Length: p, FracBits: fracBits, Bound: product},
+		{Name: "outcome_squared", Length: 1, FracBits: fracBits, Bound: product},
 	}
 }
 
+// GramParameters of the one question of a linear model.
+func (d *Design) GramParameters() ([]byte, error) {
+	return compute.EncodeParameters(gramParameters{d.centre})
+}
+
+// CheckGram refuses parameters that are not those of this study.
+func CheckGram(s *study.Study, parameters []byte) error {
+	_, err := readGram(s, parameters)
+	return err
+}
+
+func readGram(s *study.Study, parameters []byte) (Centre, error) {
+	var q gramParameters
+	if err := compute.DecodeParameters(parameters, &q); err != nil {
+		return Centre{}, err
+	}
+	return q.Centre, q.Centre.check(s)
+}
+
 // AnswerGram is a site's vector for StepGram.
-func AnswerGram(s *study.Study, m *study.Matrix) ([]float64, error) {
+func AnswerGram(s *study.Study, parameters []byte, m *study.Matrix) ([]float64, error) {
 	if err := checkRows(m); err != nil {
 		return nil, err
 	}
-	c := newScale(s)
+	centre, err := readGram(s, parameters)
+	if err != nil {
+		return nil, err
+	}
+	c := newScale(s, centre)
 	p := len(c.mid)
 	sums := compute.NewAccumulator(triangle(p) + p + 1)
 	var row []float64
@@ -72,7 +101,7 @@ func FitGaussian(d *Design, sum compute.Sum) (m *Model, remarks []compute.Diagno
 
 	// The intercept is the first column, so X'y begins with the sum of y.
 	total := yty - xty[0]*xty[0]/float64(n)
-	if !(total/float64(n) > 1e-13) {
+	if !(total/float64(n) > constant) {
 		return nil, nil, &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "every patient has the same outcome, so there is nothing to explain"}
 	}
 

@@ -59,7 +59,7 @@ func (l *Logistic) Parameters() ([]byte, error) {
 			all[j] = 0 // minus zero has no second spelling
 		}
 	}
-	return compute.EncodeParameters(newtonParameters{all})
+	return compute.EncodeParameters(newtonParameters{all, l.design.centre})
 }
 
 // Model is the result, nil until Absorb has said that the fit is done.

@@ -52,7 +52,7 @@ func newtonSum(t *testing.T, s *study.Study, n, positives, likelihood float64) c
 // over other patients is no reason to.
 func TestStepIsHalvedWhileTheLikelihoodFalls(t *testing.T) {
 	s := oneFeatureStudy(t)
-	l := NewLogistic(NewDesign(s, nil), 0.5, []float64{1, 0})
+	l := NewLogistic(NewDesign(s, nil, NewCentre(s, []float64{1, 0}, 0)), 0.5, []float64{1, 0})
 	start := coefficients(t, l)
 	absorb := func(n, positives, likelihood float64) {
 		t.Helper()
@@ -86,7 +86,7 @@ func TestStepIsHalvedWhileTheLikelihoodFalls(t *testing.T) {
 // Parameters carry coefficients to the last bit.
 func TestParametersAreExact(t *testing.T) {
 	s := oneFeatureStudy(t)
-	l := NewLogistic(NewDesign(s, nil), 0.1, []float64{1, 0})
+	l := NewLogistic(NewDesign(s, nil, NewCentre(s, []float64{1, 0}, 0)), 0.1, []float64{1, 0})
 	l.beta = []float64{math.Nextafter(1, 2), math.Copysign(0, -1)}
 	got := coefficients(t, l)
 	if got[0] != l.beta[0] || got[1] != 0 || math.Signbit(got[1]) {

@@ -10,25 +10,30 @@ import (
 
 // reach bounds the linear predictor that a site will evaluate. A fit that runs
 // further has no finite estimate and is diagnosed long before.
-const reach = 1 << 20
+const reach = 1 << 36
+
+// likelihoodBits are the fractional bits of the log-likelihood, whose bound is
+// much wider than the other sums'.
+const likelihoodBits = 50
 
 // newtonParameters is where the log-likelihood is to be evaluated: scaled
-// coefficients of all terms.
+// coefficients of all terms, and where the columns are centred.
 type newtonParameters struct {
 	Coefficients []float64 `json:"coefficients"`
+	Centre       Centre    `json:"centre"`
 }
 
 // NewtonLayout is the vector of StepNewton: patients, positives, and at the
 // coefficients asked for the log-likelihood, its gradient X'(y-p) and the upper
-// triangle of the information X'WX with W = p(1-p).
+// triangle of the information X'WX with W = p(1-p) <= 1/4.
 func NewtonLayout(s *study.Study) []compute.Field {
 	p := len(s.Terms())
 	return []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
 		{Name: "positives", Length: 1, Bound: maxRows},
-		{Name: "log_likelihood", Length: 1, FracBits: fracBits, Bound: maxRows * 2 * reach},
-		{Name: "gradient", Length: p, FracBits: fracBits, Bound: maxRows},
-		{Name: "information", Length: triangle(p), FracBits: fracBits, Bound: maxRows},
+		{Name: "log_likelihood", Length: 1, FracBits: likelihoodBits, Bound: maxRows * 2 * reach},
+		{Name: "gradient", Length: p, FracBits: fracBits, Bound: maxRows * largest},
+		{Name: "information", Length: triangle(p), FracBits: fracBits, Bound: maxRows * largest * largest / 4},
 	}
 }
 
@@ -38,16 +43,18 @@ func CheckNewton(s *study.Study, parameters []byte) error {
 	return err
 }
 
-func readNewton(s *study.Study, parameters []byte) ([]float64, error) {
-	var q newtonParameters
+func readNewton(s *study.Study, parameters []byte) (q newtonParameters, err error) {
 	if err := compute.DecodeParameters(parameters, &q); err != nil {
-		return nil, err
+		return q, err
 	}
-	ones := make([]float64, len(s.Terms()))
-	for j := range ones {
-		ones[j] = 1
+	if err := q.Centre.check(s); err != nil {
+		return q, err
 	}
-	return q.Coefficients, compute.CheckCoefficients(q.Coefficients, ones, reach)
+	magnitudes := make([]float64, len(s.Terms()))
+	for j := range magnitudes {
+		magnitudes[j] = largest
+	}
+	return q, compute.CheckCoefficients(q.Coefficients, magnitudes, reach)
 }
 
 // AnswerNewton is a site's vector for StepNewton.
@@ -58,11 +65,11 @@ func AnswerNewton(s *study.Study, parameters []byte, m *study.Matrix) ([]float64
 	if s.Outcome.Type != study.Binary {
 		return nil, errors.New("a logistic model needs a binary outcome")
 	}
-	beta, err := readNewton(s, parameters)
+	q, err := readNewton(s, parameters)
 	if err != nil {
 		return nil, err
 	}
-	c := newScale(s)
+	beta, c := q.Coefficients, newScale(s, q.Centre)
 	p := len(beta)
 	sums := compute.NewAccumulator(2 + p + triangle(p))
 	var row []float64

@@ -63,6 +63,8 @@ func (s *Session) Next() (q compute.Question, done bool, err error) {
 	}
 	q.Step = s.step
 	switch s.step {
+	case glm.StepGram:
+		q.Parameters, err = s.design.GramParameters()
 	case glm.StepNewton:
 		q.Parameters, err = s.logistic.Parameters()
 	case fairness.Step:
@@ -131,13 +133,14 @@ func (s *Session) absorbCounts(sum compute.Sum) (err error) {
 	}
 	empty, remarks := s.counts.Empty()
 	s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
-	s.design = glm.NewDesign(s.study, empty)
+	means := s.counts.Means()
+	s.design = glm.NewDesign(s.study, empty, glm.NewCentre(s.study, means, s.counts.MeanOutcome()))
 	if s.study.Model.Family == study.Gaussian {
 		s.step = glm.StepGram
 		return nil
 	}
 	prevalence := float64(s.counts.Positives) / float64(s.counts.Patients)
-	s.logistic = glm.NewLogistic(s.design, prevalence, s.counts.Means())
+	s.logistic = glm.NewLogistic(s.design, prevalence, means)
 	s.step = glm.StepNewton
 	return nil
 }
@@ -161,7 +164,7 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	case describe.Step:
 		return describe.Layout(s), nil
 	case glm.StepGram:
-		return glm.GramLayout(s), nil
+		return glm.GramLayout(s), glm.CheckGram(s, parameters)
 	case glm.StepNewton:
 		return glm.NewtonLayout(s), glm.CheckNewton(s, parameters)
 	default:
@@ -178,7 +181,7 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]
 	case describe.Step:
 		return describe.Answer(s, m)
 	case glm.StepGram:
-		return glm.AnswerGram(s, m)
+		return glm.AnswerGram(s, parameters, m)
 	case glm.StepNewton:
 		return glm.AnswerNewton(s, parameters, m)
 	default:

@@ -144,9 +144,13 @@ func TestSiteThatLeavesBetweenRounds(t *testing.T) {
 func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 	s, sites := binaryStudy(t)
 	dose := parse(t, fmt.Sprintf(small, `{column: y, type: number, range: [-20, 20]}`, "gaussian", 0.0, 3, 25))
-	newton := func(coefficients string) string { return `{"coefficients":` + coefficients + `}` }
+	const centre = `"centre":{"columns":[0,0,0,0,0],"outcome":0}`
+	newton := func(coefficients string) string { return `{"coefficients":` + coefficients + `,` + centre + `}` }
 	good := newton("[0,0,0,0,0]")
 	if _, err := Answer(s, glm.StepNewton, []byte(good), sites[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Answer(dose, glm.StepGram, []byte("{"+centre+"}"), sites[0]); err != nil {
 		t.Fatal(err)
 	}
 	audit := `{"coefficients":[0,0,0,0,0],"prevalence":0.5,"cells":[0,1,3]}`
@@ -162,19 +166,27 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 		"step of another family":         {s, glm.StepGram, ""},
 		"another family's step":          {dose, glm.StepNewton, good},
 		"counts with parameters":         {s, "describe/counts", good},
-		"gram with parameters":           {dose, glm.StepGram, good},
+		"gram with coefficients":         {dose, glm.StepGram, good},
+		"gram without a centre":          {dose, glm.StepGram, ""},
+		"centre of too few columns":      {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0],"outcome":0}}`},
+		"centre outside its range":       {dose, glm.StepGram, `{"centre":{"columns":[0,1e9,0,0,0],"outcome":0}}`},
+		"centre of the intercept":        {dose, glm.StepGram, `{"centre":{"columns":[1,0,0,0,0],"outcome":0}}`},
+		"minus zero as a centre":         {dose, glm.StepGram, `{"centre":{"columns":[0,-0,0,0,0],"outcome":0}}`},
+		"outcome's centre out of range":  {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0,0],"outcome":21}}`},
+		"centre of a binary outcome":     {s, glm.StepNewton, strings.Replace(good, `"outcome":0`, `"outcome":0.5`, 1)},
+		"no centre":                      {s, glm.StepNewton, `{"coefficients":[0,0,0,0,0]}`},
 		"no parameters":                  {s, glm.StepNewton, ""},
 		"too few coefficients":           {s, glm.StepNewton, newton("[0,0,0,0]")},
 		"too many coefficients":          {s, glm.StepNewton, newton("[0,0,0,0,0,0]")},
 		"null":                           {s, glm.StepNewton, newton("null")},
 		"not a number":                   {s, glm.StepNewton, newton("[0,0,NaN,0,0]")},
 		"overflowing number":             {s, glm.StepNewton, newton("[0,0,1e999,0,0]")},
-		"beyond reach":                   {s, glm.StepNewton, newton("[0,0,1e9,0,0]")},
+		"beyond reach":                   {s, glm.StepNewton, newton("[0,0,1e12,0,0]")},
 		"minus zero":                     {s, glm.StepNewton, newton("[-0,0,0,0,0]")},
 		"another spelling of a number":   {s, glm.StepNewton, newton("[0.0,0,0,0,0]")},
 		"space":                          {s, glm.StepNewton, newton("[0, 0,0,0,0]")},
-		"unknown key":                    {s, glm.StepNewton, `{"coefficients":[0,0,0,0,0],"x":1}`},
-		"other case of a key":            {s, glm.StepNewton, `{"Coefficients":[0,0,0,0,0]}`},
+		"unknown key":                    {s, glm.StepNewton, strings.TrimSuffix(good, "}") + `,"x":1}`},
+		"other case of a key":            {s, glm.StepNewton, strings.Replace(good, "coef", "Coef", 1)},
 		"trailing bytes":                 {s, glm.StepNewton, good + "{}"},
 		"trailing space":                 {s, glm.StepNewton, good + "\n"},
 		"audit without all":              {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[1,3]", 1)},

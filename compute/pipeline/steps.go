@@ -27,7 +27,7 @@ func steps(s *study.Study) []StepSummary {
 		Purpose: "how many patients there are, at each level and in each group, and the mean and spread of the numbers"}}
 	if s.Model.Kind == study.GLM {
 		if s.Model.Family == study.Gaussian {
-			out = append(out, StepSummary{Step: glm.StepGram, Rounds: 1, Fields: glm.GramLayout(s),
+			out = append(out, StepSummary{Step: glm.StepGram, Rounds: 1, Fields: glm.GramLayout(s), parameters: true,
 				Purpose: "the products of the columns with each other and with the outcome, summed over patients: all that the linear model needs"})
 		} else {
 			out = append(out, StepSummary{Step: glm.StepNewton, Rounds: s.Schedule.Rounds, Fields: glm.NewtonLayout(s), parameters: true,
