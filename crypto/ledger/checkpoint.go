@@ -68,9 +68,10 @@ func VerifyCheckpoint(data []byte, origin string, key ed25519.PublicKey) (*Check
 	if err != nil {
 		return nil, fmt.Errorf("%w: checkpoint is not a note signed by the coordinator", ErrSecurity)
 	}
-	// One signature and one spelling, so that a checkpoint has one digest.
+	// One signature and one spelling, so that a checkpoint has one digest. The
+	// note package reads base64 whose last bits are loose.
 	again, err := note.Sign(signed)
-	if err != nil || len(signed.Sigs) != 1 || len(signed.UnverifiedSigs) != 0 || !bytes.Equal(again, data) {
+	if err != nil || len(signed.Sigs) != 1 || len(signed.UnverifiedSigs) != 0 || !bytes.Equal(again, data) || looseBase64(signed.Sigs[0].Base64) {
 		return nil, fmt.Errorf("%w: checkpoint has other signatures, or another spelling, than the coordinator's", ErrSecurity)
 	}
 	c, err := parseBody(signed.Text)
@@ -81,6 +82,12 @@ func VerifyCheckpoint(data []byte, origin string, key ed25519.PublicKey) (*Check
 		return nil, fmt.Errorf("%w: checkpoint is of another log than %s", ErrSecurity, origin)
 	}
 	return c, nil
+}
+
+// looseBase64 reports base64 that is not what its own bytes encode to.
+func looseBase64(text string) bool {
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	return err != nil || base64.StdEncoding.EncodeToString(decoded) != text
 }
 
 // ParseCheckpoint reads a checkpoint WITHOUT verifying its signature: for
