@@ -29,6 +29,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/store"
 	"github.com/consilium-fl/consilium/coordinator/store/sqlite"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 // patience is how long calls under way may take to end when the server stops.
@@ -89,9 +90,12 @@ func Open(o Options) (c *Coordinator, err error) {
 	if err != nil {
 		return c, err
 	}
-	lock, err := lockDir(o.Dir)
+	lock, err := durable.Acquire(filepath.Join(o.Dir, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return c, fmt.Errorf("%w: another coordinator runs with %s", ErrInUse, o.Dir)
+	}
 	if err != nil {
-		return c, err
+		return c, fmt.Errorf("cannot lock the state: %w", err)
 	}
 	c.close = append(c.close, lock.Close)
 	if o.Store == nil {

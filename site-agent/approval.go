@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/vault"
 )

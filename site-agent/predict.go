@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -143,14 +142,13 @@ func installedRelease(dir, study string) (statement.Digest, error) {
 // PredictFile is Predict from a CSV file to another, which appears only when it
 // is complete.
 func PredictFile(dir, study, input, output string) (*Predictions, error) {
-	temp, err := os.CreateTemp(filepath.Dir(output), "."+filepath.Base(output)+".*")
+	var done *Predictions
+	err := durable.Write(output, 0o600, func(w io.Writer) (err error) {
+		done, err = Predict(dir, study, records.CSV(input), w)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(temp.Name()) // does nothing once it was renamed
-	done, err := Predict(dir, study, records.CSV(input), temp)
-	if err := errors.Join(err, temp.Close()); err != nil {
-		return nil, err
-	}
-	return done, os.Rename(temp.Name(), output)
+	return done, nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/site-agent/vault"

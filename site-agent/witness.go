@@ -13,7 +13,7 @@ import (
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 // ledgerWitness is what the site keeps of the ledger: the last checkpoint, and

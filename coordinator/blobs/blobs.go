@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 // Store keeps blobs. It is safe for concurrent use.
@@ -38,8 +39,6 @@ type Files struct{ dir string }
 
 var _ Store = (*Files)(nil)
 
-const unfinished = ".unfinished-"
-
 // OpenFiles opens a folder of blobs, creates it if there is none, and removes
 // what an interrupted Put left behind.
 func OpenFiles(dir string) (*Files, error) {
@@ -56,14 +55,14 @@ func OpenFiles(dir string) (*Files, error) {
 			return nil, fmt.Errorf("cannot open the blob folder: %w", err)
 		}
 		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), unfinished) {
+			if strings.HasPrefix(e.Name(), durable.Unfinished) {
 				if err := os.Remove(filepath.Join(sub, e.Name())); err != nil {
 					return nil, fmt.Errorf("cannot tidy the blob folder: %w", err)
 				}
 			}
 		}
 	}
-	if err := syncFolder(dir); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return nil, err
 	}
 	return &Files{dir}, nil
@@ -80,37 +79,10 @@ func (f *Files) Put(data []byte) (statement.Digest, error) {
 	if has, err := f.Has(name); has || err != nil {
 		return name, err
 	}
-	path := f.path(name)
-	if err := writeSynced(path, data); err != nil {
+	if err := durable.WriteFile(f.path(name), data, 0o600); err != nil {
 		return name, fmt.Errorf("cannot store a blob: %w", err)
 	}
 	return name, nil
-}
-
-func writeSynced(path string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), unfinished)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.Write(data); err != nil {
-		return err
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
 }
 
 // Get implements Store.
@@ -137,13 +109,4 @@ func (f *Files) Has(name statement.Digest) (bool, error) {
 		return false, fmt.Errorf("cannot look for a blob: %w", err)
 	}
 	return true, nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -13,6 +13,9 @@ import (
 // maxFile bounds what is read from an identity directory.
 const maxFile = 16 << 20
 
+// The writing here repeats internal/durable in a few lines: crypto imports
+// nothing of ours outside crypto, so that it can be reviewed by itself.
+
 // writeFile replaces a file: after it returns nil the new contents survive a
 // power cut, and until then the old ones do. Only the owner can read it.
 func writeFile(path string, data []byte) error {

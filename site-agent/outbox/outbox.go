@@ -29,7 +29,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 // Kind says what a request was for.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 // fact is one line of the journal. Exactly one of its pointers is set.

@@ -8,10 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 const spoolDir = "spool"
@@ -118,32 +119,18 @@ func (c Contribution) check(recorded statement.Digest) error {
 }
 
 func writeSpool(path string, c Contribution) error {
-	temp, err := os.OpenFile(path+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // does nothing once it was renamed
-	index := spoolIndex{Header: len(c.Header), Shares: lengths(c.Shares), Chunks: lengths(c.Chunks)}
-	w := bufio.NewWriterSize(temp, 1<<20)
-	err = json.NewEncoder(w).Encode(index)
-	for _, part := range append(append([][]byte{c.Header}, c.Shares...), c.Chunks...) {
-		if err == nil {
-			_, err = w.Write(part)
+	return durable.Write(path, 0o600, func(to io.Writer) error {
+		w := bufio.NewWriterSize(to, 1<<20) // it keeps its first error until Flush
+		index := spoolIndex{Header: len(c.Header), Shares: lengths(c.Shares), Chunks: lengths(c.Chunks)}
+		if err := json.NewEncoder(w).Encode(index); err != nil {
+			return err
 		}
-	}
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err := errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(path))
+		w.Write(c.Header)
+		for _, part := range slices.Concat(c.Shares, c.Chunks) {
+			w.Write(part)
+		}
+		return w.Flush()
+	})
 }
 
 func lengths(parts [][]byte) []int {

@@ -28,7 +28,7 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/internal/durable"
+	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/study"
 )
 

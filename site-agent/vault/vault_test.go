@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 func open(t *testing.T, dir string) *Vault {
@@ -267,7 +268,7 @@ func TestAnUnrecordedSpoolIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	v := open(t, dir)
 	must(t, writeSpool(v.spoolPath(round1), contribution(t, round1)))
-	must(t, os.WriteFile(v.spoolPath(round2)+".part", []byte("half"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, spoolDir, durable.Unfinished+"x"), []byte("half"), 0o600))
 	must(t, v.Close())
 	v = open(t, dir)
 	if _, ok, err := v.Sealed(round1); ok || err != nil {

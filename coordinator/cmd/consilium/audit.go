@@ -17,6 +17,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/durable"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -75,7 +76,7 @@ no network and holds no record of any patient, only sums over several hospitals.
 				signed = out + ".signed.json"
 			}
 			for path, data := range map[string][]byte{out: page, signed: o.auditEnvelope} {
-				if err := writeFile(path, data, 0o644); err != nil {
+				if err := durable.WriteFile(path, data, 0o644); err != nil {
 					return console.Fail("the report was not written", err, "choose another --out")
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/durable"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -221,7 +222,7 @@ func (c *connection) witness(ctx context.Context, a *app) error {
 	if err := witness.Advance(answer.GetCheckpoint(), proof); err != nil {
 		return violation(notExtended, err)
 	}
-	if err := writeFile(path, answer.GetCheckpoint(), 0o600); err != nil {
+	if err := durable.WriteFile(path, answer.GetCheckpoint(), 0o600); err != nil {
 		return console.Fail("cannot keep the ledger's checkpoint", err, "")
 	}
 	return nil
@@ -231,28 +232,4 @@ func (c *connection) witness(ctx context.Context, a *app) error {
 func violation(what string, err error) error {
 	return &console.Problem{What: what, Why: console.Reason(err), Next: "stop, keep this message and " + checkpointFile + " of your identity, and tell the consortium's governance and auditors",
 		Security: true, Cause: err}
-}
-
-// writeFile replaces a file so that a reader, and a crash, see the old content
-// or the new one.
-func writeFile(path string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -274,7 +274,11 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 	for _, chunk := range plain.Chunks {
 		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
 	}
-	roster := h.Node.Rosters().Latest()
+	// A newer roster may be here already, without a member of the committee.
+	roster, known := h.Node.Rosters().At(plan.Roster)
+	if !known {
+		return nil, errors.New("the plan's roster is not here")
+	}
 	for j, share := range plain.Shares {
 		recipient, _ := roster.Member(plan.Committee[j])
 		if h.BadShares {

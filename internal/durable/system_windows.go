@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -20,7 +19,7 @@ func lockFile(file *os.File, wait bool) error {
 	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
 		return ErrLocked
 	default:
-		return fmt.Errorf("lock %s: %w", file.Name(), err)
+		return err
 	}
 }
 

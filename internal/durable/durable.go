@@ -2,29 +2,46 @@
 // old one or the new one, never a part of either, and it is on the disk when
 // the call returns. It also holds the lock that keeps a second process away
 // from a state directory.
+//
+// The new content is written to a temporary file beside the old one, synced,
+// given the old one's name, and then the folder is synced. What a killed process
+// leaves behind is a file whose name begins with Unfinished; whoever owns the
+// folder may remove it.
 package durable
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
 
+// Unfinished begins the names of files that are being written.
+const Unfinished = ".unfinished-"
+
 // ErrLocked says that another process holds the lock.
 var ErrLocked = errors.New("another process uses this directory")
 
-// WriteFile replaces the file at path by data. The new content is synced
-// before it takes the old one's place, and the directory after.
+// WriteFile replaces the file at path by data.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	return Write(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Write replaces the file at path by what fill writes. If fill fails, the old
+// file stays, and the error is fill's own.
+func Write(path string, mode os.FileMode, fill func(io.Writer) error) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), Unfinished+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(temp.Name()) // does nothing once it was renamed
 	err = temp.Chmod(mode)
 	if err == nil {
-		_, err = temp.Write(data)
+		err = fill(temp)
 	}
 	if err == nil {
 		err = temp.Sync()
@@ -33,7 +50,7 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 		err = closed
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return err
@@ -41,7 +58,8 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// A Lock keeps other processes out until it is closed or its process ends.
+// A Lock keeps other processes out until it is closed or its process ends,
+// however it ends.
 type Lock struct{ file *os.File }
 
 // Acquire takes the lock file at path without waiting. It returns ErrLocked
@@ -58,7 +76,10 @@ func acquire(path string, wait bool) (*Lock, error) {
 	}
 	if err := lockFile(file, wait); err != nil {
 		file.Close()
-		return nil, err
+		if errors.Is(err, ErrLocked) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return &Lock{file}, nil
 }

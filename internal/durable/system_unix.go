@@ -4,7 +4,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 )
@@ -23,7 +22,7 @@ func lockFile(file *os.File, wait bool) error {
 		case errors.Is(err, syscall.EWOULDBLOCK):
 			return ErrLocked
 		default:
-			return fmt.Errorf("lock %s: %w", file.Name(), err)
+			return err
 		}
 	}
 }

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,6 +22,28 @@ func TestWriteFileReplacesAtomicallyAndKeepsTheMode(t *testing.T) {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
+	}
+	files, _ := os.ReadDir(filepath.Dir(path))
+	if len(files) != 1 {
+		t.Fatalf("%d files remain, want the one", len(files))
+	}
+}
+
+func TestWriteThatFailsLeavesTheOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("no more rows")
+	err := Write(path, 0o600, func(w io.Writer) error {
+		io.WriteString(w, "ne")
+		return failure
+	})
+	if err != failure {
+		t.Fatalf("error is %v, want the writer's own", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "old" {
+		t.Fatalf("read %q, %v; want the old content", got, err)
 	}
 	files, _ := os.ReadDir(filepath.Dir(path))
 	if len(files) != 1 {
