@@ -180,7 +180,7 @@ func TestCommandLineIsStrict(t *testing.T) {
 		"no data":          {[]string{"run", "--study", complete[2], "--data", "none.csv", "--site-column", "site", "--out", out}, exitFailed, "none.csv"},
 		"no such column":   {[]string{"run", "--study", complete[2], "--data", data, "--site-column", "hospital", "--out", out}, exitFailed, `no column "hospital"`},
 		"drop of nobody":   {append(complete[:len(complete):len(complete)], "--drop", "nobody@opening"), exitFailed, "no such site"},
-		"study not a file": {[]string{"run", "--study", data, "--data", data, "--site-column", "site", "--out", out}, exitFailed, "line 1"},
+		"study not a file": {[]string{"run", "--study", data, "--data", data, "--site-column", "site", "--out", out}, exitFailed, "patients.csv:1: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := simulateOnce(t, test.args...)
