@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/coordinator/round"
@@ -86,6 +87,7 @@ func TestParseDrop(t *testing.T) {
 	for text, want := range map[string]Drop{
 		"7@collecting":       {"7", Collecting},
 		"St. Mary 2@opening": {"St. Mary 2", Opening},
+		"7@away":             {"7", Away},
 	} {
 		if got, err := ParseDrop(text); err != nil || got != want || got.String() != text {
 			t.Errorf("%q: %v, %v", text, got, err)
@@ -95,5 +97,24 @@ func TestParseDrop(t *testing.T) {
 		if got, err := ParseDrop(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
+	}
+}
+
+// When so many hospitals are away that those who are left could not know whether
+// the others have opened another set, the question is not asked again.
+func TestTooFewLeftToAskAgain(t *testing.T) {
+	long(t)
+	var drops []Drop
+	for _, site := range warfarinSites(t) {
+		if !slices.Contains([]string{"3", "7", "14"}, site.Name) {
+			drops = append(drops, Drop{site.Name, Away})
+		}
+	}
+	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t), Drops: drops})
+	if result.Study.State != "failed" || len(result.Rounds) != 1 || result.Model != nil {
+		t.Errorf("the study is %s after %d rounds, want failed after one", result.Study.State, len(result.Rounds))
+	}
+	if !strings.Contains(result.Study.Reason, "3 sites that are left are too few to ask again") {
+		t.Errorf("reason %q", result.Study.Reason)
 	}
 }

@@ -136,8 +136,18 @@ func TestSiteDroppedAtCollectingEqualsLeaveOneOut(t *testing.T) {
 }
 
 // Every set of hospitals that leaves enough of them gives the pooled fit of the
-// rest, whether the committee survives at once or has to be asked anew.
-func TestAnySubsetDroppedAtCollectingEqualsPooledFit(t *testing.T) {
+// rest.
+func TestAnySubsetDroppedAtCollectingEqualsPooledFit(t *testing.T) { anySubset(t, Collecting) }
+
+// The same when they are away altogether, so that a committee may have to be
+// asked anew.
+func TestAnySubsetAwayEqualsPooledFit(t *testing.T) {
+	long(t)
+	anySubset(t, Away)
+}
+
+func anySubset(t *testing.T, phase Phase) {
+	t.Helper()
 	sites := hospitals(t, 5, 1200)
 	source := protocol(t, "warfarin-dose.yaml")
 	for subset := range 1 << len(sites) {
@@ -145,7 +155,7 @@ func TestAnySubsetDroppedAtCollectingEqualsPooledFit(t *testing.T) {
 		var left []Site
 		for i, site := range sites {
 			if subset>>i&1 == 1 {
-				drops = append(drops, Drop{site.Name, Collecting})
+				drops = append(drops, Drop{site.Name, phase})
 			} else {
 				left = append(left, site)
 			}
@@ -158,6 +168,24 @@ func TestAnySubsetDroppedAtCollectingEqualsPooledFit(t *testing.T) {
 			sameModel(t, result.Model, pooled(t, source, left).Model)
 		})
 	}
+}
+
+// All but the minimum may fail to contribute.
+func TestAllButThreeDroppedAtCollecting(t *testing.T) {
+	long(t)
+	sites := warfarinSites(t)
+	var drops []Drop
+	var left []Site
+	for _, site := range sites {
+		if slices.Contains([]string{"3", "7", "14"}, site.Name) {
+			left = append(left, site)
+		} else {
+			drops = append(drops, Drop{site.Name, Collecting})
+		}
+	}
+	source := protocol(t, "warfarin-dose.yaml")
+	result := run(t, Spec{Protocol: source, Sites: sites, Drops: drops})
+	sameModel(t, result.Model, pooled(t, source, left).Model)
 }
 
 // Of 17 committee members 12 have to help; five may be gone.

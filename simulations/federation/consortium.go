@@ -204,6 +204,9 @@ func (c *consortium) startSite(site Site) error {
 	if c.spec.Unencrypted {
 		options.Seal = secagg.Unencrypted
 	}
+	if c.spec.dropped(site.Name, Collecting) {
+		options.SkipContribution = func(string) bool { return true }
+	}
 	if c.spec.dropped(site.Name, Opening) {
 		options.SkipOpening = func(string) bool { return true }
 	}

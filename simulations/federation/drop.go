@@ -9,10 +9,12 @@ import (
 type Phase string
 
 const (
-	// Collecting: the site approves the study and is gone before the first round.
+	// Collecting: the site contributes to no round; it helps to open the others'.
 	Collecting Phase = "collecting"
 	// Opening: the site contributes to every round and never answers an opening.
 	Opening Phase = "opening"
+	// Away: the site approves the study and is gone before the first round.
+	Away Phase = "away"
 )
 
 // Drop makes one site fail.
@@ -21,15 +23,15 @@ type Drop struct {
 	Phase Phase
 }
 
-// ParseDrop reads SITE@collecting or SITE@opening.
+// ParseDrop reads SITE@collecting, SITE@opening or SITE@away.
 func ParseDrop(text string) (Drop, error) {
 	site, phase, found := strings.Cut(text, "@")
 	if !found || site == "" {
-		return Drop{}, fmt.Errorf("drop %q names no phase: write SITE@%s or SITE@%s", text, Collecting, Opening)
+		return Drop{}, fmt.Errorf("drop %q names no phase: write SITE@%s, SITE@%s or SITE@%s", text, Collecting, Opening, Away)
 	}
 	drop := Drop{Site: site, Phase: Phase(phase)}
-	if drop.Phase != Collecting && drop.Phase != Opening {
-		return Drop{}, fmt.Errorf("drop %q: a site can be dropped at %s or at %s", text, Collecting, Opening)
+	if drop.Phase != Collecting && drop.Phase != Opening && drop.Phase != Away {
+		return Drop{}, fmt.Errorf("drop %q: a site can be dropped at %s, at %s, or be %s", text, Collecting, Opening, Away)
 	}
 	return drop, nil
 }

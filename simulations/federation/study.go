@@ -41,7 +41,7 @@ func (c *consortium) RunStudy(ctx context.Context) error {
 		return err
 	}
 	for _, drop := range c.spec.Drops {
-		if drop.Phase == Collecting {
+		if drop.Phase == Away {
 			if err := c.stopSite(drop.Site); err != nil {
 				return err
 			}
@@ -121,7 +121,7 @@ func (c *consortium) everySiteDecided(s *coordinator.StudyStatus) bool {
 // release, if there is one.
 func (c *consortium) releaseDecided(s *coordinator.StudyStatus) bool {
 	waiting := slices.ContainsFunc(s.ReleaseDecisions, func(d coordinator.SiteDecision) bool {
-		return d.Decision == "pending" && !c.spec.dropped(d.Site, Collecting)
+		return d.Decision == "pending" && !c.spec.dropped(d.Site, Away)
 	})
 	if !waiting && len(s.ReleaseDecisions) > 0 {
 		c.spec.Progress(fmt.Sprintf("release: %d sites accept, %d refuse", tally(s.ReleaseDecisions, "accepted"), tally(s.ReleaseDecisions, "refused")))
@@ -186,8 +186,10 @@ func (c *consortium) hopeless(s *coordinator.StudyStatus) *coordinator.RoundStat
 	}
 	server := c.currentServer()
 	for _, site := range r.Invited {
-		gone := c.spec.dropped(site, Collecting)
-		done := !slices.Contains(r.Missing, site) || state == round.Opening && c.spec.dropped(site, Opening)
+		gone := c.spec.dropped(site, Away)
+		done := !slices.Contains(r.Missing, site) ||
+			state == round.Collecting && c.spec.dropped(site, Collecting) ||
+			state == round.Opening && c.spec.dropped(site, Opening)
 		if !gone && !(done && server.Calling(site)) {
 			return nil
 		}

@@ -85,6 +85,11 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 	plan.Invited = sites
 	plan.Committee = sites[:min(len(sites), maxCommittee)]
 	plan.Threshold = s.study.Threshold(len(plan.Committee))
+	if earlier := s.overlapping(plan); earlier != nil {
+		return d.endStudy(s, ended{State: Failed, Reason: fmt.Sprintf(
+			"%s: %s (missing: %s); the %d sites that are left are too few to ask again: sites refuse where the earlier committee could have opened another set without them",
+			plan.Step, earlier.End().Reason, list(earlier.End().Missing), len(sites))})
+	}
 	suite, err := secagg.SelectSuite(plan.Layout, len(plan.Invited), len(plan.Committee))
 	if err != nil {
 		return d.breakOff(s, "the sum of so many sites does not fit the encoding", err)
@@ -159,6 +164,23 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 		return nil, false, "a question whose first round failed can be asked once more only of the same sites, and one of them has left"
 	}
 	return left, exact, ""
+}
+
+// overlapping returns an announced round of the plan's question that could have
+// been opened as well as the plan's, by members who have to answer only one of
+// them; nil if there is none. Sites refuse such a plan (participant, question.go).
+func (s *studyState) overlapping(plan *statement.Plan) *roundState {
+	for _, r := range s.rounds {
+		earlier := r.Plan()
+		if earlier.Question != plan.Question || r.End().Cause == round.CauseWithdrawn {
+			continue
+		}
+		members := len(plan.Committee) + len(without(earlier.Committee, plan.Committee))
+		if earlier.Threshold+plan.Threshold <= members {
+			return r
+		}
+	}
+	return nil
 }
 
 func (s *studyState) lastPublished() *roundState {

@@ -102,7 +102,7 @@ Exit codes: 0 completed; 1 could not run, or the study was abandoned; 2 wrong
 command line; 3 the data has no such model, and result.json says why.`,
 		Example: `  simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/warfarin
 
-  # what if hospital 7 is gone before the first round, and 3 never helps to open a sum?
+  # what if hospital 7 contributes nothing, and 3 never helps to open a sum?
   simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/dropped \
       --drop 7@collecting --drop 3@opening`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -125,7 +125,7 @@ command line; 3 the data has no such model, and result.json says why.`,
 	flags.StringVar(&o.siteColumn, "site-column", "", "column whose values are the hospitals' names")
 	flags.StringVar(&o.out, "out", "", "folder for the results; made if it is missing")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of what the simulator itself chooses, such as the order in which\nhospitals start (default: drawn, and printed); keys and noise never depend on it")
-	flags.StringArrayVar(&o.drops, "drop", nil, "SITE@collecting: the hospital approves and is gone before the first round;\nSITE@opening: it contributes but never helps to open a sum; may be repeated")
+	flags.StringArrayVar(&o.drops, "drop", nil, "SITE@collecting: the hospital contributes to no round, but helps to open the others';\nSITE@opening: it contributes but never helps to open a sum;\nSITE@away: it approves and is gone before the first round; may be repeated")
 	flags.StringVar(&o.cipher, "cipher", "on", "on, or off: send the same vectors unencrypted, to compare and debug;\noff exists nowhere but in this program")
 	flags.StringVar(&o.predict, "predict", "", "patients to predict with the finished model (CSV with a header)")
 	flags.BoolVar(&o.json, "json", false, "print result.json to standard output too")
