@@ -89,11 +89,13 @@ func TestSamplerIsWithin2ToMinus64OfTheCutGaussian(t *testing.T) {
 }
 
 // Against the discrete Gaussian over ALL integers the cut at six standard
-// deviations decides: 2^-30.8, not 2^-64. It costs nothing that counts. The cut
+// deviations decides: 2^-30.8, not 2^-64. It costs little that counts. The cut
 // distribution is the whole one, given that no coefficient lies beyond 28: who
-// breaks the cut one with probability p breaks the whole one with probability p
-// times that of the condition, which for 2^30 coefficients, more than any round
-// has, is still above a half. TestTheTailCostsLessThanOneBit holds that.
+// finds a secret of the cut one with probability p finds one of the whole one
+// with p times the probability of that condition, which for 2^30 coefficients,
+// about the most that a layout allows, is still above a half. For telling a
+// ciphertext from noise the same factor enters through the Renyi divergence (Bai
+// and others, ASIACRYPT 2015). TestTheTailCostsLessThanOneBit holds the factor.
 func TestSamplerIs2ToMinus31FromTheWholeGaussianBecauseOfTheCut(t *testing.T) {
 	masses, total := gaussianMass(160) // what lies beyond 160 is below 2^-870
 	d := distance(masses, total)
