@@ -16,7 +16,7 @@
 // numbers and for a hundred million.
 //
 //	round, err := secagg.NewRound(spec)
-//	contribution, err := round.Seal(values)          // each site
+//	contribution, err := round.Seal(values)          // each site; SealStream for a long vector
 //	opening, err := round.AddShares(shares)          // each committee member
 //	sum, err := round.Open(n, read, openings)        // the coordinator, and any auditor
 //
@@ -47,7 +47,7 @@
 //
 // The sampler, the sharing and the arithmetic on secrets branch on nothing
 // secret as written; lattigo's reductions rely on the compiler's conditional
-// moves for that. Keys, errors and encoded values are overwritten after use, as
+// moves for that, the vector kernels on nothing. Keys, errors and encoded values are overwritten after use, as
 // far as Go lets a program do it: the schedule of an AES key is out of reach.
 //
 // It does not know who is who: signatures, rosters, the floor on the number of
@@ -71,5 +71,9 @@
 // stated as one.
 //
 // Arithmetic in the ring is lattigo's (package ring of v5), which this package
-// alone imports. Its decoders never see bytes from elsewhere.
+// alone imports. Its decoders never see bytes from elsewhere. On processors with
+// AVX-512 vector kernels take its place and that of the other steps that take
+// the time (type kernels); the plain steps say what they do, run everywhere
+// else, and are compared with them byte for byte. GODEBUG=cpu.avx512f=off makes
+// any processor run those.
 package secagg

@@ -197,7 +197,7 @@ func TestVectorComposition(t *testing.T) {
 					residues[i] = (p.p - uint64(v)%p.p) % p.p
 				}
 				// times the degree, as the inverse transform leaves it
-				data[i*n+k] = centred(int64(mulMod(residues[i], uint64(s.degree), p.p)), int64(p.p))
+				data[i*n+k] = reduced(int64(mulMod(residues[i], uint64(s.degree), p.p)), int64(p.p))
 			}
 			m, _ := a.centre(a.compose(&residues))
 			want = append(want, m[:s.messageWords()]...)
@@ -419,7 +419,9 @@ func TestVectorKeyShares(t *testing.T) {
 	key[0], key[1] = errorBound, -errorBound
 	for _, c := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {16, 11}, {20, 14}, {MaxInvited, 2}, {3, 1000}} {
 		// The prime, which is drawn again, here and there in the stream.
-		words := []uint64{math.MaxUint64, 0xffffffff_00000000, 0xffffffff, 5, math.MaxUint64}
+		// Before that, for a threshold of 2: the first two members' sums are the
+		// prime itself, which is 0, and one more.
+		words := []uint64{2*errorBound<<32 | 2*(shamirPrime-errorBound), math.MaxUint64, 0xffffffff_00000000, 0xffffffff, 5, math.MaxUint64}
 		one, two := scripted(words...), scripted(words...)
 		want, got := shareKeyPlain(key, c[0], c[1], one), shareKeyLanes(key, c[0], c[1], two)
 		for j := range want {

@@ -185,6 +185,21 @@ func TestSealStreamStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
+// The largest sums that a slot is made for, of both signs, are exact.
+func TestSumsAtTheEndOfTheirRange(t *testing.T) {
+	var l Layout
+	for width := 3; width <= 120; width++ {
+		l = append(l, widthField(width, 3))
+	}
+	for _, s := range suites {
+		r := suiteRound(t, s.name, l, 4, 3)
+		for _, sign := range []float64{1, -1} {
+			f := seal(t, r, uniformValues(l, 4, func(f Field) float64 { return sign * f.Bound }))
+			f.checkSum(t, all(4), all(3))
+		}
+	}
+}
+
 // A sum's fields take the memory that their slots need, and say the same.
 func TestSumWritesItsBytes(t *testing.T) {
 	l := Layout{widthField(3, 1000), widthField(30, 20), widthField(31, 20), widthField(32, 20), widthField(33, 20), widthField(62, 20), widthField(63, 20), widthField(64, 20), widthField(120, 3)}

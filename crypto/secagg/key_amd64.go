@@ -74,7 +74,7 @@ func newLaneTables(a *arithmetic) *laneTables {
 type laneKey struct {
 	*Round
 	*laneTables
-	key    []int64 // modulo every prime, in NTT form, centred
+	key    []int64 // modulo every prime, in NTT form, reduced
 	work   []int64
 	stream []byte
 	mask   []uint64 // for the draws of a that need a second one
@@ -92,19 +92,15 @@ func newLaneKey(r *Round, key []int64) roundKey {
 		copy(k, key)
 		v.transform(k)
 		for j, x := range k {
-			k[j] = centred(x, int64(v.p))
+			k[j] = reduced(x, int64(v.p))
 		}
 	}
 	return l
 }
 
-// centred brings |x| < 2^62 to at most p/2 in magnitude, without a branch or a
-// division.
-func centred(x, p int64) int64 {
-	x -= (x + 1<<52) >> 53 * p // now at most 2^52 + 2^30
-	x -= p & ((p/2 - x) >> 63)
-	return x + p&((x+p/2)>>63)
-}
+// reduced brings |x| < 2^62 to at most 2^52 + 2^30 in magnitude, without a
+// branch or a division.
+func reduced(x, p int64) int64 { return x - (x+1<<52)>>53*p }
 
 func (l *laneKey) wipe() { clear(l.key); clear(l.work) }
 

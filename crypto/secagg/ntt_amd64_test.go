@@ -35,7 +35,7 @@ func lazy(random *rand.Rand, n int, limit float64, p uint64) []int64 {
 		case 1:
 			out[i] = -bound + random.Int64N(3)
 		default:
-			out[i] = random.Int64N(2*bound) - bound
+			out[i] = int64(random.Uint64N(2*uint64(bound))) - bound
 		}
 	}
 	return out
@@ -70,6 +70,31 @@ func TestVectorTransforms(t *testing.T) {
 					sr.INTT(in, out)
 					sr.MulScalarMontgomery(out, ring.MForm(uint64(s.degree), sr.Modulus, sr.BRedConstant), out)
 				})
+			}
+		}
+	}
+}
+
+// The one reduction within the forward transform is there for elements of up to
+// 813*p, which random inputs do not reach.
+func TestVectorTransformReduces(t *testing.T) {
+	needVectors(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, s := range suites {
+		for i, sr := range arithmetics[s.name]().rings {
+			v := newVectorPrime(sr)
+			m := s.degree / 128
+			data := lazy(random, s.degree, 813, v.p)
+			small := make([]int64, s.degree)
+			for k, x := range data {
+				small[k] = int64(canonical(x, v.p))
+			}
+			nttForward8(&data[0], &v.forward.w[0], &v.forward.ratio[0], s.degree, m, v.p, true)
+			nttForward8(&small[0], &v.forward.w[0], &v.forward.ratio[0], s.degree, m, v.p, false)
+			for k := range data {
+				if canonical(data[k], v.p) != canonical(small[k], v.p) {
+					t.Fatalf("%s, prime %d, element %d", s.name, i, k)
+				}
 			}
 		}
 	}

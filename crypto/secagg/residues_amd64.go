@@ -22,8 +22,9 @@ func spreadWords(message *uint64, words int, noise, out *int64, n int, primes *s
 
 // maskPack writes work + a*key, canonical, as n packed residues: a from the
 // stream's 64-bit words, cut to 53 bits. It says whether one of these is not
-// below p. inverse is the float64 nearest to 1/p, so that the product's
-// quotient, below 2^52, is off by at most 2.
+// below p. inverse is the float64 nearest to 1/p. The key's elements are at most
+// 2^52 + 2^30 in magnitude, so the product's quotient too, and with the three
+// roundings behind it and its own it is off by little more than 2.
 //
 //go:noescape
 func maskPack(work, key *int64, stream *byte, n int, p uint64, inverse float64, out *byte) (rejected uint64)

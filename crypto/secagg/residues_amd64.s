@@ -240,7 +240,7 @@ TEXT ·unmask(SB), NOSPLIT, $0-64
 subtract:
 	MASKED(Z0, Z1, Z2)
 	VMOVDQU64 (R8), Z3
-	VPSRLQ  $53, Z3, Z4    // unsigned: a sum may be close to 2^63
+	VPSRLQ  $53, Z3, Z4    // not rounded, as REDUCE does: a sum may be close to 2^63
 	VPMULLQ Z31, Z4, Z4
 	VPSUBQ  Z4, Z3, Z3
 	VPSUBQ  Z0, Z3, Z3
