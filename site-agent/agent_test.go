@@ -163,7 +163,8 @@ func TestAStudyFromEnrolmentToPrediction(t *testing.T) {
 			t.Errorf("incomplete line %+v", e)
 		}
 	}
-	if kinds[outbox.Contribution] != 3 || kinds[outbox.OpeningShare] < 3 || kinds[outbox.Header] != 3 || kinds[outbox.StudyDecision] != 1 || kinds[outbox.ReleaseDecision] != 1 {
+	// A decision is sent again, word for word, to a coordinator that asks again.
+	if kinds[outbox.Contribution] != 3 || kinds[outbox.OpeningShare] < 3 || kinds[outbox.Header] != 3 || kinds[outbox.StudyDecision] < 1 || kinds[outbox.ReleaseDecision] < 1 {
 		t.Errorf("outbox has %v", kinds)
 	}
 }

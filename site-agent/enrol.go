@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
-	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 )
@@ -37,10 +36,6 @@ type Enrolled struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// GovernanceFingerprint is what people compare of a governance key: its SHA-256
-// in hex, as `consilium init` prints it.
-func GovernanceFingerprint(key []byte) string { return statement.DigestOf(key).String() }
-
 // Fingerprints returns, before admission, what two people compare by telephone:
 // that of this newcomer's keys and that of the governance key.
 func Fingerprints(dir string) (newcomer, governance string, err error) {
@@ -52,7 +47,7 @@ func Fingerprints(dir string) (newcomer, governance string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	return identity.EnrolledMember(e).Fingerprint(), GovernanceFingerprint(invitation.Governance), nil
+	return identity.EnrolledMember(e).Fingerprint(), identity.GovernanceFingerprint(invitation.Governance), nil
 }
 
 // PrepareEnrolment makes the site's keys and its signed enrolment, or finds the
@@ -116,7 +111,7 @@ func Enroll(ctx context.Context, o EnrolOptions) (*Enrolled, error) {
 	self, _ := roster.Member(node.Name())
 	return &Enrolled{
 		Name: node.Name(), Consortium: roster.Consortium, Roster: roster.Number,
-		Governance: GovernanceFingerprint(node.Governance()), Fingerprint: self.Fingerprint(),
+		Governance: identity.GovernanceFingerprint(node.Governance()), Fingerprint: self.Fingerprint(),
 	}, nil
 }
 

@@ -28,8 +28,6 @@ package audit
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -151,10 +149,4 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		v.findings.Checks = append(v.findings.Checks, finding)
 	}
 	return &v.findings, nil
-}
-
-// Fingerprint is the SHA-256 of a governance public key, hex.
-func Fingerprint(key ed25519.PublicKey) string {
-	sum := sha256.Sum256(key)
-	return hex.EncodeToString(sum[:])
 }

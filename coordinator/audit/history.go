@@ -48,13 +48,13 @@ func (v *verifier) checkRosters() (string, error) {
 		return "", fmt.Errorf("%s: %w", governanceFile, err)
 	}
 	v.governance = fromBundle
-	v.findings.Governance = Fingerprint(fromBundle)
+	v.findings.Governance = identity.GovernanceFingerprint(fromBundle)
 	source := "the governance key is the one you trust"
 	switch {
 	case v.trust.Governance != nil && !bytes.Equal(v.trust.Governance, fromBundle):
-		return "", fmt.Errorf("%s: the bundle was made under another governance key (%.16s) than the one you trust (%.16s)", governanceFile, Fingerprint(fromBundle), Fingerprint(v.trust.Governance))
-	case v.trust.Fingerprint != nil && hex.EncodeToString(v.trust.Fingerprint) != Fingerprint(fromBundle):
-		return "", fmt.Errorf("%s: the bundle was made under another governance key (%.16s) than the one you trust (%.16x)", governanceFile, Fingerprint(fromBundle), v.trust.Fingerprint)
+		return "", fmt.Errorf("%s: the bundle was made under another governance key (%.16s) than the one you trust (%.16s)", governanceFile, identity.GovernanceFingerprint(fromBundle), identity.GovernanceFingerprint(v.trust.Governance))
+	case v.trust.Fingerprint != nil && hex.EncodeToString(v.trust.Fingerprint) != identity.GovernanceFingerprint(fromBundle):
+		return "", fmt.Errorf("%s: the bundle was made under another governance key (%.16s) than the one you trust (%.16x)", governanceFile, identity.GovernanceFingerprint(fromBundle), v.trust.Fingerprint)
 	case v.trust.Governance == nil && v.trust.Fingerprint == nil:
 		v.findings.GovernanceFromBundle = true
 		source = "THE GOVERNANCE KEY WAS TAKEN FROM THE BUNDLE: compare its fingerprint with the consortium's"

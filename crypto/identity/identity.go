@@ -102,6 +102,12 @@ type Member struct {
 	SealingKey []byte `json:"sealing_key,omitempty"` // HPKE MLKEM768-P256 public key, of sites only
 }
 
+// GovernanceFingerprint is what people publish and compare of a governance key:
+// its SHA-256, in hex.
+func GovernanceFingerprint(key ed25519.PublicKey) string {
+	return statement.DigestOf(key).String()
+}
+
 // Fingerprint is short enough for two people to compare over the telephone:
 // the first 80 bits of the SHA-256 of the member's line on the roster.
 func (m Member) Fingerprint() string {

@@ -51,15 +51,11 @@ no network and holds no record of any patient, only sums over several hospitals.
 			if err := console.Require(cmd, "out"); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context())
+			c, digest, err := a.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			digest, err := c.resolveStudy(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
 			o, err := c.outcome(cmd.Context(), digest)
 			if err != nil {
 				return err
@@ -114,15 +110,11 @@ The directory appears under its name only once it is complete.`,
 			if _, err := os.Lstat(out); err == nil {
 				return &console.Problem{What: "nothing was fetched", Why: out + " exists", Next: "choose another --out"}
 			}
-			c, err := a.connect(cmd.Context())
+			c, digest, err := a.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			digest, err := c.resolveStudy(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
 			files, bytes, err := c.fetch(cmd.Context(), digest, ciphertexts, out)
 			if err != nil {
 				return err

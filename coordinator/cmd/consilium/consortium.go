@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
 )
@@ -58,13 +57,13 @@ roster, so choose a name that every hospital can resolve.`,
 				return a.PrintJSON(map[string]any{
 					"consortium": consortium, "coordinator": coordinator,
 					"governance_dir": governance, "coordinator_dir": server,
-					"governance": audit.Fingerprint(g.Public()),
+					"governance": identity.GovernanceFingerprint(g.Public()),
 				})
 			}
 			a.Printf("Consortium %s started, with roster 1.\n\n", consortium)
 			a.Printf("  %s   the governance key: keep it offline, with a copy in a safe\n", governance)
 			a.Printf("  %s  the coordinator's keys: move them to the server\n\n", server)
-			a.Printf("Governance key fingerprint, for every member to compare:\n  %s\n\n", audit.Fingerprint(g.Public()))
+			a.Printf("Governance key fingerprint, for every member to compare:\n  %s\n\n", identity.GovernanceFingerprint(g.Public()))
 			a.Printf("Next, on the server (coordinator config explains every setting):\n")
 			a.Printf("  mkdir state && mv %s state/identity\n", server)
 			a.Printf("  coordinator config > coordinator.yaml && coordinator serve\n")

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -82,7 +81,7 @@ func (a *app) enroll(ctx context.Context, dir, token string, invitation *identit
 	fingerprint := identity.EnrolledMember(e).Fingerprint()
 	a.Notef("Asked to join %s as the %s %s.\n\n", invitation.Consortium, invitation.Role, invitation.Name)
 	a.Notef("The fingerprint of your key; read it to whoever admits you:\n\n  %s\n\n", fingerprint)
-	a.Notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", audit.Fingerprint(invitation.Governance))
+	a.Notef("The fingerprint of the consortium's governance key; it must be the published one:\n\n  %s\n\n", identity.GovernanceFingerprint(invitation.Governance))
 	a.Notef("Waiting to be admitted.\n")
 	for {
 		answer, err := client.Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})

@@ -80,15 +80,11 @@ release.json once there are any.`,
   consilium study result 3f9a01c2 --out results/warfarin`,
 		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(cmd.Context())
+			c, digest, err := a.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			digest, err := c.resolveStudy(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
 			o, err := c.outcome(cmd.Context(), digest)
 			if err != nil {
 				return err

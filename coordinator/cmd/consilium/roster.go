@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -312,11 +311,11 @@ func (a *app) showRoster(roster *identity.Roster, governance ed25519.PublicKey) 
 	if a.JSON {
 		return a.PrintJSON(map[string]any{
 			"consortium": roster.Consortium, "number": roster.Number, "digest": roster.Digest().String(), "issued": roster.Issued,
-			"coordinator": roster.Coordinator, "governance": audit.Fingerprint(governance), "members": members,
+			"coordinator": roster.Coordinator, "governance": identity.GovernanceFingerprint(governance), "members": members,
 		})
 	}
 	a.Printf("%s, roster %d of %s, coordinator at %s\n", roster.Consortium, roster.Number, roster.Issued.UTC().Format(time.RFC3339), roster.Coordinator)
-	a.Printf("governance key %s\n\n", audit.Fingerprint(governance))
+	a.Printf("governance key %s\n\n", identity.GovernanceFingerprint(governance))
 	a.Table(rows)
 	return nil
 }

@@ -147,13 +147,22 @@ func (c *connection) studies(ctx context.Context) ([]studyJSON, error) {
 	return out, nil
 }
 
-// resolveStudy finds the study that a person means.
-func (c *connection) resolveStudy(ctx context.Context, prefix string) (digest string, err error) {
+// connectFor opens a connection and finds the study that a person means by the
+// first digits of its digest.
+func (a *app) connectFor(ctx context.Context, prefix string) (*connection, string, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	s, err := c.findStudy(ctx, prefix)
-	return s.Study, err
+	if err != nil {
+		c.Close()
+		return nil, "", err
+	}
+	return c, s.Study, nil
 }
 
-// findStudy is resolveStudy with what the coordinator says about the study.
+// findStudy finds the study that a person means.
 func (c *connection) findStudy(ctx context.Context, prefix string) (studyJSON, error) {
 	studies, err := c.studies(ctx)
 	if err != nil {

@@ -34,15 +34,11 @@ without a model.`,
   consilium study watch 3f9a01c2 --json | jq .state`,
 		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(cmd.Context())
+			c, digest, err := a.connectFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			digest, err := c.resolveStudy(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
 			return a.watch(cmd.Context(), c, digest)
 		},
 	}
