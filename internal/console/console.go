@@ -48,8 +48,11 @@ func (c *Console) Notef(format string, args ...any) {
 }
 
 // PrintJSON writes an answer as indented JSON.
-func (c *Console) PrintJSON(v any) error {
-	encoder := json.NewEncoder(c.Stdout)
+func (c *Console) PrintJSON(v any) error { return WriteJSON(c.Stdout, v) }
+
+// WriteJSON writes JSON for programs that a person can also read.
+func WriteJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)

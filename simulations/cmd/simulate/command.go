@@ -8,19 +8,16 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/simulations/federation"
 	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 	"github.com/spf13/cobra"
 )
 
-// Exit codes.
-const (
-	exitCompleted = 0
-	exitFailed    = 1 // could not run, or the study was abandoned
-	exitUsage     = 2
-	exitDiagnosed = 3 // the data has no such model; result.json says why
-)
+// exitDiagnosed says that the data has no such model; result.json says why. The
+// other exit codes are those of all commands.
+const exitDiagnosed = 3
 
 // options are the flags of `simulate run`.
 type options struct {
@@ -36,50 +33,21 @@ type options struct {
 	keep       bool
 }
 
-// usageError is a mistake in the command line.
-type usageError struct{ error }
-
-// run is the whole program but for signals and the exit.
+// run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	code := exitCompleted // what --help ends with
-	command := newCommand(func(ctx context.Context, o options) (err error) {
-		code, err = simulate(ctx, o, stdout, stderr)
-		return err
-	})
-	command.SetArgs(args)
-	command.SetOut(stdout)
-	command.SetErr(stderr)
-	executed, err := command.ExecuteContextC(ctx)
-	if _, usage := errors.AsType[usageError](err); usage {
-		fmt.Fprintf(stderr, "simulate: %v\nsee: %s --help\n", err, executed.CommandPath())
-		return exitUsage
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "simulate:", err)
-		return exitFailed
-	}
-	return code
+	c := &console.Console{Stdout: stdout, Stderr: stderr}
+	return c.Run(ctx, newCommand(c), args)
 }
 
-func newCommand(do func(context.Context, options) error) *cobra.Command {
+func newCommand(c *console.Console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "simulate",
 		Short: "Run a whole consortium on one table, in one process",
 		Long: `simulate runs a whole consortium in one process: coordinator, hospitals,
 researcher and auditor, with the code and the encryption that they use in
 production. Use it to try a study before asking hospitals to run it.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; the one command is: run", args[0])}
-			}
-			return nil
-		},
-		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 
 	var o options
 	run := &cobra.Command{
@@ -105,17 +73,12 @@ command line; 3 the data has no such model, and result.json says why.`,
   # what if hospital 7 contributes nothing, and 3 never helps to open a sum?
   simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/dropped \
       --drop 7@collecting --drop 3@opening`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q: everything is given by flags", args[0])}
-			}
-			return nil
-		},
+		Args: console.Arguments(), // everything is given by flags
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := o.check(command); err != nil {
-				return usageError{err}
+				return err
 			}
-			return do(command.Context(), o)
+			return simulate(command.Context(), o, c)
 		},
 	}
 	flags := run.Flags()
@@ -132,24 +95,20 @@ command line; 3 the data has no such model, and result.json says why.`,
 	flags.BoolVar(&o.keep, "keep", false, "keep everyone's folders (keys, stores, outboxes) in DIR/consortium")
 	root.AddCommand(run)
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
-	return root
+	return console.AsGroup(root)
 }
 
 // check completes the options and refuses what cannot be meant.
 func (o *options) check(command *cobra.Command) error {
-	for _, required := range []struct{ flag, value string }{
-		{"study", o.study}, {"data", o.data}, {"site-column", o.siteColumn}, {"out", o.out},
-	} {
-		if required.value == "" {
-			return fmt.Errorf("--%s is missing", required.flag)
-		}
+	if err := console.Require(command, "study", "data", "site-column", "out"); err != nil {
+		return err
 	}
 	if o.cipher != "on" && o.cipher != "off" {
-		return fmt.Errorf("--cipher is %q; it is on or off", o.cipher)
+		return console.Usage(command, fmt.Sprintf("--cipher is %q; it is on or off", o.cipher))
 	}
 	for _, text := range o.drops {
 		if _, err := federation.ParseDrop(text); err != nil {
-			return err
+			return console.Usage(command, err.Error())
 		}
 	}
 	if !command.Flags().Changed("seed") {

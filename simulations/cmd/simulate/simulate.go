@@ -2,55 +2,58 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/simulations/federation"
 	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 // simulate runs one federation and writes what came of it.
-func simulate(ctx context.Context, o options, stdout, stderr io.Writer) (int, error) {
-	fmt.Fprintf(stderr, "seed %d\n", o.seed)
+func simulate(ctx context.Context, o options, c *console.Console) error {
+	c.Notef("seed %d\n", o.seed)
 	spec, err := o.spec()
 	if err != nil {
-		return exitFailed, err
+		return console.Fail("the study cannot be run on these files", err, "correct what it names and repeat the command")
 	}
+	const unwritten, elsewhere = "the results cannot be written", "choose another --out"
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return exitFailed, err
+		return console.Fail(unwritten, err, elsewhere)
 	}
 	// An older run's files must not be taken for this one's.
 	for _, name := range []string{"result.json", "report.html", "audit.json", "release.json", "predictions.csv", "bundle"} {
 		if err := os.RemoveAll(filepath.Join(o.out, name)); err != nil {
-			return exitFailed, err
+			return console.Fail(unwritten, err, elsewhere)
 		}
 	}
 	spec.Bundle = filepath.Join(o.out, "bundle")
 	if o.keep {
 		spec.Dir = filepath.Join(o.out, "consortium")
 		if _, err := os.Stat(spec.Dir); err == nil {
-			return exitFailed, fmt.Errorf("%s is there already, and may hold keys: remove it, or choose another --out", spec.Dir)
+			return &console.Problem{What: unwritten, Why: spec.Dir + " is there already, and may hold keys", Next: "remove it, or " + elsewhere}
 		}
 	}
-	spec.Progress = func(line string) { fmt.Fprintln(stderr, line) }
+	spec.Progress = func(line string) { c.Notef("%s\n", line) }
 
 	outcome, err := federation.Run(ctx, spec)
-	if err != nil {
-		return exitFailed, err
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return console.Fail("the study could not be run", err, "if the reason is not in your command line or files, repeat it with --keep and look into what everyone left")
 	}
 	if err := write(o, outcome); err != nil {
-		return exitFailed, err
+		return console.Fail(unwritten, err, elsewhere)
 	}
 	if o.json {
-		if err := encode(stdout, outcome); err != nil {
-			return exitFailed, err
+		if err := c.PrintJSON(outcome); err != nil {
+			return err
 		}
 	}
-	return conclude(o, outcome, stderr), nil
+	return conclude(o, outcome, c)
 }
 
 // write puts everything but the bundle, which is there already, into the
@@ -78,7 +81,7 @@ func write(o options, outcome *federation.Result) error {
 		return err
 	}
 	defer file.Close()
-	if err := encode(file, outcome); err != nil {
+	if err := console.WriteJSON(file, outcome); err != nil {
 		return err
 	}
 	return file.Close()
@@ -96,36 +99,25 @@ func predict(o options, outcome *federation.Result) error {
 	return file.Close()
 }
 
-func encode(w io.Writer, outcome *federation.Result) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(outcome)
-}
-
-// conclude says in at most three lines how it ended: what, why, what next.
-func conclude(o options, outcome *federation.Result, stderr io.Writer) int {
+// conclude says how it ended.
+func conclude(o options, outcome *federation.Result, c *console.Console) error {
 	result := filepath.Join(o.out, "result.json")
 	switch {
 	case outcome.Diagnosis != nil:
 		d := outcome.Diagnosis
-		fmt.Fprintf(stderr, "the study has no model: %s\n", d.Kind)
+		why := d.Message
 		if len(d.Terms) > 0 {
-			fmt.Fprintf(stderr, "why: %s (%s)\n", d.Message, strings.Join(d.Terms, ", "))
-		} else {
-			fmt.Fprintf(stderr, "why: %s\n", d.Message)
+			why += " (" + strings.Join(d.Terms, ", ") + ")"
 		}
-		fmt.Fprintf(stderr, "next: change the study's features, or add a ridge; the details are in %s\n", result)
-		return exitDiagnosed
+		return &console.Problem{What: "the study has no model: " + string(d.Kind), Why: why,
+			Next: "change the study's features, or add a ridge; the details are in " + result, Exit: exitDiagnosed}
 	case outcome.Study.State != "completed":
-		fmt.Fprintf(stderr, "the study was abandoned: nothing was opened after the last published round\n")
-		fmt.Fprintf(stderr, "why: %s\n", outcome.Study.Reason)
-		fmt.Fprintf(stderr, "next: see rounds in %s for who was missing\n", result)
-		return exitFailed
+		return &console.Problem{What: "the study was abandoned: nothing was opened after the last published round", Why: outcome.Study.Reason,
+			Next: "see rounds in " + result + " for who was missing"}
 	case outcome.Verification != nil && !outcome.Verification.Holds:
-		fmt.Fprintf(stderr, "the study completed, but its evidence does not hold\nwhy: see verification in %s\n", result)
-		return exitFailed
+		return &console.Problem{What: "the study completed, but its evidence does not hold", Why: "a check of the auditor failed",
+			Next: "see verification in " + result}
 	}
-	fmt.Fprintf(stderr, "completed in %.1f s: %s and %s\n", outcome.Seconds, result, filepath.Join(o.out, "report.html"))
-	return exitCompleted
+	c.Notef("completed in %.1f s: %s and %s\n", outcome.Seconds, result, filepath.Join(o.out, "report.html"))
+	return nil
 }

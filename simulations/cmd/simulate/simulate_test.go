@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/simulations/cohort"
 )
 
@@ -55,7 +56,7 @@ func TestRunWritesEverything(t *testing.T) {
 	data, out := patients(t, 900), filepath.Join(t.TempDir(), "new", "folder")
 	code, stdout, stderr := simulateOnce(t, "run", "--study", demonstrations+"warfarin-dose.yaml", "--data", data,
 		"--site-column", "site", "--out", out, "--seed", "11", "--predict", data, "--json")
-	if code != exitCompleted {
+	if code != console.ExitOK {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	result := readJSON(t, filepath.Join(out, "result.json"))
@@ -136,8 +137,8 @@ func TestDiagnosisHasItsOwnExitCode(t *testing.T) {
 	if at(result, "diagnosis.kind") == nil || at(result, "diagnosis.message") == nil || result["model"] != nil || result["release"] != nil {
 		t.Errorf("diagnosis %v, model %v, release %v", result["diagnosis"], result["model"], result["release"])
 	}
-	explained := strings.Split(strings.TrimSpace(stderr), "\n")
-	for i, start := range []string{"the study has no model: ", "why: ", "next: "} {
+	explained := strings.Split(strings.TrimRight(stderr, "\n"), "\n")
+	for i, start := range []string{"error: the study has no model: ", "  why:  ", "  next: "} {
 		if line := explained[len(explained)-3+i]; !strings.HasPrefix(line, start) {
 			t.Errorf("line %d is %q, want it to begin with %q", i+1, line, start)
 		}
@@ -148,8 +149,8 @@ func TestAbandonedStudyIsAFailureWithAResult(t *testing.T) {
 	out := t.TempDir()
 	code, _, stderr := simulateOnce(t, "run", "--study", demonstrations+"warfarin-dose.yaml", "--data", patients(t, 600), "--site-column", "site", "--out", out,
 		"--drop", "harbour-city@opening", "--drop", "hill-county@opening")
-	if code != exitFailed {
-		t.Fatalf("exit code %d, want %d\n%s", code, exitFailed, stderr)
+	if code != console.ExitFailed {
+		t.Fatalf("exit code %d, want %d\n%s", code, console.ExitFailed, stderr)
 	}
 	result := readJSON(t, filepath.Join(out, "result.json"))
 	if at(result, "rounds.0.state") != "abandoned" || at(result, "rounds.0.reason") == nil ||
@@ -169,22 +170,22 @@ func TestCommandLineIsStrict(t *testing.T) {
 		code int
 		says string
 	}{
-		"unknown command":  {[]string{"walk"}, exitUsage, `unknown command "walk"`},
-		"unknown flag":     {append(complete[:len(complete):len(complete)], "--sede", "1"), exitUsage, "--sede"},
-		"missing flag":     {complete[:7], exitUsage, "--out is missing"},
-		"argument":         {append(complete[:len(complete):len(complete)], "more"), exitUsage, `"more"`},
-		"cipher":           {append(complete[:len(complete):len(complete)], "--cipher=none"), exitUsage, "on or off"},
-		"drop":             {append(complete[:len(complete):len(complete)], "--drop", "7"), exitUsage, "SITE@collecting"},
-		"seed":             {append(complete[:len(complete):len(complete)], "--seed", "x"), exitUsage, "--seed"},
-		"no study":         {[]string{"run", "--study", "none.yaml", "--data", data, "--site-column", "site", "--out", out}, exitFailed, "none.yaml"},
-		"no data":          {[]string{"run", "--study", complete[2], "--data", "none.csv", "--site-column", "site", "--out", out}, exitFailed, "none.csv"},
-		"no such column":   {[]string{"run", "--study", complete[2], "--data", data, "--site-column", "hospital", "--out", out}, exitFailed, `no column "hospital"`},
-		"drop of nobody":   {append(complete[:len(complete):len(complete)], "--drop", "nobody@opening"), exitFailed, "no such site"},
-		"study not a file": {[]string{"run", "--study", data, "--data", data, "--site-column", "site", "--out", out}, exitFailed, "patients.csv:1: "},
+		"unknown command":  {[]string{"walk"}, console.ExitUsage, `there is no command "simulate walk"`},
+		"unknown flag":     {append(complete[:len(complete):len(complete)], "--sede", "1"), console.ExitUsage, "--sede"},
+		"missing flag":     {complete[:7], console.ExitUsage, "--out is missing"},
+		"argument":         {append(complete[:len(complete):len(complete)], "more"), console.ExitUsage, `"more"`},
+		"cipher":           {append(complete[:len(complete):len(complete)], "--cipher=none"), console.ExitUsage, "on or off"},
+		"drop":             {append(complete[:len(complete):len(complete)], "--drop", "7"), console.ExitUsage, "SITE@collecting"},
+		"seed":             {append(complete[:len(complete):len(complete)], "--seed", "x"), console.ExitUsage, "--seed"},
+		"no study":         {[]string{"run", "--study", "none.yaml", "--data", data, "--site-column", "site", "--out", out}, console.ExitFailed, "none.yaml"},
+		"no data":          {[]string{"run", "--study", complete[2], "--data", "none.csv", "--site-column", "site", "--out", out}, console.ExitFailed, "none.csv"},
+		"no such column":   {[]string{"run", "--study", complete[2], "--data", data, "--site-column", "hospital", "--out", out}, console.ExitFailed, `no column "hospital"`},
+		"drop of nobody":   {append(complete[:len(complete):len(complete)], "--drop", "nobody@opening"), console.ExitFailed, "no such site"},
+		"study not a file": {[]string{"run", "--study", data, "--data", data, "--site-column", "site", "--out", out}, console.ExitFailed, "patients.csv:1: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := simulateOnce(t, test.args...)
-			if code != test.code || !strings.Contains(stderr, test.says) {
+			if code != test.code || !strings.Contains(stderr, test.says) || !strings.Contains(stderr, "error: ") || !strings.Contains(stderr, "\n  next: ") {
 				t.Errorf("exit code %d, want %d and words of %q:\n%s", code, test.code, test.says, stderr)
 			}
 			if _, err := os.Stat(filepath.Join(out, "result.json")); err == nil {
@@ -197,7 +198,7 @@ func TestCommandLineIsStrict(t *testing.T) {
 func TestHelpTeaches(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"run", "--help"}} {
 		code, stdout, _ := simulateOnce(t, args...)
-		if code != exitCompleted || !strings.Contains(stdout, "run") {
+		if code != console.ExitOK || !strings.Contains(stdout, "run") {
 			t.Errorf("%v: exit code %d\n%s", args, code, stdout)
 		}
 	}
