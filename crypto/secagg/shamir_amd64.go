@@ -29,24 +29,46 @@ func shareKeyLanes(key []int64, committee, threshold int, random *generator) [][
 			rows[c] = uint32(residue(s, shamirPrime))
 		}
 		random.fill(draws, 4)
-		i, c := 1, 0
-		place := func(v uint32) {
-			rows[i*width+c] = v
-			if i++; i == threshold {
-				i, c = 1, c+1
-			}
-		}
-		for d := draws; len(d) > 0; d = d[4:] {
-			if v := binary.LittleEndian.Uint32(d) >> 1; v != shamirPrime {
-				place(v)
-			}
-		}
-		for c < width { // for those that were the prime
-			place(uint32(random.fieldElement()))
+		if !transpose(rows[width:], draws, threshold-1, width) {
+			place(rows[width:], draws, threshold-1, width, random)
 		}
 		for j := range shares {
 			shareRow(&rows[0], threshold-1, width, uint64(j+1), &shares[j][4*k])
 		}
 	}
 	return shares
+}
+
+// transpose turns draws of field elements, height of them for each column, into
+// rows. False means that one of them is the prime and is drawn again.
+func transpose(rows []uint32, draws []byte, height, width int) bool {
+	rejected := uint32(0)
+	for c := range width {
+		column := draws[4*height*c:][:4*height]
+		for i := range height {
+			v := binary.LittleEndian.Uint32(column[4*i:]) >> 1
+			rejected |= (v + 1) >> 31 // set for the prime alone, 2^31 - 1
+			rows[i*width+c] = v
+		}
+	}
+	return rejected == 0
+}
+
+// place is transpose with draws that are the prime left out, and as many drawn
+// in the end.
+func place(rows []uint32, draws []byte, height, width int, random *generator) {
+	next := func() uint32 {
+		for len(draws) > 0 {
+			v := binary.LittleEndian.Uint32(draws) >> 1
+			if draws = draws[4:]; v != shamirPrime {
+				return v
+			}
+		}
+		return uint32(random.fieldElement())
+	}
+	for c := range width {
+		for i := range height {
+			rows[i*width+c] = next()
+		}
+	}
 }
