@@ -51,6 +51,9 @@ func TestDemonstration(t *testing.T) {
 	if !summary.Verification.Holds || summary.Ledger.Size == 0 || len(summary.Fairness.Groups) == 0 {
 		t.Errorf("verification %+v, ledger %+v", summary.Verification, summary.Ledger)
 	}
+	if report, err := os.ReadFile(filepath.Join(out, "report.html")); err != nil || !bytes.Contains(report, []byte("(synthetic patients)</h1>")) || !strings.HasSuffix(summary.Study.Title, "(synthetic patients)") {
+		t.Errorf("the title %q does not say that the patients are synthetic: %v", summary.Study.Title, err)
+	}
 	for _, name := range []string{"report.html", "predictions.csv", "bundle/checkpoint"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s was not written", name)
@@ -70,6 +73,12 @@ func TestDemonstration(t *testing.T) {
 			t.Error("a folder with something else in it was replaced")
 		}
 	})
+}
+
+func TestRealPatientsKeepTheStudysTitle(t *testing.T) {
+	if got := new(demo).protocolFile(); !bytes.Equal(got, protocol) {
+		t.Error("the study differs from the file")
+	}
 }
 
 // Coordinator and agents, killed with SIGKILL again and again while the rounds

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -70,10 +71,21 @@ func (d *demo) status(ctx context.Context) (status, error) {
 	return status{}, fmt.Errorf("the coordinator does not list study %s", d.study)
 }
 
+var titleLine = regexp.MustCompile(`(?m)^title: .*$`)
+
+// protocolFile is the study as it is proposed. Over synthetic patients its title
+// says so, because reports are read without the demonstration around them.
+func (d *demo) protocolFile() []byte {
+	if d.seed == 0 {
+		return protocol
+	}
+	return titleLine.ReplaceAll(protocol, []byte("$0 (synthetic patients)"))
+}
+
 // propose checks the protocol file and hands it in.
 func (d *demo) propose(ctx context.Context) error {
 	file := filepath.Join(d.out, "study.yaml")
-	if err := os.WriteFile(file, protocol, 0o644); err != nil {
+	if err := os.WriteFile(file, d.protocolFile(), 0o644); err != nil {
 		return err
 	}
 	if err := d.as(ctx, "", nil, "study", "check", file); err != nil {
