@@ -144,3 +144,28 @@ func TestTableAndJSON(t *testing.T) {
 		t.Errorf("JSON %q, %v", &out, err)
 	}
 }
+
+func TestFindDigest(t *testing.T) {
+	one, two := strings.Repeat("ab", 32), strings.Repeat("ab", 16)+strings.Repeat("cd", 16)
+	three := strings.Repeat("12", 32)
+	digests := []string{one, two, three}
+	for _, test := range []struct {
+		prefix string
+		want   string
+		words  string
+	}{
+		{"12121212", three, ""},
+		{"1212 ", "", "too short"},
+		{one, one, ""},
+		{strings.ToUpper(two[:40]), two, ""},
+		{"abababab", "", "more than one"},
+		{"ffffffff", "", "there is no study"},
+		{"xyzxyzxyz", "", "no digest"},
+		{one + "0", "", "no digest"},
+	} {
+		got, err := FindDigest(test.prefix, digests, "study", "program list")
+		if got != test.want || (err != nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.words) {
+			t.Errorf("FindDigest(%q) = %q, %v", test.prefix, got, err)
+		}
+	}
+}

@@ -88,31 +88,6 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	one, two := strings.Repeat("ab", 32), strings.Repeat("ab", 16)+strings.Repeat("cd", 16)
-	three := strings.Repeat("12", 32)
-	digests := []string{one, two, three}
-	for _, test := range []struct {
-		prefix string
-		want   string
-		words  string
-	}{
-		{"12121212", three, ""},
-		{"1212 ", "", "too short"},
-		{one, one, ""},
-		{strings.ToUpper(two[:40]), two, ""},
-		{"abababab", "", "more than one"},
-		{"ffffffff", "", "there is no study"},
-		{"xyzxyzxyz", "", "no digest"},
-		{one + "0", "", "no digest"},
-	} {
-		got, err := resolve(test.prefix, digests, "study", "consilium study list")
-		if got != test.want || (err != nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.words) {
-			t.Errorf("resolve(%q) = %q, %v", test.prefix, got, err)
-		}
-	}
-}
-
 // A coordinator's refusal reaches the person with its three sentences.
 func TestRefusedCallKeepsTheCoordinatorsWords(t *testing.T) {
 	s, err := status.New(codes.FailedPrecondition, "internal").WithDetails(&consiliumv1.Error{

@@ -98,7 +98,7 @@ is the release's or its study's.`,
 					studyOf[s.Release], studyOf[s.Study] = s.Study, s.Study
 				}
 			}
-			named, err := resolve(args[0], digests, "release", "consilium release list")
+			named, err := console.FindDigest(args[0], digests, "release", "consilium release list")
 			if err != nil {
 				return err
 			}

@@ -172,7 +172,7 @@ func (c *connection) findStudy(ctx context.Context, prefix string) (studyJSON, e
 	for _, s := range studies {
 		digests = append(digests, s.Study)
 	}
-	digest, err := resolve(prefix, digests, "study", "consilium study list")
+	digest, err := console.FindDigest(prefix, digests, "study", "consilium study list")
 	if err != nil {
 		return studyJSON{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -69,34 +70,21 @@ The reason of a refusal is sent as you type it: put nothing of a patient into it
 	return cmd
 }
 
-// findStudy finds the one study whose digest begins so.
-func findStudy(reviews []siteagent.StudyReview, prefix string) (found siteagent.StudyReview, err error) {
-	var digests []statement.Digest
+// find returns the review whose digest a person means by its first digits.
+func find[R any](reviews []R, digest func(R) statement.Digest, prefix, what, list string) (found R, err error) {
+	var digests []string
 	for _, r := range reviews {
-		digests = append(digests, r.Study)
+		digests = append(digests, digest(r).String())
 	}
-	i, err := findDigest(digests, prefix, "study", "site-agent approve")
+	meant, err := console.FindDigest(prefix, digests, what, list)
 	if err != nil {
 		return found, err
 	}
-	return reviews[i], nil
+	return reviews[slices.Index(digests, meant)], nil
 }
 
-func findDigest(digests []statement.Digest, prefix, what, list string) (int, error) {
-	found := -1
-	for i, d := range digests {
-		if !strings.HasPrefix(d.String(), strings.ToLower(prefix)) {
-			continue
-		}
-		if found >= 0 {
-			return 0, &console.Problem{What: fmt.Sprintf("the digest is of more than one %s", what), Why: fmt.Sprintf("several begin with %q", prefix), Next: "give more digits; " + list + "   lists them", Exit: console.ExitUsage}
-		}
-		found = i
-	}
-	if found < 0 || len(prefix) < 4 {
-		return 0, &console.Problem{What: fmt.Sprintf("there is no such %s", what), Why: fmt.Sprintf("none begins with %q", prefix), Next: list + "   lists them"}
-	}
-	return found, nil
+func findStudy(reviews []siteagent.StudyReview, prefix string) (siteagent.StudyReview, error) {
+	return find(reviews, func(r siteagent.StudyReview) statement.Digest { return r.Study }, prefix, "study", "site-agent approve")
 }
 
 func (a *app) showStudies(c config, reviews []siteagent.StudyReview) error {

@@ -42,16 +42,8 @@ func (a *app) releases() (config, []siteagent.ReleaseReview, error) {
 	return c, reviews, nil
 }
 
-func findRelease(reviews []siteagent.ReleaseReview, prefix string) (found siteagent.ReleaseReview, err error) {
-	var digests []statement.Digest
-	for _, r := range reviews {
-		digests = append(digests, r.Release)
-	}
-	i, err := findDigest(digests, prefix, "release", "site-agent releases list")
-	if err != nil {
-		return found, err
-	}
-	return reviews[i], nil
+func findRelease(reviews []siteagent.ReleaseReview, prefix string) (siteagent.ReleaseReview, error) {
+	return find(reviews, func(r siteagent.ReleaseReview) statement.Digest { return r.Release }, prefix, "release", "site-agent releases list")
 }
 
 func (a *app) releasesList() *cobra.Command {
