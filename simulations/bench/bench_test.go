@@ -31,6 +31,12 @@ func TestFastestPassCounts(t *testing.T) {
 	if r.ValuesPerS != 20 || r.NsPerOp != 2 || r.Slowest != 5 || r.Passes != 3 {
 		t.Errorf("%+v", r)
 	}
+	timed := &Result{Name: "BenchmarkTransform", NsPerOp: 3, Passes: 1} // tells no values
+	timed.merge(&Result{Name: "BenchmarkTransform", NsPerOp: 2, Passes: 1})
+	timed.merge(&Result{Name: "BenchmarkTransform", NsPerOp: 4, Passes: 1})
+	if timed.NsPerOp != 2 || timed.Passes != 3 {
+		t.Errorf("%+v", timed)
+	}
 }
 
 // A run in which a target is met by every figure but one fails that one alone.

@@ -179,7 +179,7 @@ func (r *Result) speed() float64 {
 // merge takes in another pass of the same benchmark.
 func (r *Result) merge(other *Result) {
 	passes, slowest := r.Passes+1, min(r.Slowest, other.Slowest)
-	if other.speed() > r.speed() {
+	if other.speed() > r.speed() || r.speed() == 0 && other.NsPerOp < r.NsPerOp {
 		*r = *other
 	}
 	r.Passes, r.Slowest = passes, slowest
