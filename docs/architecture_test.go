@@ -95,6 +95,8 @@ func TestCoordinatorAndSiteAgentStayApart(t *testing.T) {
 			case below(file.folder, "coordinator") && below(folder, "site-agent"),
 				below(file.folder, "site-agent") && below(folder, "coordinator"):
 				t.Errorf("%s imports %s: the two sides share only contracts", file.name, imported)
+			case below(file.folder, "coordinator") && file.folder != "coordinator/cmd/consilium" && below(folder, "internal/records"):
+				t.Errorf("%s imports %s: the server has no records to read; a researcher's dry run has", file.name, imported)
 			case below(folder, "simulations") && !below(file.folder, "simulations"):
 				t.Errorf("%s imports %s: nothing imports simulations", file.name, imported)
 			}

@@ -16,8 +16,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

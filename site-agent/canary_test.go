@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 // The canaries are values that occur in the records and nowhere else. Wherever

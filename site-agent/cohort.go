@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

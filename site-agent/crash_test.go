@@ -14,8 +14,8 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/records"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/site-agent/vault"
 	"github.com/consilium-fl/consilium/study"
 )

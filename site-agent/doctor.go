@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 	"github.com/consilium-fl/consilium/site-agent/participant"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/site-agent/vault"
 	"github.com/consilium-fl/consilium/study"
 )

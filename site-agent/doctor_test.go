@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 func result(checks []Check, name string) Check {

@@ -7,9 +7,9 @@ import (
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 	"github.com/consilium-fl/consilium/site-agent/participant"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

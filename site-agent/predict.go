@@ -11,7 +11,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

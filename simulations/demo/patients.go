@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/cohort"
 	"github.com/consilium-fl/consilium/simulations/federation"
-	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 const (

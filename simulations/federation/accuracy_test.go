@@ -10,7 +10,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/compute/pipeline"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 // Canaries are values that occur in one record each and nowhere else.

@@ -28,8 +28,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/internal/records"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

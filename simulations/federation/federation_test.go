@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/cohort"
-	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

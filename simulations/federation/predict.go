@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/glm"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
 

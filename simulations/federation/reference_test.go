@@ -10,7 +10,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/internal/publicdata"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 // reference holds fits of the warfarin data that were solved elsewhere, in 40-

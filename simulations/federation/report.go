@@ -14,8 +14,8 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/internal/records"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
-	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 // Report gathers what the study has come to, and has the auditor verify it.

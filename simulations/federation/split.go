@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 // Split divides records into sites by the value of a column, in the order of

@@ -3,7 +3,7 @@ package federation
 import (
 	"testing"
 
-	"github.com/consilium-fl/consilium/site-agent/records"
+	"github.com/consilium-fl/consilium/internal/records"
 )
 
 // A record that belongs to no site stops nobody: it is left out and counted.

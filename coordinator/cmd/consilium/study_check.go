@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +14,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -281,53 +278,14 @@ func filled(indent string, words []string) string {
 // dryRun reads a CSV file as a hospital would and counts. It is the
 // researcher's own file: hospitals run the same check with the site agent.
 func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
-	const what, next = "the study cannot be tried on the data", "correct the file, or the study's columns"
-	file, err := os.Open(path)
+	matrix, skipped, err := records.Load(s, records.CSV(path))
 	if err != nil {
-		return nil, console.Fail(what, err, "name a CSV file: --data FILE")
+		return nil, console.Fail("the study cannot be tried on the data", err, "correct the file, or the study's columns")
 	}
-	defer file.Close()
-	input := bufio.NewReader(file)
-	if mark, _ := input.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		input.Discard(3)
-	}
-	reader := csv.NewReader(input)
-	reader.FieldsPerRecord = -1 // a record of another width is skipped, and counted
-	header, err := reader.Read()
-	if err != nil {
-		return nil, console.Fail(what, inFile(path, err), next)
-	}
-	builder, err := s.NewBuilder(slices.Clone(header))
-	if err != nil {
-		return nil, console.Fail(what, fmt.Errorf("%s:1: %w", path, err), next)
-	}
-	out := &dryRunJSON{Skipped: make(map[string]int)}
-	reader.ReuseRecord = true
-	for {
-		record, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, console.Fail(what, inFile(path, err), next)
-		}
-		builder.Add(record)
-		out.Records++
-	}
-	out.Usable = builder.Matrix().Rows()
-	for reason, n := range builder.Skipped() {
+	out := &dryRunJSON{Records: matrix.Rows(), Usable: matrix.Rows(), Skipped: make(map[string]int)}
+	for reason, n := range skipped {
+		out.Records += n
 		out.Skipped[string(reason)] = n
 	}
 	return out, nil
-}
-
-// inFile words a CSV error by file and line, without what is in the line.
-func inFile(path string, err error) error {
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: the file is empty; its first line must name the columns", path)
-	}
-	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
-		return fmt.Errorf("%s:%d: a quotation mark is out of place or never closed", path, parse.Line)
-	}
-	return err
 }

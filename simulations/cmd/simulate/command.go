@@ -9,8 +9,8 @@ import (
 	"os"
 
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/federation"
-	"github.com/consilium-fl/consilium/site-agent/records"
 	"github.com/consilium-fl/consilium/study"
 	"github.com/spf13/cobra"
 )

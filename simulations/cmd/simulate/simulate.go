@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/federation"
-	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 // simulate runs one federation and writes what came of it.

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/consilium-fl/consilium/internal/console"
+	"github.com/consilium-fl/consilium/internal/records"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
-	"github.com/consilium-fl/consilium/site-agent/records"
 )
 
 // app is what every command shares.
