@@ -11,6 +11,7 @@ import (
 // Run executes a command line, reports how it ended and returns the exit code.
 func (c *Console) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceErrors, root.SilenceUsage = true, true // Report words them
+	c.version(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return Usage(cmd, err.Error()) })
 	root.SetArgs(args)

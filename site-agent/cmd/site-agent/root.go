@@ -51,7 +51,7 @@ Exit codes: 0 it worked; 1 it failed; 2 the command line is wrong.`,
 	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "print JSON with stable keys instead of text")
 	root.AddCommand(
 		a.configCommand(), a.enrollCommand(), a.doctorCommand(), a.runCommand(), a.approveCommand(),
-		a.outboxCommand(), a.releasesCommand(), a.predictCommand(), a.versionCommand(),
+		a.outboxCommand(), a.releasesCommand(), a.predictCommand(),
 	)
 	return console.AsGroup(root)
 }
