@@ -2,6 +2,7 @@ package federation
 
 import (
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/study"
@@ -23,7 +24,10 @@ type Result struct {
 	Model     *glm.Model         `json:"model"`               // null unless the study completed
 	Fairness  *Fairness          `json:"fairness"`            // null unless the study completed
 	Diagnosis *compute.Diagnosis `json:"diagnosis,omitempty"` // why there is no model
-	Release   *Release           `json:"release"`             // null unless the study completed
+
+	Cohort    *describe.Cohort    `json:"cohort"`              // who is in the data; null if nothing was opened
+	Diagnoses []compute.Diagnosis `json:"diagnoses,omitempty"` // all of them, also of terms that were left out of a model
+	Release   *Release            `json:"release"`             // null unless the study completed
 
 	Ledger       Ledger        `json:"ledger"`
 	Verification *Verification `json:"verification"`

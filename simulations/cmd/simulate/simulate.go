@@ -118,6 +118,13 @@ func conclude(o options, outcome *federation.Result, c *console.Console) error {
 		return &console.Problem{What: "the study completed, but its evidence does not hold", Why: "a check of the auditor failed",
 			Next: "see verification in " + result}
 	}
-	c.Notef("completed in %.1f s: %s and %s\n", outcome.Seconds, result, filepath.Join(o.out, "report.html"))
+	for _, remark := range outcome.Diagnoses {
+		c.Notef("remark: %s\n", remark.Error())
+	}
+	written := result
+	if outcome.Page != nil {
+		written += " and " + filepath.Join(o.out, "report.html")
+	}
+	c.Notef("completed in %.1f s: %s\n", outcome.Seconds, written)
 	return nil
 }

@@ -209,3 +209,48 @@ func TestHelpTeaches(t *testing.T) {
 		}
 	}
 }
+
+// variant writes a copy of a demonstration study with one text replaced.
+func variant(t *testing.T, name, old, new string) string {
+	t.Helper()
+	source, err := os.ReadFile(demonstrations + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(source), old) {
+		t.Fatalf("%s has no %q", name, old)
+	}
+	path := filepath.Join(t.TempDir(), "study.yaml")
+	if err := os.WriteFile(path, []byte(strings.Replace(string(source), old, new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A study that only counts has a cohort, and neither a model nor a report.
+func TestADescriptionHasItsCounts(t *testing.T) {
+	out := t.TempDir()
+	code, _, stderr := simulateOnce(t, "run", "--study", variant(t, "warfarin-dose.yaml", "model: {kind: glm, family: gaussian, ridge: 0}", "model: {kind: describe}"),
+		"--data", patients(t, 900), "--site-column", "site", "--out", out)
+	if code != console.ExitOK || strings.Contains(stderr, "report.html") {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	result := readJSON(t, filepath.Join(out, "result.json"))
+	if at(result, "cohort.patients.n") == nil || at(result, "cohort.features.3.levels.0.count.n") == nil || at(result, "model") != nil {
+		t.Errorf("cohort %v, model %v", at(result, "cohort"), at(result, "model"))
+	}
+}
+
+// A level that nobody has is left out of the model, by name.
+func TestAnEmptyLevelIsNamed(t *testing.T) {
+	out := t.TempDir()
+	code, _, stderr := simulateOnce(t, "run", "--study", variant(t, "warfarin-dose.yaml", "levels: [G/G, A/G, A/A]", "levels: [G/G, A/G, A/A, X/X]"),
+		"--data", patients(t, 900), "--site-column", "site", "--out", out)
+	if code != console.ExitOK || !strings.Contains(stderr, "remark: empty-level (vkorc1_1639=X/X)") {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	result := readJSON(t, filepath.Join(out, "result.json"))
+	if at(result, "diagnoses.0.kind") != "empty-level" || at(result, "model.dropped.0") != "vkorc1_1639=X/X" || at(result, "model.terms.15.name") == nil {
+		t.Errorf("diagnoses %v, dropped %v", at(result, "diagnoses"), at(result, "model.dropped"))
+	}
+}
