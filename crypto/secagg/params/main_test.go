@@ -56,7 +56,8 @@ func TestAgreesWithTheLatticeEstimator(t *testing.T) {
 	}
 }
 
-// Table 1 of [ADPS16]: block sizes and core-SVP bits of both attacks.
+// Table 1 of [ADPS16]: core-SVP bits of both attacks. Its numbers are recalled,
+// not copied from the paper: a check of plausibility, weaker than the one above.
 func TestAgreesWithNewHope(t *testing.T) {
 	for _, want := range []struct {
 		name         string
