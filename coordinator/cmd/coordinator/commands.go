@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zapgrpc"
-	"google.golang.org/grpc/grpclog"
 
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/internal/console"
@@ -68,8 +66,6 @@ per event, to standard error.`,
 func serve(ctx context.Context, c config, stderr io.Writer) error {
 	log := newLogger(c.logLevel, stderr)
 	defer log.Sync()
-	// What the RPC library has to say goes where everything goes.
-	grpclog.SetLoggerV2(zapgrpc.NewLogger(log.WithOptions(zap.IncreaseLevel(zapcore.ErrorLevel))))
 	listener, err := net.Listen("tcp", c.listen)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

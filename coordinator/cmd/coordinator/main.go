@@ -10,12 +10,19 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zapgrpc"
+	"google.golang.org/grpc/grpclog"
+
 	"github.com/consilium-fl/consilium/internal/console"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// What the RPC library has to say goes where everything goes. Its logger
+	// belongs to the whole process, and may only be set before it is used.
+	grpclog.SetLoggerV2(zapgrpc.NewLogger(newLogger(zapcore.ErrorLevel, os.Stderr)))
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
