@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Matrix holds one site's usable records: design, outcome and groups. It is
@@ -20,12 +21,17 @@ type Matrix struct{ rows func() *rows }
 type rows struct {
 	study    *Study
 	features []float64 // records x features: a number in its unit, or a level's index
-	outcomes []float64 // own unit, or 0 and 1
+	outcomes []float64 // own unit, or 0 and 1; a survival outcome's time
+	events   []bool    // nil but for a survival outcome
+	offsets  []float64 // nil without an offset
+	weights  []float64 // nil without weights
+	folds    []uint16  // nil without a validation by patients
 	groups   []uint8   // records x attributes
 	// dummies[f][k] is the term of level k of feature f, -1 for the reference;
 	// for a number dummies[f] is nil and first[f] its term.
 	dummies [][]int
 	first   []int
+	memo    *memo
 }
 
 func newRows(s *Study) *rows {
@@ -48,8 +54,13 @@ func newRows(s *Study) *rows {
 
 func (r *rows) snapshot() *rows {
 	s := *r
+	s.memo = &memo{}
 	s.features = slices.Clip(r.features)
 	s.outcomes = slices.Clip(r.outcomes)
+	s.events = slices.Clip(r.events)
+	s.offsets = slices.Clip(r.offsets)
+	s.weights = slices.Clip(r.weights)
+	s.folds = slices.Clip(r.folds)
 	s.groups = slices.Clip(r.groups)
 	return &s
 }
@@ -90,8 +101,91 @@ func (m *Matrix) AppendRow(dst []float64, i int) []float64 {
 	return r.expand(dst, r.features[i*n:(i+1)*n])
 }
 
-// Outcome of record i in the outcome's own unit, or 0 or 1 for a binary one.
+// Outcome of record i in the outcome's own unit, 0 or 1 for a binary one, the
+// time for a survival outcome.
 func (m *Matrix) Outcome(i int) float64 { return m.rows().outcomes[i] }
+
+// Event reports whether the event of a survival outcome happened to record i at
+// its time; if not, the record is censored there.
+func (m *Matrix) Event(i int) bool { return m.rows().events[i] }
+
+// Offset of record i, 0 if the model has none.
+func (m *Matrix) Offset(i int) float64 {
+	if offsets := m.rows().offsets; offsets != nil {
+		return offsets[i]
+	}
+	return 0
+}
+
+// Weight of record i, 1 if the model has none.
+func (m *Matrix) Weight(i int) float64 {
+	if weights := m.rows().weights; weights != nil {
+		return weights[i]
+	}
+	return 1
+}
+
+// Fold of record i in a validation by patients, 0 without one.
+func (m *Matrix) Fold(i int) int {
+	if folds := m.rows().folds; folds != nil {
+		return int(folds[i])
+	}
+	return 0
+}
+
+// Select is the matrix of the records for which keep holds, in their order.
+func (m *Matrix) Select(keep func(i int) bool) *Matrix {
+	all := m.rows()
+	some := *all
+	some.memo = &memo{}
+	some.features, some.outcomes, some.events, some.offsets, some.weights, some.folds, some.groups = nil, nil, nil, nil, nil, nil, nil
+	f, a := len(all.study.Features), len(all.study.Fairness.Attributes)
+	for i := range all.outcomes {
+		if !keep(i) {
+			continue
+		}
+		some.features = append(some.features, all.features[i*f:(i+1)*f]...)
+		some.outcomes = append(some.outcomes, all.outcomes[i])
+		some.groups = append(some.groups, all.groups[i*a:(i+1)*a]...)
+		if all.events != nil {
+			some.events = append(some.events, all.events[i])
+		}
+		if all.offsets != nil {
+			some.offsets = append(some.offsets, all.offsets[i])
+		}
+		if all.weights != nil {
+			some.weights = append(some.weights, all.weights[i])
+		}
+		if all.folds != nil {
+			some.folds = append(some.folds, all.folds[i])
+		}
+	}
+	return &Matrix{func() *rows { return &some }}
+}
+
+// Memo returns what build made for the key the first time it was asked: work
+// on the same records, such as their bins, that the next question needs again.
+// It lives and dies with the matrix. A key is of a type of the caller's own
+// package, and is used by one caller at a time; build must not ask for a memo.
+func (m *Matrix) Memo(key any, build func() any) any {
+	memo := m.rows().memo
+	memo.mu.Lock()
+	defer memo.mu.Unlock()
+	if value, ok := memo.known[key]; ok {
+		return value
+	}
+	if memo.known == nil {
+		memo.known = map[any]any{}
+	}
+	memo.known[key] = build()
+	return memo.known[key]
+}
+
+// memo is shared by a matrix and nobody else.
+type memo struct {
+	mu    sync.Mutex
+	known map[any]any
+}
 
 // Group of record i under an attribute, by their indices. The number of the
 // attribute's levels stands for the group unknown.

@@ -65,6 +65,8 @@ type Study struct {
 	Fairness Fairness
 	Privacy  Privacy
 	Schedule Schedule
+	// Validation says on whom the model is tried; its Kind is empty if on nobody.
+	Validation Validation
 
 	source []byte
 	terms  []Term
@@ -77,6 +79,8 @@ const (
 	Number   Type = "number"
 	Category Type = "category" // features only
 	Binary   Type = "binary"   // outcomes only
+	Count    Type = "count"    // outcomes only
+	Survival Type = "survival" // outcomes only
 )
 
 // Range is an inclusive interval. It catches unit mistakes and bounds the
@@ -97,17 +101,27 @@ const (
 
 // Outcome is what the model predicts.
 type Outcome struct {
-	Column string
-	Type   Type   // Number or Binary
-	Range  *Range // never nil for a number; optional beside AtLeast; nil for listed values
+	Column string // of a survival outcome: that of the time
+	Type   Type   // Number, Binary, Count or Survival
+	Range  *Range // never nil but for listed values; optional beside AtLeast; of a survival outcome: the time's
 	Unit   string // for people; may be empty
-	Scale  Scale  // Identity for a binary outcome
+	Scale  Scale  // Identity but for a number
 
 	// A binary outcome is 1 for a value in Positive, or for a number of at
 	// least AtLeast; one of the two is set.
 	Positive []string
 	Negative []string // if set, any other value skips the record instead of meaning 0
 	AtLeast  *float64
+
+	Event *Event    // of a survival outcome only
+	Grid  []float64 // of a survival outcome only: ascending times within Range, for curves and for a pooled baseline
+}
+
+// Event says in which column a survival outcome has the event, and what it is.
+type Event struct {
+	Column   string
+	Positive []string // the event happened at the time
+	Negative []string // if set, any other value skips the record instead of meaning censored
 }
 
 // Transform takes an outcome in its own unit to the scale of the fit.
@@ -172,21 +186,6 @@ type Cohort struct {
 type Exclusion struct {
 	Column string
 	Equals []string
-}
-
-// Model kinds and families.
-const (
-	GLM      = "glm"
-	Describe = "describe"
-	Gaussian = "gaussian"
-	Binomial = "binomial"
-)
-
-// Model says what is computed.
-type Model struct {
-	Kind   string  // GLM or Describe
-	Family string  // Gaussian or Binomial; empty for Describe
-	Ridge  float64 // penalty lambda/2 * sum of squared coefficients without the intercept
 }
 
 // Fairness says for whom the model's errors are audited. Without attributes

@@ -79,11 +79,11 @@ func TestDocumentedExample(t *testing.T) {
 		t.Errorf("study (-want +got):\n%s", diff)
 	}
 	terms := []Term{
-		{"(intercept)", -1, -1, 0, 1},
-		{"age_decade", 0, -1, 1, 9},
-		{"vkorc1_1639=A/G", 1, 1, 0, 1},
-		{"vkorc1_1639=A/A", 1, 2, 0, 1},
-		{"vkorc1_1639=unknown", 1, 3, 0, 1},
+		{Name: "(intercept)", Feature: -1, Level: -1, Lo: 0, Hi: 1},
+		{Name: "age_decade", Feature: 0, Level: -1, Lo: 1, Hi: 9},
+		{Name: "vkorc1_1639=A/G", Feature: 1, Level: 1, Lo: 0, Hi: 1},
+		{Name: "vkorc1_1639=A/A", Feature: 1, Level: 2, Lo: 0, Hi: 1},
+		{Name: "vkorc1_1639=unknown", Feature: 1, Level: 3, Lo: 0, Hi: 1},
 	}
 	if diff := cmp.Diff(terms, got.Terms()); diff != "" {
 		t.Errorf("terms (-want +got):\n%s", diff)

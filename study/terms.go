@@ -14,9 +14,11 @@ const Intercept = "(intercept)"
 // declared range of a number, 0 and 1 for a level and for the intercept, whose
 // value is always 1.
 type Term struct {
-	Name    string // "(intercept)", "column" or "column=level"
-	Feature int    // index into Study.Features; -1 for the intercept
-	Level   int    // index into the feature's levels; -1 for a number and the intercept
+	Name    string // "(intercept)", "column", "column=level", "a:b=level" or "spline(column)2"
+	Feature int    // index into Study.Features; -1 for the intercept and for a product
+	Level   int    // index into the feature's levels; -1 if it is not a level
+	Product []int  // the terms, by index, whose product this one is; nil for all others
+	Knot    int    // of a spline's non-linear terms: 1, 2, ...; 0 for all others
 	Lo, Hi  float64
 }
 

@@ -1,0 +1,28 @@
+package compute
+
+// Predictor applies a fitted model. It is immutable and safe for concurrent
+// use.
+type Predictor interface {
+	// Predict takes a row of the design matrix in the order of the study's
+	// terms, in their units, and the record's offset. The prediction is in the
+	// outcome's unit for a number and a count, a probability for a binary
+	// outcome, and the log relative hazard for a survival outcome.
+	Predict(row []float64, offset float64) float64
+}
+
+// Survivor is a Predictor of a survival outcome that has a baseline.
+type Survivor interface {
+	Predictor
+	// Survival is the probability to be free of the event beyond the time, given
+	// what Predict returned.
+	Survival(logHazard, time float64) float64
+}
+
+// StepSummary tells a person what a step of a study sends.
+type StepSummary struct {
+	Step    string  `json:"step"`
+	Purpose string  `json:"purpose"`
+	Fields  []Field `json:"fields"` // at most: an audit leaves out small groups
+	Numbers int     `json:"numbers"`
+	Rounds  int     `json:"rounds"` // at most
+}
