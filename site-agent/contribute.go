@@ -53,7 +53,7 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 	}); err != nil {
 		return err
 	}
-	contribution, sealed, err := a.vault.Sealed(round.ID)
+	c, sealed, err := a.vault.Sealed(round.ID)
 	if errors.Is(err, vault.ErrLost) {
 		a.log.Error("a sealed contribution was lost", zap.String("round", subject.Round), zap.Error(err))
 		return a.decline(ctx, link, round.ID, subject, contributionLost)
@@ -62,64 +62,90 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 		return err
 	}
 	if !sealed {
-		var reason string
-		if contribution, reason, err = a.seal(round); err != nil {
+		values, reason := a.answer(round)
+		if reason == "" {
+			c, reason, err = a.seal(round, values)
+		}
+		if err != nil {
 			return err
 		}
 		if reason != "" {
 			return a.decline(ctx, link, round.ID, subject, reason)
 		}
 	}
-	return a.send(ctx, link, round, subject, contribution)
+	defer c.Close()
+	return a.send(ctx, link, round, subject, c)
 }
 
-// seal computes this site's vector, encrypts it and keeps the result. A reason
-// says why there is nothing to contribute.
-func (a *Agent) seal(round *participant.Round) (c vault.Contribution, reason string, err error) {
+// answer computes this site's vector. A reason says why there is none.
+func (a *Agent) answer(round *participant.Round) (values []float64, reason string) {
 	own, err := a.cohorts.get(round.Study, a.o.Source)
 	if err != nil {
 		a.log.Error("the records cannot be read", zap.Error(err))
-		return c, recordsUnreadable, nil
+		return nil, recordsUnreadable
 	}
 	if own.matrix.Rows() < a.o.Policy.MinimumRows {
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
-		return c, noUsableRecords, nil
+		return nil, noUsableRecords
 	}
-	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, own.matrix)
+	values, err = pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, own.matrix)
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))
-		return c, valueOutOfBound, nil
+		return nil, valueOutOfBound
 	}
-	contribution, err := a.o.Seal(round.Secagg, values)
-	clear(values)
-	if err != nil {
+	return values, ""
+}
+
+// seal encrypts a vector, which it overwrites, and keeps the result. Of the
+// ciphertext one chunk at a time is in memory: it goes into the vault's spool as
+// it is made. The vector itself, eight bytes to a value, is there as a whole,
+// because a computation makes it as a whole. A reason says why the vector cannot
+// be contributed.
+func (a *Agent) seal(round *participant.Round, values []float64) (c *vault.Contribution, reason string, err error) {
+	defer clear(values)
+	// Kept BEFORE the first byte leaves.
+	c, err = a.vault.Seal(round.ID, func(s *vault.Sealing) ([]byte, error) {
+		shares, err := a.o.Seal(round.Secagg, values, func(_ int, ciphertext []byte) error { return s.Chunk(ciphertext) })
+		if err != nil && !errors.Is(err, vault.ErrNotKept) {
+			reason = valueOutOfBound
+		}
+		if err != nil {
+			return nil, err
+		}
+		return a.signed(round, s, shares)
+	})
+	if reason != "" {
 		a.log.Error("the vector cannot be encoded", zap.String("step", round.Plan.Step), zap.Error(err))
-		return c, valueOutOfBound, nil
+		return nil, reason, nil
 	}
-	defer contribution.Wipe()
-	header := statement.ContributionHeader{Round: round.ID, Site: a.node.Name()}
-	for _, chunk := range contribution.Chunks {
-		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
-	}
-	c.Chunks = contribution.Chunks
+	return c, "", err
+}
+
+// signed seals the key shares to their committee members, overwrites them, and
+// signs the header over everything.
+func (a *Agent) signed(round *participant.Round, s *vault.Sealing, shares [][]byte) (header []byte, err error) {
+	defer func() {
+		for _, share := range shares {
+			clear(share)
+		}
+	}()
 	for j, member := range round.Plan.Committee {
 		m, _ := round.Roster.Member(member)
-		sealed, err := identity.SealTo(m.SealingKey, identity.ShareInfo(round.ID, a.node.Name(), member), contribution.Shares[j])
+		sealed, err := identity.SealTo(m.SealingKey, identity.ShareInfo(round.ID, a.node.Name(), member), shares[j])
 		if err != nil {
-			return c, "", fmt.Errorf("seal the key share for %q: %w", member, err)
+			return nil, fmt.Errorf("seal the key share for %q: %w", member, err)
 		}
-		c.Shares = append(c.Shares, sealed)
-		header.Shares = append(header.Shares, statement.DigestOf(sealed))
+		if err := s.Share(sealed); err != nil {
+			return nil, err
+		}
 	}
-	if c.Header, err = a.sign(statement.KindContributionHeader, header); err != nil {
-		return c, "", err
-	}
-	// Kept BEFORE the first byte leaves.
-	return c, "", a.vault.Seal(round.ID, c)
+	return a.sign(statement.KindContributionHeader, statement.ContributionHeader{
+		Round: round.ID, Site: a.node.Name(), Chunks: s.Chunks, Shares: s.Shares,
+	})
 }
 
 // send uploads what the coordinator lacks and keeps its receipt.
-func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.Round, subject uplink.Subject, c vault.Contribution) error {
+func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.Round, subject uplink.Subject, c *vault.Contribution) error {
 	missing, counted, err := link.BeginContribution(ctx, subject, c.Header, c.Shares)
 	if err != nil {
 		return err
@@ -131,7 +157,7 @@ func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.
 				a.o.Progress(Upload{Round: subject.Round, Step: subject.Step, Sent: sent, Total: total})
 			}
 		}
-		if err := link.UploadChunks(ctx, subject, c.Header, c.Chunks, missing, progress); err != nil {
+		if err := link.UploadChunks(ctx, subject, c.Header, c, missing, progress); err != nil {
 			return err
 		}
 	}
@@ -147,6 +173,7 @@ func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.
 		return err
 	}
 	a.log.Info("contribution counted", zap.String("round", subject.Round), zap.String("step", subject.Step))
+	c.Close() // before it is removed: some systems do not remove what is open
 	return a.vault.Wipe(round.ID)
 }
 

@@ -30,7 +30,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
-	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
@@ -56,7 +55,7 @@ type Options struct {
 
 	// What follows is for the simulator, which measures a round without its
 	// cipher and lets sites vanish. No configuration reaches it.
-	Seal             func(*secagg.Round, []float64) (*secagg.Contribution, error)
+	Seal             Sealer
 	SkipContribution func(step string) bool
 	SkipOpening      func(step string) bool
 }
@@ -95,7 +94,7 @@ func Open(o Options) (*Agent, error) {
 		o.Now = time.Now
 	}
 	if o.Seal == nil {
-		o.Seal = (*secagg.Round).Seal
+		o.Seal = Seal
 	}
 	if err := o.Policy.check(); err != nil {
 		return nil, err

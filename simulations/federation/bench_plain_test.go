@@ -19,9 +19,9 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/crypto/identity"
-	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	"github.com/consilium-fl/consilium/site-agent/vault"
 )
 
 // BenchmarkPlainRound is a round as a system without any encryption of the
@@ -112,13 +112,18 @@ func (s *benchSite) contributePlain(ctx context.Context, id statement.Digest) er
 	for _, v := range s.values {
 		encoded = binary.LittleEndian.AppendUint32(encoded, math.Float32bits(float32(v)))
 	}
-	c, err := s.address(nil, id, &secagg.Contribution{Chunks: slices.Collect(slices.Chunk(encoded, plainChunk))})
+	c, err := s.vault.Seal(id, func(to *vault.Sealing) ([]byte, error) {
+		for chunk := range slices.Chunk(encoded, plainChunk) {
+			if err := to.Chunk(chunk); err != nil {
+				return nil, err
+			}
+		}
+		return s.header(nil, id, to, nil)
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.vault.Seal(id, c); err != nil {
-		return err
-	}
+	defer c.Close()
 	if _, err := s.send(ctx, id, c); err != nil {
 		return err
 	}

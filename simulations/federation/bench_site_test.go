@@ -16,6 +16,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 	"github.com/consilium-fl/consilium/site-agent/vault"
 )
@@ -33,7 +34,7 @@ type benchSite struct {
 	vault  *vault.Vault
 	outbox *outbox.Outbox
 	values []float64
-	seal   func(*secagg.Round, []float64) (*secagg.Contribution, error)
+	seal   siteagent.Sealer
 	waits  atomic.Bool // for work
 }
 
@@ -143,18 +144,17 @@ func (s *benchSite) contribute(ctx context.Context, work *consiliumv1.Contribute
 	if err := s.vault.RememberPlan(vault.Plan{Round: id, Question: plan.Question, Study: plan.Study, Step: plan.Step, Epoch: plan.Epoch}); err != nil {
 		return err
 	}
-	made, err := s.seal(round, s.values)
+	c, err := s.vault.Seal(id, func(to *vault.Sealing) ([]byte, error) {
+		shares, err := s.seal(round, s.values, func(_ int, chunk []byte) error { return to.Chunk(chunk) })
+		if err != nil {
+			return nil, err
+		}
+		return s.header(plan, id, to, shares)
+	})
 	if err != nil {
 		return err
 	}
-	defer made.Wipe()
-	c, err := s.address(plan, id, made)
-	if err != nil {
-		return err
-	}
-	if err := s.vault.Seal(id, c); err != nil {
-		return err
-	}
+	defer c.Close()
 	receipt, err := s.send(ctx, id, c)
 	if err != nil {
 		return err
@@ -165,29 +165,25 @@ func (s *benchSite) contribute(ctx context.Context, work *consiliumv1.Contribute
 	return s.vault.Wipe(id)
 }
 
-// address seals the key shares to their members and signs the header.
-func (s *benchSite) address(plan *statement.Plan, id statement.Digest, made *secagg.Contribution) (vault.Contribution, error) {
-	c := vault.Contribution{Chunks: made.Chunks}
-	header := statement.ContributionHeader{Round: id, Site: s.node.Name(), Chunks: []statement.Digest{}, Shares: []statement.Digest{}}
-	for _, chunk := range made.Chunks {
-		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
-	}
-	for j, share := range made.Shares {
+// header seals the key shares to their members and signs the header.
+func (s *benchSite) header(plan *statement.Plan, id statement.Digest, to *vault.Sealing, shares [][]byte) ([]byte, error) {
+	for j, share := range shares {
 		member, _ := s.node.Rosters().Latest().Member(plan.Committee[j])
 		sealed, err := identity.SealTo(member.SealingKey, identity.ShareInfo(id, s.node.Name(), member.Name), share)
 		if err != nil {
-			return c, err
+			return nil, err
 		}
-		c.Shares = append(c.Shares, sealed)
-		header.Shares = append(header.Shares, statement.DigestOf(sealed))
+		if err := to.Share(sealed); err != nil {
+			return nil, err
+		}
 	}
-	var err error
-	c.Header, err = s.sign(statement.KindContributionHeader, header)
-	return c, err
+	return s.sign(statement.KindContributionHeader, statement.ContributionHeader{
+		Round: id, Site: s.node.Name(), Chunks: to.Chunks, Shares: append([]statement.Digest{}, to.Shares...), // none in a plain round
+	})
 }
 
 // send uploads a contribution and returns its receipt.
-func (s *benchSite) send(ctx context.Context, id statement.Digest, c vault.Contribution) ([]byte, error) {
+func (s *benchSite) send(ctx context.Context, id statement.Digest, c *vault.Contribution) ([]byte, error) {
 	begun, err := recorded(s, ctx, outbox.Header, &consiliumv1.BeginContributionRequest{Header: c.Header, SealedShares: c.Shares}, s.site.BeginContribution)
 	if err != nil {
 		return nil, err
@@ -201,7 +197,11 @@ func (s *benchSite) send(ctx context.Context, id statement.Digest, c vault.Contr
 		return nil, err
 	}
 	for _, i := range begun.GetMissing() {
-		if stream.Send(&consiliumv1.UploadChunksRequest{Round: id.String(), Index: i, Chunk: c.Chunks[i]}) != nil {
+		chunk, err := c.Chunk(int(i))
+		if err != nil {
+			return nil, err
+		}
+		if stream.Send(&consiliumv1.UploadChunksRequest{Round: id.String(), Index: i, Chunk: chunk}) != nil {
 			break // CloseAndRecv says why
 		}
 	}

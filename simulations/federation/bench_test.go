@@ -24,6 +24,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
 // The benchmarks of a whole round: from the plan's announcement to the opened
@@ -44,9 +45,9 @@ func BenchmarkRound(b *testing.B) {
 	for _, values := range []int{1_000, 1_000_000} {
 		for _, cipher := range []string{"on", "off"} {
 			b.Run(fmt.Sprintf("cipher=%s/values=%d/sites=%d", cipher, values, sites), func(b *testing.B) {
-				seal := (*secagg.Round).Seal
+				seal := siteagent.Seal
 				if cipher == "off" {
-					seal = secagg.Unencrypted
+					seal = unencrypted
 				}
 				benchRounds(b, newBench(b, sites, values), seal)
 			})
@@ -54,7 +55,7 @@ func BenchmarkRound(b *testing.B) {
 	}
 }
 
-func benchRounds(b *testing.B, c *bench, seal func(*secagg.Round, []float64) (*secagg.Contribution, error)) {
+func benchRounds(b *testing.B, c *bench, seal siteagent.Sealer) {
 	var took []phases
 	var costs []cost
 	for b.Loop() {
@@ -263,7 +264,7 @@ type benchRound struct {
 	done   chan struct{}
 }
 
-func (c *bench) prepare(b *testing.B, seal func(*secagg.Round, []float64) (*secagg.Contribution, error)) *benchRound {
+func (c *bench) prepare(b *testing.B, seal siteagent.Sealer) *benchRound {
 	b.Helper()
 	r := &benchRound{bench: c, plan: c.makePlan(b), store: c.openStore(b), failed: make(chan error, len(c.sites)), done: make(chan struct{})}
 	c.insert(b, r.plan, r.store.Store)

@@ -202,7 +202,7 @@ func (c *consortium) startSite(site Site) error {
 		},
 	}
 	if c.spec.Unencrypted {
-		options.Seal = secagg.Unencrypted
+		options.Seal = unencrypted
 	}
 	if c.spec.dropped(site.Name, Collecting) {
 		options.SkipContribution = func(string) bool { return true }
@@ -257,4 +257,18 @@ func (c *consortium) Close() error {
 	c.mu.Unlock()
 	failed = append(failed, c.stopCoordinator())
 	return errors.Join(failed...)
+}
+
+// unencrypted is a Sealer without a cipher.
+func unencrypted(r *secagg.Round, values []float64, emit func(chunk int, ciphertext []byte) error) (shares [][]byte, err error) {
+	c, err := secagg.Unencrypted(r, values)
+	if err != nil {
+		return nil, err
+	}
+	for i, chunk := range c.Chunks {
+		if err := emit(i, chunk); err != nil {
+			return nil, err
+		}
+	}
+	return c.Shares, nil
 }

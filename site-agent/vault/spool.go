@@ -2,14 +2,13 @@ package vault
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
@@ -17,63 +16,141 @@ import (
 
 const spoolDir = "spool"
 
-// ErrLost says that a contribution was sealed and is no longer in the spool:
-// the site must not seal another for the same round.
-var ErrLost = errors.New("the sealed contribution is lost")
+var (
+	// ErrLost says that a contribution was sealed and is no longer in the spool:
+	// the site must not seal another for the same round.
+	ErrLost = errors.New("the sealed contribution is lost")
+	// ErrNotKept says that a contribution could not be written to the disk.
+	ErrNotKept = errors.New("the sealed contribution cannot be kept, so it is not sent")
+)
 
-// Contribution is a sealed contribution, ready to leave: ciphertext, key
-// shares already sealed to the committee, and the signed header over both.
-type Contribution struct {
-	Header []byte // envelope of statement.ContributionHeader
-	Shares [][]byte
-	Chunks [][]byte
+// Sealing is a contribution on its way into the spool. Its parts are written as
+// they are made, chunks before shares, and each is hashed once, on its way.
+type Sealing struct {
+	Chunks, Shares []statement.Digest // of what was written so far
+
+	file   *bufio.Writer
+	layout spoolLayout
 }
 
-// spoolIndex is the first line of a spool file; the parts follow it in order.
-type spoolIndex struct {
-	Header int   `json:"header"`
-	Shares []int `json:"shares"`
-	Chunks []int `json:"chunks"`
+// Chunk appends a chunk of ciphertext, the next in order. The bytes are the
+// caller's again when it returns.
+func (s *Sealing) Chunk(ciphertext []byte) error {
+	s.Chunks = append(s.Chunks, statement.DigestOf(ciphertext))
+	s.layout.Chunks = append(s.layout.Chunks, len(ciphertext))
+	return s.write(ciphertext)
 }
 
-func (v *Vault) spoolPath(round statement.Digest) string {
-	return filepath.Join(v.dir, spoolDir, round.String())
+// Share appends a key share that is sealed to the next committee member.
+func (s *Sealing) Share(sealed []byte) error {
+	s.Shares = append(s.Shares, statement.DigestOf(sealed))
+	s.layout.Shares = append(s.layout.Shares, len(sealed))
+	return s.write(sealed)
+}
+
+func (s *Sealing) write(part []byte) error {
+	if _, err := s.file.Write(part); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotKept, err)
+	}
+	return nil
+}
+
+// finish appends the header, the layout and, in eight bytes, the layout's length.
+func (s *Sealing) finish(header []byte) error {
+	s.layout.Header, s.layout.Envelope = len(header), statement.DigestOf(header)
+	layout, err := json.Marshal(s.layout)
+	if err != nil {
+		return err
+	}
+	s.file.Write(header) // the writer keeps its first error until Flush
+	s.file.Write(layout)
+	s.file.Write(binary.BigEndian.AppendUint64(nil, uint64(len(layout))))
+	return s.file.Flush()
 }
 
 // Seal makes a contribution durable: the bytes first, then the fact that this
 // is the round's one contribution. It must return BEFORE the first byte leaves.
 // A contribution sealed before is refused, whatever became of it.
-func (v *Vault) Seal(round statement.Digest, c Contribution) error {
-	_, payload, err := statement.Payload(c.Header)
+//
+// write writes the chunks and the shares and returns the signed header over
+// them. The vault needs memory for one part at a time. If write fails, or the
+// process is killed before Seal returns, nothing of the contribution is left or
+// will be at the next start, and the round may be sealed anew under another key.
+func (v *Vault) Seal(round statement.Digest, write func(*Sealing) (header []byte, err error)) (*Contribution, error) {
+	if err := v.beginSealing(round); err != nil {
+		return nil, err
+	}
+	defer v.endSealing(round)
+	var header statement.Digest
+	var unmade error // write's own error, which is not the disk's
+	err := durable.Write(v.spoolPath(round), 0o600, func(to io.Writer) error {
+		s := &Sealing{file: bufio.NewWriterSize(to, 1<<16)}
+		var envelope, payload []byte
+		if envelope, unmade = write(s); unmade != nil {
+			return unmade
+		}
+		if _, payload, unmade = statement.Payload(envelope); unmade != nil {
+			return unmade
+		}
+		header = statement.DigestOf(payload)
+		return s.finish(envelope)
+	})
+	if unmade != nil {
+		return nil, unmade
+	}
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if r := v.rounds[round]; r != nil && r.Header != nil {
-		return fmt.Errorf("%w: round %s has a contribution", ErrOnce, round)
+	if err := v.recordSealed(round, header); err != nil {
+		return nil, err
 	}
-	if err := writeSpool(v.spoolPath(round), c); err != nil {
-		return fmt.Errorf("the sealed contribution cannot be kept, so it is not sent: %w", err)
-	}
-	return v.record(fact{Sealed: &sealed{round, statement.DigestOf(payload)}})
+	return openSpool(v.spoolPath(round))
 }
 
-// Sealed returns the round's contribution as it was sealed. ok is false if
-// there is none yet; ErrLost means that there was one.
-func (v *Vault) Sealed(round statement.Digest) (c Contribution, ok bool, err error) {
+func (v *Vault) beginSealing(round statement.Digest) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if r := v.rounds[round]; v.sealing[round] || r != nil && r.Header != nil {
+		return fmt.Errorf("%w: round %s has a contribution", ErrOnce, round)
+	}
+	v.sealing[round] = true
+	return nil
+}
+
+func (v *Vault) endSealing(round statement.Digest) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.sealing, round)
+}
+
+func (v *Vault) recordSealed(round, header statement.Digest) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.rounds[round]; r != nil && r.End != nil {
+		return errors.Join(fmt.Errorf("round %s ended while its contribution was being sealed", round), v.Wipe(round))
+	}
+	return v.record(fact{Sealed: &sealed{round, header}})
+}
+
+// Sealed returns the round's contribution as it was sealed, for the caller to
+// close. ok is false if there is none yet; ErrLost means that there was one and
+// that its bytes are not whole any more.
+func (v *Vault) Sealed(round statement.Digest) (c *Contribution, ok bool, err error) {
+	v.mu.Lock()
 	r := v.rounds[round]
 	if r == nil || r.Header == nil {
-		return Contribution{}, false, nil
+		v.mu.Unlock()
+		return nil, false, nil
 	}
-	c, err = readSpool(v.spoolPath(round))
+	recorded := *r.Header
+	v.mu.Unlock()
+	c, err = openSpool(v.spoolPath(round))
 	if err != nil {
-		return Contribution{}, true, fmt.Errorf("%w: %w", ErrLost, err)
+		return nil, true, fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	if err := c.check(*r.Header); err != nil {
-		return Contribution{}, true, fmt.Errorf("%w: %w", ErrLost, err)
+	if err := c.check(recorded); err != nil {
+		c.Close()
+		return nil, true, fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return c, true, nil
 }
@@ -88,96 +165,8 @@ func (v *Vault) Wipe(round statement.Digest) error {
 	return err
 }
 
-// check compares a contribution with its header, and the header with the one
-// that was recorded.
-func (c Contribution) check(recorded statement.Digest) error {
-	_, payload, err := statement.Payload(c.Header)
-	if err != nil {
-		return err
-	}
-	if statement.DigestOf(payload) != recorded {
-		return errors.New("the spool holds another contribution")
-	}
-	var header statement.ContributionHeader
-	if err := statement.Decode(payload, &header); err != nil {
-		return err
-	}
-	for _, part := range []struct {
-		got  [][]byte
-		want []statement.Digest
-	}{{c.Chunks, header.Chunks}, {c.Shares, header.Shares}} {
-		if len(part.got) != len(part.want) {
-			return errors.New("the spool is incomplete")
-		}
-		for i, b := range part.got {
-			if statement.DigestOf(b) != part.want[i] {
-				return errors.New("the spool is damaged")
-			}
-		}
-	}
-	return nil
-}
-
-func writeSpool(path string, c Contribution) error {
-	return durable.Write(path, 0o600, func(to io.Writer) error {
-		w := bufio.NewWriterSize(to, 1<<20) // it keeps its first error until Flush
-		index := spoolIndex{Header: len(c.Header), Shares: lengths(c.Shares), Chunks: lengths(c.Chunks)}
-		if err := json.NewEncoder(w).Encode(index); err != nil {
-			return err
-		}
-		w.Write(c.Header)
-		for _, part := range slices.Concat(c.Shares, c.Chunks) {
-			w.Write(part)
-		}
-		return w.Flush()
-	})
-}
-
-func lengths(parts [][]byte) []int {
-	n := make([]int, len(parts))
-	for i, p := range parts {
-		n[i] = len(p)
-	}
-	return n
-}
-
-func readSpool(path string) (Contribution, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Contribution{}, err
-	}
-	dec := json.NewDecoder(strings.NewReader(firstLine(data)))
-	var index spoolIndex
-	if err := dec.Decode(&index); err != nil {
-		return Contribution{}, errors.New("its index is damaged")
-	}
-	rest := data[len(firstLine(data)):]
-	take := func(n int) []byte {
-		if err != nil || n < 0 || n > len(rest) {
-			err = io.ErrUnexpectedEOF
-			return nil
-		}
-		part := rest[:n:n]
-		rest = rest[n:]
-		return part
-	}
-	c := Contribution{Header: take(index.Header)}
-	for _, n := range index.Shares {
-		c.Shares = append(c.Shares, take(n))
-	}
-	for _, n := range index.Chunks {
-		c.Chunks = append(c.Chunks, take(n))
-	}
-	return c, err
-}
-
-func firstLine(data []byte) string {
-	for i, b := range data {
-		if b == '\n' {
-			return string(data[:i+1])
-		}
-	}
-	return ""
+func (v *Vault) spoolPath(round statement.Digest) string {
+	return filepath.Join(v.dir, spoolDir, round.String())
 }
 
 // cleanSpool removes what a crash left: parts of files, contributions that

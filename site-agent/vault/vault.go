@@ -13,8 +13,9 @@
 //
 // Beside the journal lies a spool with the sealed contributions under way: a
 // contribution is written there whole before its first byte leaves, so that an
-// interrupted upload goes on with the same bytes. The round's secret key is
-// never written anywhere. A state directory is for one process at a time,
+// interrupted upload goes on with the same bytes. It is written chunk by chunk
+// while it is sealed and read chunk by chunk while it is sent, and never in
+// memory as a whole. The round's secret key is never written anywhere. A state directory is for one process at a time,
 // which a lock enforces.
 package vault
 
@@ -54,6 +55,7 @@ type Vault struct {
 	studies    map[statement.Digest]*approved
 	releases   map[statement.Digest]Decision
 	violations []Violation
+	sealing    map[statement.Digest]bool // rounds whose contribution is being written
 }
 
 // Round is what the site remembers of a round.
@@ -138,6 +140,7 @@ func Open(dir string, now func() time.Time) (*Vault, error) {
 		rounds:   make(map[statement.Digest]*Round),
 		studies:  make(map[statement.Digest]*approved),
 		releases: make(map[statement.Digest]Decision),
+		sealing:  make(map[statement.Digest]bool),
 	}
 	if v.journal, err = openJournal(filepath.Join(dir, "journal"), v.apply); err != nil {
 		lock.Close()

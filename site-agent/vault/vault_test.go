@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
-	"github.com/consilium-fl/consilium/internal/durable"
 )
 
 func open(t *testing.T, dir string) *Vault {
@@ -53,7 +51,7 @@ func fill(t *testing.T, v *Vault) {
 	study := statement.DigestOf([]byte(protocol))
 	must(t, v.DecideStudy(Decision{Subject: study, Yes: true, Protocol: []byte(protocol), Statement: []byte("yes")}))
 	must(t, v.RememberPlan(Plan{Round: round1, Question: asked, Study: study, Step: "glm/gram", Epoch: "1", Committee: []string{"alpha", "beta"}, Threshold: 2}))
-	must(t, v.Seal(round1, contribution(t, round1)))
+	seal(t, v, round1)
 	must(t, v.RememberReceipt(round1, []byte("receipt")))
 	must(t, v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}))
 	must(t, v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "abandoned", SharesGiven: true}))
@@ -105,20 +103,59 @@ func expect(t *testing.T, v *Vault) {
 
 var key = ed25519.NewKeyFromSeed(make([]byte, 32))
 
-func contribution(t *testing.T, round statement.Digest) Contribution {
+var (
+	chunks = [][]byte{bytes.Repeat([]byte{7}, 100_000), {8}}
+	shares = [][]byte{{1}, {2, 2}}
+)
+
+// write writes the one contribution of these tests.
+func write(round statement.Digest) func(*Sealing) ([]byte, error) {
+	return func(s *Sealing) ([]byte, error) {
+		for _, chunk := range chunks {
+			if err := s.Chunk(chunk); err != nil {
+				return nil, err
+			}
+		}
+		for _, share := range shares {
+			if err := s.Share(share); err != nil {
+				return nil, err
+			}
+		}
+		h := statement.ContributionHeader{Round: round, Site: "alpha", Chunks: s.Chunks, Shares: s.Shares}
+		return statement.Sign(statement.KindContributionHeader, h, "alpha", key)
+	}
+}
+
+func trySeal(v *Vault, round statement.Digest) error {
+	c, err := v.Seal(round, write(round))
+	if err == nil {
+		c.Close()
+	}
+	return err
+}
+
+func seal(t *testing.T, v *Vault, round statement.Digest) {
 	t.Helper()
-	c := Contribution{Chunks: [][]byte{bytes.Repeat([]byte{7}, 1000), {8}}, Shares: [][]byte{{1}, {2, 2}}}
-	h := statement.ContributionHeader{Round: round, Site: "alpha"}
-	for _, b := range c.Chunks {
-		h.Chunks = append(h.Chunks, statement.DigestOf(b))
+	must(t, trySeal(v, round))
+}
+
+// content is all of a contribution, to compare it.
+func content(t *testing.T, c *Contribution) []byte {
+	t.Helper()
+	defer c.Close()
+	all := bytes.Clone(c.Header)
+	for _, share := range c.Shares {
+		all = append(all, share...)
 	}
-	for _, b := range c.Shares {
-		h.Shares = append(h.Shares, statement.DigestOf(b))
+	for i := range c.Chunks() {
+		chunk, err := c.Chunk(i)
+		must(t, err)
+		if len(chunk) != c.ChunkBytes(i) {
+			t.Fatalf("chunk %d has %d bytes and not %d", i, len(chunk), c.ChunkBytes(i))
+		}
+		all = append(all, chunk...)
 	}
-	var err error
-	c.Header, err = statement.Sign(statement.KindContributionHeader, h, "alpha", key)
-	must(t, err)
-	return c
+	return all
 }
 
 func TestEveryFactSurvivesAReopening(t *testing.T) {
@@ -137,7 +174,7 @@ func TestWhatMayHappenOnceHappensOnce(t *testing.T) {
 		"another answer to another request": v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{6}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
 		"another share for the same":        v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 4}}),
 		"another plan of the round":         v.RememberPlan(Plan{Round: round1, Question: statement.Digest{8}}),
-		"another contribution":              v.Seal(round1, contribution(t, round1)),
+		"another contribution":              trySeal(v, round1),
 		"another end":                       v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "published"}),
 		"another fault":                     v.RememberFault(Fault{Round: round2, Request: statement.Digest{6}, Senders: []string{"gamma"}, Statement: []byte("other")}),
 	} {
@@ -233,83 +270,6 @@ func TestOneProcessAtATime(t *testing.T) {
 	open(t, dir)
 	if _, err := Open(dir, nil); !errors.Is(err, ErrLocked) {
 		t.Fatalf("second process: %v, want ErrLocked", err)
-	}
-}
-
-// Killed anywhere between sealing and the receipt, a site sends the bytes that
-// it sealed first.
-func TestAContributionSurvivesAKill(t *testing.T) {
-	dir := t.TempDir()
-	v := open(t, dir)
-	c := contribution(t, round1)
-	must(t, v.Seal(round1, c))
-	must(t, v.Close())
-	v = open(t, dir)
-	got, ok, err := v.Sealed(round1)
-	if err != nil || !ok {
-		t.Fatal(ok, err)
-	}
-	if fmt.Sprint(got) != fmt.Sprint(c) {
-		t.Fatal("the contribution changed")
-	}
-	if err := v.Seal(round1, contribution(t, round1)); !errors.Is(err, ErrOnce) {
-		t.Fatalf("a second sealing: %v", err)
-	}
-	must(t, v.Wipe(round1))
-	must(t, v.Wipe(round1))
-	if _, _, err := v.Sealed(round1); !errors.Is(err, ErrLost) {
-		t.Fatalf("after wiping: %v", err)
-	}
-}
-
-// Killed after the spool was written and before the fact was: nothing has left,
-// so the contribution is sealed anew and the leftover removed.
-func TestAnUnrecordedSpoolIsRemoved(t *testing.T) {
-	dir := t.TempDir()
-	v := open(t, dir)
-	must(t, writeSpool(v.spoolPath(round1), contribution(t, round1)))
-	must(t, os.WriteFile(filepath.Join(dir, spoolDir, durable.Unfinished+"x"), []byte("half"), 0o600))
-	must(t, v.Close())
-	v = open(t, dir)
-	if _, ok, err := v.Sealed(round1); ok || err != nil {
-		t.Fatal("an unrecorded contribution is used", err)
-	}
-	if files, _ := os.ReadDir(filepath.Join(dir, spoolDir)); len(files) != 0 {
-		t.Fatalf("%d files remain in the spool", len(files))
-	}
-	must(t, v.Seal(round1, contribution(t, round1)))
-}
-
-func TestADamagedSpoolIsNeverSent(t *testing.T) {
-	dir := t.TempDir()
-	v := open(t, dir)
-	must(t, v.Seal(round1, contribution(t, round1)))
-	path := v.spoolPath(round1)
-	whole, err := os.ReadFile(path)
-	must(t, err)
-	for name, damaged := range map[string][]byte{
-		"a flipped bit in a chunk": flip(whole, len(whole)-1), "a flipped bit in the index": flip(whole, 2), "cut short": whole[:len(whole)-1], "empty": nil,
-	} {
-		must(t, os.WriteFile(path, damaged, 0o600))
-		if _, _, err := v.Sealed(round1); !errors.Is(err, ErrLost) {
-			t.Errorf("%s: %v, want ErrLost", name, err)
-		}
-	}
-}
-
-func TestTheSpoolHoldsNoMoreThanWhatLeaves(t *testing.T) {
-	dir := t.TempDir()
-	v := open(t, dir)
-	c := contribution(t, round1)
-	must(t, v.Seal(round1, c))
-	data, err := os.ReadFile(v.spoolPath(round1))
-	must(t, err)
-	size := len(firstLine(data)) + len(c.Header)
-	for _, part := range append(c.Chunks, c.Shares...) {
-		size += len(part)
-	}
-	if len(data) != size {
-		t.Fatalf("the spool has %d bytes, what leaves %d", len(data), size)
 	}
 }
 

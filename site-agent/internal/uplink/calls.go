@@ -3,9 +3,11 @@ package uplink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -82,19 +84,23 @@ func (l *Link) BeginContribution(ctx context.Context, s Subject, header []byte, 
 	return r.Missing, r.Counted, nil
 }
 
-// UploadChunks sends the missing chunks of a contribution. progress is told
-// the bytes sent so far and may be nil.
-func (l *Link) UploadChunks(ctx context.Context, s Subject, header []byte, chunks [][]byte, missing []uint32, progress func(int64)) error {
+// Ciphertext is the chunks of a contribution, which are read one at a time.
+type Ciphertext interface {
+	Chunks() int
+	ChunkBytes(i int) int
+	Chunk(i int) ([]byte, error)
+}
+
+// UploadChunks sends the missing chunks of a contribution, reading each when it
+// is its turn. progress is told the bytes sent so far and may be nil.
+func (l *Link) UploadChunks(ctx context.Context, s Subject, header []byte, from Ciphertext, missing []uint32, progress func(int64)) error {
 	e := s.entry(outbox.Contribution, header)
 	e.Fields = s.Fields
-	request := func(index uint32) *consiliumv1.UploadChunksRequest {
-		return &consiliumv1.UploadChunksRequest{Round: s.Round, Index: index, Chunk: chunks[index]}
-	}
 	for _, index := range missing {
-		if int(index) >= len(chunks) {
+		if int64(index) >= int64(from.Chunks()) {
 			return &Error{Code: "unknown-chunk", What: "the coordinator asks for a chunk that does not exist", Security: true}
 		}
-		e.Bytes += int64(proto.Size(request(index)))
+		e.Bytes += uploadBytes(s.Round, index, from.ChunkBytes(int(index)))
 	}
 	// Cancelling, when this returns, frees the stream of a broken upload.
 	ctx, cancel := context.WithCancel(describe(ctx, e))
@@ -105,13 +111,17 @@ func (l *Link) UploadChunks(ctx context.Context, s Subject, header []byte, chunk
 	}
 	var sent int64
 	for _, index := range missing {
-		if err := stream.Send(request(index)); err != nil {
+		chunk, err := from.Chunk(int(index))
+		if err != nil {
+			return fmt.Errorf("chunk %d of the sealed contribution cannot be read: %w", index, err)
+		}
+		if err := stream.Send(&consiliumv1.UploadChunksRequest{Round: s.Round, Index: index, Chunk: chunk}); err != nil {
 			if errors.Is(err, io.EOF) {
 				break // the answer says why
 			}
 			return l.translate("uploading the contribution", err)
 		}
-		sent += int64(len(chunks[index]))
+		sent += int64(len(chunk))
 		if progress != nil {
 			progress(sent)
 		}
@@ -119,6 +129,18 @@ func (l *Link) UploadChunks(ctx context.Context, s Subject, header []byte, chunk
 	_, err = stream.CloseAndRecv()
 	return l.translate("uploading the contribution", err)
 }
+
+// uploadBytes is the size of the message that carries a chunk.
+func uploadBytes(round string, index uint32, chunk int) int64 {
+	size := proto.Size(&consiliumv1.UploadChunksRequest{Round: round, Index: index})
+	if chunk > 0 {
+		size += protowire.SizeTag(chunkField) + protowire.SizeBytes(chunk)
+	}
+	return int64(size)
+}
+
+// chunkField is the number of UploadChunksRequest.chunk.
+const chunkField = 3
 
 // CommitContribution asks for the contribution to count and returns the
 // coordinator's receipt.

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -162,10 +163,17 @@ func TestAStreamCarriesNoMoreThanItsLineSays(t *testing.T) {
 	}
 }
 
+// parts is ciphertext that is in memory.
+type parts [][]byte
+
+func (p parts) Chunks() int                 { return len(p) }
+func (p parts) ChunkBytes(i int) int        { return len(p[i]) }
+func (p parts) Chunk(i int) ([]byte, error) { return p[i], nil }
+
 func TestAnUploadSendsWhatIsMissingAndSaysSo(t *testing.T) {
 	s := &server{}
 	l, path := connect(t, s, "")
-	chunks := [][]byte{make([]byte, 100), make([]byte, 100), make([]byte, 100)}
+	chunks := parts{make([]byte, 100), make([]byte, 100), make([]byte, 100)}
 	var told []int64
 	subject := Subject{Study: "s", Step: "glm/gram", Round: "r", Fields: []outbox.Field{{Name: "gram", Length: 6}}}
 	if err := l.UploadChunks(t.Context(), subject, []byte("header"), chunks, []uint32{0, 2}, func(sent int64) { told = append(told, sent) }); err != nil {
@@ -176,6 +184,13 @@ func TestAnUploadSendsWhatIsMissingAndSaysSo(t *testing.T) {
 		t.Fatalf("chunks %d, told %v, %v", s.chunks.Load(), told, err)
 	}
 	e := entries[0]
+	var size int
+	for _, i := range []uint32{0, 2} {
+		size += proto.Size(&consiliumv1.UploadChunksRequest{Round: "r", Index: i, Chunk: chunks[i]})
+	}
+	if e.Bytes != int64(size) {
+		t.Errorf("the line says %d bytes, %d left", e.Bytes, size)
+	}
 	if e.Outcome != "acknowledged" || e.Bytes < 200 || e.Step != "glm/gram" || e.Fields[0].Length != 6 || e.Digest != statement.DigestOf([]byte("header")).String() {
 		t.Fatalf("line %+v", e)
 	}
