@@ -56,18 +56,8 @@ func (g *generator) uint64() uint64 {
 	return v
 }
 
-func (g *generator) uint32() uint32 {
-	if g.next+4 > len(g.buffer) {
-		g.refill()
-	}
-	v := binary.LittleEndian.Uint32(g.buffer[g.next:])
-	clear(g.buffer[g.next : g.next+4])
-	g.next += 4
-	return v
-}
-
-// fill yields what as many calls of uint64 would that fill out, little-endian,
-// or of uint32: word is 8 or 4, and divides the length of out.
+// fill yields the words of the stream that fill out, little-endian: of 8 bytes,
+// as calls of uint64 would, or of 2. The length of out is a multiple of word.
 func (g *generator) fill(out []byte, word int) {
 	for len(out) > 0 {
 		if g.next+word > len(g.buffer) {

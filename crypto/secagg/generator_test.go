@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"testing/iotest"
 )
@@ -20,6 +21,13 @@ func scripted(words ...uint64) *generator {
 		binary.LittleEndian.PutUint64(g.buffer[g.next+8*i:], w)
 	}
 	return g
+}
+
+// draw16 is the stream's next 16 bits.
+func (g *generator) draw16() uint64 {
+	var b [2]byte
+	g.fill(b[:], 2)
+	return element(b[:], 0)
 }
 
 // The key stream is AES in counter mode from zero: NIST SP 800-38A's block
@@ -50,8 +58,8 @@ func TestGeneratorIsAESCounterMode(t *testing.T) {
 func TestGeneratorForgetsWhatItGave(t *testing.T) {
 	g := testGenerator(3)
 	g.uint64()
-	g.uint32()
-	if !bytes.Equal(g.buffer[:12], make([]byte, 12)) {
+	g.draw16()
+	if !bytes.Equal(g.buffer[:10], make([]byte, 10)) {
 		t.Error("words given out are still in the buffer")
 	}
 }
@@ -83,11 +91,94 @@ func TestUniformRejects(t *testing.T) {
 	checkChiSquare(t, "uniform mod 97", chiSquare(counts, 5000), p-1)
 }
 
-func TestFieldElementRejectsThePrime(t *testing.T) {
-	g := scripted(0xffffffff_ffffffff, 0xfffffffc_00000003) // 2^31-1 twice, then 1 and 2^31-2
-	if a, b := g.fieldElement(), g.fieldElement(); a != 1 || b != shamirPrime-1 {
-		t.Errorf("got %d and %d", a, b)
+// From 16 uniform bits comes every element of the field exactly once, and
+// nothing else: the elements are uniform because the stream is.
+func TestFieldElementsAreUnbiased(t *testing.T) {
+	draws := make([]byte, 2<<16)
+	for k := range 1 << 16 {
+		setElement(draws, k, uint64(k))
 	}
+	if n := withinField(draws); n != 2*shamirPrime {
+		t.Fatalf("%d draws are kept, want %d", n/2, shamirPrime)
+	}
+	for k := range shamirPrime {
+		if element(draws, k) != uint64(k) {
+			t.Fatalf("draw %d is given as %d", k, element(draws, k))
+		}
+	}
+}
+
+// Draws that are not below the prime are left out wherever they stand among
+// others, and the order stays.
+func TestFieldElementsLeaveOutWhatIsNotBelowThePrime(t *testing.T) {
+	edges := []uint64{0, 1, 14, 15, 16, 0x7ff0, 0x7ff1, 0x7fff, 0x8000, 0x8001, 0xfff0, 0xfff1, 0xfff2, 0xffff}
+	random := rand.New(rand.NewPCG(5, 6))
+	for n := range 24 {
+		for range 2000 {
+			draws := make([]byte, 2*n)
+			var want []uint64
+			for k := range n {
+				v := edges[random.IntN(len(edges))]
+				if random.IntN(3) == 0 {
+					v = random.Uint64N(1 << 16)
+				}
+				setElement(draws, k, v)
+				if v < shamirPrime {
+					want = append(want, v)
+				}
+			}
+			before := hex.EncodeToString(draws)
+			if kept := withinField(draws); kept != 2*len(want) {
+				t.Fatalf("%s: %d bytes are kept, want %d", before, kept, 2*len(want))
+			}
+			for k, v := range want {
+				if element(draws, k) != v {
+					t.Fatalf("%s: element %d is %d, want %d", before, k, element(draws, k), v)
+				}
+			}
+		}
+	}
+}
+
+// However many are asked for at a time, the elements are those of the stream,
+// one by one.
+func TestFieldElementsAreTheStreams(t *testing.T) {
+	script := []uint64{0xffff_fff1_fff0_0001, 0xffff_ffff_ffff_ffff, 0xfff5_0002_fff2_0003}
+	whole, parts, single := scripted(script...), scripted(script...), scripted(script...)
+	want := make([]byte, 2*20000)
+	whole.fieldElements(want)
+	for k := range len(want) / 2 {
+		v := single.draw16()
+		for v >= shamirPrime {
+			v = single.draw16()
+		}
+		if element(want, k) != v {
+			t.Fatalf("element %d is %d, want %d", k, element(want, k), v)
+		}
+	}
+	var got []byte
+	for n := 0; len(got) < len(want); n++ {
+		part := make([]byte, min(2*n, len(want)-len(got)))
+		parts.fieldElements(part)
+		got = append(got, part...)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("in parts come other elements")
+	}
+	if a, b := whole.draw16(), single.draw16(); a != b || a != parts.draw16() {
+		t.Error("what is drawn next differs")
+	}
+}
+
+func TestFieldElementsLookUniform(t *testing.T) {
+	const each = 40
+	b := make([]byte, 2*each*shamirPrime)
+	testGenerator(6).fieldElements(b)
+	counts := make([]float64, shamirPrime)
+	for k := range len(b) / 2 {
+		counts[element(b, k)]++
+	}
+	checkChiSquare(t, "field elements", chiSquare(counts, each), shamirPrime-1)
 }
 
 // a is AES-128 in counter mode under HKDF-SHA-256 (RFC 5869) of the round id,

@@ -7,8 +7,9 @@ type kernels struct {
 	// key prepares a key to mask chunks with.
 	key func(r *Round, key []int64) roundKey
 
-	// shareKey shares each coefficient of a key among the committee.
-	shareKey func(key []int64, committee, threshold int, random *generator) [][]byte
+	// shareRow evaluates polynomials at a committee member's point. Row i of the
+	// rows, each as long as out, holds their coefficients of the i-th power.
+	shareRow func(rows []byte, point uint64, out []byte)
 
 	// gaussian fills out with samples.
 	gaussian func(g *generator, out []int64)
@@ -35,7 +36,7 @@ type kernels struct {
 // plain works on every processor, and never branches on a secret.
 var plain = kernels{
 	key:         newPlainKey,
-	shareKey:    shareKeyPlain,
+	shareRow:    shareRowPlain,
 	gaussian:    (*generator).gaussianPlain,
 	addResidues: addResiduesPlain,
 	outOfBound:  outOfBoundPlain,
@@ -47,10 +48,6 @@ var plain = kernels{
 var kernel = plain
 
 func (r *Round) keyTransform(key []int64) roundKey { return kernel.key(r, key) }
-
-func shareKey(key []int64, committee, threshold int, random *generator) [][]byte {
-	return kernel.shareKey(key, committee, threshold, random)
-}
 
 func (g *generator) gaussian(out []int64) { kernel.gaussian(g, out) }
 

@@ -35,8 +35,8 @@ func TestVectorGaussian(t *testing.T) {
 		}
 	}
 	one, two := testGenerator(8), testGenerator(8)
-	one.uint32()
-	two.uint32()
+	one.draw16()
+	two.draw16()
 	for _, n := range []int{1, 31, 255, 256, 257, 2048, 8192} {
 		want, got := make([]int64, n), make([]int64, n)
 		one.gaussianPlain(want)
@@ -412,25 +412,77 @@ func TestVectorBounds(t *testing.T) {
 	}
 }
 
-func TestVectorKeyShares(t *testing.T) {
+// The twins evaluate alike: polynomials of every coefficient at its least or
+// most, where Horner's rule comes closest to its bounds, and of any.
+func TestVectorShares(t *testing.T) {
 	needVectors(t)
-	key := make([]int64, 2048)
-	testGenerator(1).gaussian(key)
-	key[0], key[1] = errorBound, -errorBound
-	for _, c := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {16, 11}, {20, 14}, {MaxInvited, 2}, {3, 1000}} {
-		// The prime, which is drawn again, here and there in the stream.
-		// Before that, for a threshold of 2: the first two members' sums are the
-		// prime itself, which is 0, and one more.
-		words := []uint64{2*errorBound<<32 | 2*(shamirPrime-errorBound), math.MaxUint64, 0xffffffff_00000000, 0xffffffff, 5, math.MaxUint64}
-		one, two := scripted(words...), scripted(words...)
-		want, got := shareKeyPlain(key, c[0], c[1], one), shareKeyLanes(key, c[0], c[1], two)
-		for j := range want {
-			if !bytes.Equal(got[j], want[j]) {
-				t.Fatalf("threshold %d, share %d of %d differs", c[1], j, c[0])
+	random := rand.New(rand.NewPCG(13, 14))
+	for _, width := range []int{64, 128, 256} {
+		for _, degree := range []int{1, 2, 3, 10, 13, 682, MaxInvited - 1} {
+			rows := make([]byte, 2*width*(degree+1))
+			want, got := make([]byte, 2*width), make([]byte, 2*width)
+			for _, edges := range [][]uint64{{shamirPrime - 1}, {0}, {shamirPrime - 1, 0}, {0x7fff, 0x8000, 1, shamirPrime - 1}, nil} {
+				for k := range len(rows) / 2 {
+					if edges == nil {
+						setElement(rows, k, random.Uint64N(shamirPrime))
+					} else {
+						setElement(rows, k, edges[random.IntN(len(edges))])
+					}
+				}
+				for _, point := range []uint64{1, 2, 3, 20, 682, 683, MaxInvited - 1, MaxInvited} {
+					shareRowPlain(rows, point, want)
+					shareRowLanes(rows, point, got)
+					if !bytes.Equal(got, want) {
+						t.Fatalf("%d polynomials of degree %d, coefficients of %d, at %d: shares differ", width, degree, edges, point)
+					}
+				}
 			}
 		}
-		if one.uint32() != two.uint32() {
-			t.Errorf("threshold %d: what is drawn next differs", c[1])
+	}
+}
+
+// A line through every field element, at every point: all that one step of the
+// kernel can be given.
+func TestVectorSharesOfEveryLine(t *testing.T) {
+	needVectors(t)
+	const width = 1 << 16
+	rows, want, got := make([]byte, 4*width), make([]byte, 2*width), make([]byte, 2*width)
+	for k := range width {
+		setElement(rows, k, uint64(k)*7919%shamirPrime)
+		setElement(rows, width+k, uint64(k)%shamirPrime)
+	}
+	for point := uint64(1); point <= MaxInvited; point++ {
+		shareRowPlain(rows, point, want)
+		shareRowLanes(rows, point, got)
+		if !bytes.Equal(got, want) {
+			t.Fatalf("shares at point %d differ", point)
+		}
+	}
+}
+
+func TestVectorKeyShares(t *testing.T) {
+	needVectors(t)
+	fast := kernel
+	for _, length := range []int{64, 1, 2048} {
+		key := make([]int64, length)
+		testGenerator(1).gaussian(key)
+		key[0] = -errorBound
+		for _, c := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {16, 11}, {20, 14}, {MaxInvited, 2}, {3, 1000}} {
+			// Draws that are not below the prime, here and there in the stream.
+			words := []uint64{math.MaxUint64, 0xfff1_0000_ffff_fff0, 5, math.MaxUint64}
+			one, two := scripted(words...), scripted(words...)
+			kernel = plain
+			want := shareKey(key, c[0], c[1], one)
+			kernel = fast
+			got := shareKey(key, c[0], c[1], two)
+			for j := range want {
+				if !bytes.Equal(got[j], want[j]) {
+					t.Fatalf("threshold %d, share %d of %d differs", c[1], j, c[0])
+				}
+			}
+			if one.uint64() != two.uint64() {
+				t.Errorf("threshold %d: what is drawn next differs", c[1])
+			}
 		}
 	}
 }

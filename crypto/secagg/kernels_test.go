@@ -27,25 +27,25 @@ func TestKnownAnswersOnEveryProcessor(t *testing.T) {
 
 // fill takes the words that single draws would, from wherever they begin.
 func TestFillIsManyDraws(t *testing.T) {
-	for _, before := range []int{0, 1, 2, 3, 1021, 1022, 1023, 1024, 1025} { // draws of 32 bits
+	for _, before := range []int{0, 1, 2, 3, 4, 5, 2043, 2044, 2045, 2046, 2047, 2048, 2049} { // draws of 16 bits
 		for _, n := range []int{1, 2, 500, 512, 513, 1023, 1024, 4097} {
 			one, many := testGenerator(4), testGenerator(4)
 			for range before {
-				one.uint32()
-				many.uint32()
+				one.draw16()
+				many.draw16()
 			}
 			got := make([]byte, 8*n)
 			many.fill(got, 8)
 			for i := range n {
 				if want := one.uint64(); binary.LittleEndian.Uint64(got[8*i:]) != want {
-					t.Fatalf("%d words of 64 bits after %d of 32: word %d differs", n, before, i)
+					t.Fatalf("%d words of 64 bits after %d of 16: word %d differs", n, before, i)
 				}
 			}
-			got = got[:4*n]
-			many.fill(got, 4)
+			got = got[:2*n]
+			many.fill(got, 2)
 			for i := range n {
-				if want := one.uint32(); binary.LittleEndian.Uint32(got[4*i:]) != want {
-					t.Fatalf("%d words of 32 bits after %d: word %d differs", n, before, i)
+				if want := one.draw16(); element(got, i) != want {
+					t.Fatalf("%d words of 16 bits after %d: word %d differs", n, before, i)
 				}
 			}
 			if one.uint64() != many.uint64() {

@@ -31,7 +31,7 @@ type model struct {
 func newModel(r *Round) *model {
 	m := &model{
 		suite: r.suite, id: r.spec.ID, layout: r.spec.Layout, invited: r.spec.Invited,
-		shamir: big.NewInt(2147483647), modulus: big.NewInt(1), elements: r.degree,
+		shamir: big.NewInt(65521), modulus: big.NewInt(1), elements: r.degree,
 	}
 	for _, p := range r.suite.primes {
 		m.moduli = append(m.moduli, new(big.Int).SetUint64(p.p))
@@ -124,7 +124,7 @@ func (m *model) key(shares [][][]byte, members []int) []int64 {
 		for _, j := range members {
 			y := new(big.Int)
 			for _, contribution := range shares {
-				y.Add(y, big.NewInt(int64(binary.LittleEndian.Uint32(contribution[j][4*k:]))))
+				y.Add(y, big.NewInt(int64(contribution[j][2*k])+256*int64(contribution[j][2*k+1])))
 			}
 			for _, o := range members {
 				if o != j {

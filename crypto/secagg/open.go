@@ -1,7 +1,6 @@
 package secagg
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,12 +20,12 @@ func (r *Round) AddShares(shares [][]byte) ([]byte, error) {
 		}
 	}
 	out := make([]byte, r.ShareBytes())
-	for k := 0; k < len(out); k += 4 {
-		var total uint64
+	for k := range r.degree {
+		var total uint64 // below 2^10 * 2^16
 		for _, share := range shares {
-			total += uint64(binary.LittleEndian.Uint32(share[k:]))
+			total += element(share, k)
 		}
-		binary.LittleEndian.PutUint32(out[k:], uint32(total%shamirPrime))
+		setElement(out, k, reduceField(total))
 	}
 	return out, nil
 }

@@ -125,67 +125,6 @@ bound8:
 	VZEROUPPER
 	RET
 
-// shareRow (shamir_amd64.go) evaluates rows t-1 .. 0 of a polynomial's coefficients at a point
-// of at most 2^10 by Horner's rule. v stays below 2^31 + 2^11: the product with
-// the point is below 2^42, its sum with a coefficient too, and one fold of a
-// Mersenne number brings that back.
-
-#define HORNER(v, c, at) \
-	VPMULUDQ  Z31, v, v;   \
-	VPMOVZXDQ at, c;       \
-	VPADDQ    c, v, v;     \
-	VPSRLQ    $31, v, c;   \
-	VPANDQ    Z30, v, v;   \
-	VPADDQ    c, v, v
-
-#define SHARE(v, c, at) \
-	VPSUBQ  Z30, v, c; \
-	VPMINUQ c, v, v;   \
-	VPMOVQD v, at
-
-// func shareRow(coefficients *uint32, degree, width int, point uint64, out *byte)
-TEXT ·shareRow(SB), NOSPLIT, $0-40
-	MOVQ coefficients+0(FP), SI
-	MOVQ degree+8(FP), R8
-	MOVQ width+16(FP), CX
-	VPBROADCASTQ point+24(FP), Z31
-	MOVQ out+32(FP), DI
-	MOVQ $0x7fffffff, AX
-	VPBROADCASTQ AX, Z30
-	MOVQ CX, R9
-	SHLQ $2, R9            // bytes in a row
-	MOVQ R9, R10
-	IMULQ R8, R10
-	ADDQ R10, SI           // the row of the highest power
-
-columns:
-	MOVQ SI, R11
-	MOVQ R8, R12
-	VPMOVZXDQ (R11), Z0
-	VPMOVZXDQ 32(R11), Z1
-	VPMOVZXDQ 64(R11), Z2
-	VPMOVZXDQ 96(R11), Z3
-
-power:
-	SUBQ R9, R11
-	HORNER(Z0, Z4, (R11))
-	HORNER(Z1, Z5, 32(R11))
-	HORNER(Z2, Z6, 64(R11))
-	HORNER(Z3, Z7, 96(R11))
-	DECQ R12
-	JNZ  power
-
-	SHARE(Z0, Z4, (DI))
-	SHARE(Z1, Z5, 32(DI))
-	SHARE(Z2, Z6, 64(DI))
-	SHARE(Z3, Z7, 96(DI))
-	ADDQ $128, SI
-	ADDQ $128, DI
-	SUBQ $32, CX
-	JNZ  columns
-	VZEROUPPER
-	RET
-
 // EXTRACT reads up to eight slots of the coefficient whose words are in Z0 into
 // v: the word a slot begins in, shifted down, the next one, shifted up, by the
 // four vectors of the group at (R12). Lanes beyond the last slot read zero, since

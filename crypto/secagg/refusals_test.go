@@ -186,7 +186,7 @@ func (d *damaged) edit(verb string, args []string, numbers func([]string) ([]int
 		change = func(b []byte) []byte {
 			b = bytes.Clone(b)
 			if verb == "element" {
-				binary.LittleEndian.PutUint32(b[4*at:], uint32(v))
+				binary.LittleEndian.PutUint16(b[2*at:], uint16(v))
 				return b
 			}
 			for bit := range residueBits { // residue at is bits 53 at .. 53 at + 52

@@ -6,20 +6,28 @@ import (
 	"slices"
 )
 
-// Shamir's scheme, coefficient by coefficient, over the field of the Mersenne
-// prime 2^31 - 1: member j, counted from 0, holds the value at point j + 1 of a
-// polynomial of degree t - 1 whose value at 0 is the secret. Shares are
-// additive, and t of them determine the polynomial. A share on the wire is N
-// little-endian 32-bit elements.
-const shamirPrime = 1<<31 - 1
+// Shamir's scheme, coefficient by coefficient, over the field of the prime
+// 65521, the largest of 16 bits: member j, counted from 0, holds the value at
+// point j + 1 of a polynomial of degree t - 1 whose value at 0 is the secret.
+// Shares are additive, and t of them determine the polynomial. A share on the
+// wire is N little-endian 16-bit elements.
+//
+// Fewer than t shares say nothing about the secret whatever the field's size, as
+// long as it has a point other than 0 for every member: MaxInvited are far fewer.
+// What the size decides is which sums can be told apart (see sumBound).
+const shamirPrime = 1<<16 - 15
 
-func mulField(a, b uint64) uint64 {
-	x := a * b // below 2^62
-	x = x&shamirPrime + x>>31
+func mulField(a, b uint64) uint64 { return reduceField(a * b) }
+
+// reduceField brings x < 2^32 below the prime, modulo which 2^16 is 15: without
+// a division or a branch.
+func reduceField(x uint64) uint64 {
+	x = x&0xffff + 15*(x>>16) // below 2^20
+	x = x&0xffff + 15*(x>>16) // below 2^16 + 2^8
 	return subtractPrime(x)
 }
 
-// subtractPrime brings x < 2^32 - 2 below the prime, without a branch.
+// subtractPrime brings x < 2 * shamirPrime below the prime, without a branch.
 func subtractPrime(x uint64) uint64 {
 	x -= shamirPrime
 	return x + shamirPrime&uint64(int64(x)>>63)
@@ -36,36 +44,83 @@ func inverseField(a uint64) uint64 { // a^(p-2)
 	return r
 }
 
-// fieldElement draws a uniform element.
-func (g *generator) fieldElement() uint64 {
-	for {
-		if v := uint64(g.uint32() >> 1); v != shamirPrime {
-			return v
-		}
+// element is the k-th element of a share.
+func element(share []byte, k int) uint64 { return uint64(binary.LittleEndian.Uint16(share[2*k:])) }
+
+func setElement(share []byte, k int, v uint64) { binary.LittleEndian.PutUint16(share[2*k:], uint16(v)) }
+
+// fieldElements fills out with uniform elements of the field: 16 bits of the
+// stream each, drawn again when not below the prime. Which draws those are says
+// nothing about the others.
+func (g *generator) fieldElements(out []byte) {
+	for len(out) > 0 {
+		g.fill(out, 2)
+		out = out[withinField(out):]
 	}
 }
 
-func shareKeyPlain(key []int64, committee, threshold int, random *generator) [][]byte {
+// withinField moves the draws that are below the prime to the front, in order,
+// and says how many bytes they fill.
+func withinField(draws []byte) int {
+	const (
+		top   = 0x8000_8000_8000_8000
+		below = 0x000f_000f_000f_000f // 2^16 - shamirPrime in each lane
+	)
+	n := 0
+	for k := 0; k < len(draws); {
+		if k+8 <= len(draws) {
+			// Four at a time: one that is not below has its top bit set, and what
+			// is under that carries into it.
+			if x := binary.LittleEndian.Uint64(draws[k:]); (x&^top+below)&x&top == 0 {
+				binary.LittleEndian.PutUint64(draws[n:], x)
+				n, k = n+8, k+8
+				continue
+			}
+		}
+		for end := min(k+8, len(draws)); k < end; k += 2 {
+			v := binary.LittleEndian.Uint16(draws[k:])
+			binary.LittleEndian.PutUint16(draws[n:], v)
+			if v < shamirPrime {
+				n += 2
+			}
+		}
+	}
+	return n
+}
+
+// shareKey shares each coefficient of a key among the committee. It draws the
+// polynomials of a block of coefficients at a time, power after power.
+func shareKey(key []int64, committee, threshold int, random *generator) [][]byte {
 	shares := make([][]byte, committee)
 	for j := range shares {
-		shares[j] = make([]byte, 4*len(key))
+		shares[j] = make([]byte, 2*len(key))
 	}
-	polynomial := make([]uint64, threshold)
-	defer clear(polynomial)
-	for k, s := range key {
-		polynomial[0] = residue(s, shamirPrime)
-		for i := 1; i < threshold; i++ {
-			polynomial[i] = random.fieldElement()
+	const block = 256
+	polynomials := make([]byte, 2*threshold*block) // row i holds the coefficients of the i-th power
+	defer clear(polynomials)
+	for k := 0; k < len(key); k += block {
+		secrets := key[k:min(k+block, len(key))]
+		row := 2 * len(secrets)
+		rows := polynomials[:threshold*row]
+		for c, s := range secrets {
+			setElement(rows, c, residue(s, shamirPrime))
 		}
-		for j := range shares {
-			v := uint64(0)
-			for i := threshold - 1; i >= 0; i-- {
-				v = subtractPrime(mulField(v, uint64(j+1)) + polynomial[i])
-			}
-			binary.LittleEndian.PutUint32(shares[j][4*k:], uint32(v))
+		random.fieldElements(rows[row:])
+		for j, share := range shares {
+			kernel.shareRow(rows, uint64(j+1), share[2*k:2*k+row])
 		}
 	}
 	return shares
+}
+
+func shareRowPlain(rows []byte, point uint64, out []byte) {
+	for c := range len(out) / 2 {
+		v := uint64(0)
+		for at := len(rows) - len(out); at >= 0; at -= len(out) { // Horner's rule
+			v = subtractPrime(mulField(v, point) + element(rows[at:], c))
+		}
+		setElement(out, c, v)
+	}
 }
 
 // checkShare checks a share's length and that every element is in the field.
@@ -73,9 +128,9 @@ func (s *suite) checkShare(share []byte) error {
 	if len(share) != s.shareBytes() {
 		return fmt.Errorf("%w: share of %d bytes, needs %d", ErrMalformed, len(share), s.shareBytes())
 	}
-	for k := 0; k < len(share); k += 4 {
-		if binary.LittleEndian.Uint32(share[k:]) >= shamirPrime {
-			return fmt.Errorf("%w: element %d is not in the field", ErrMalformed, k/4)
+	for k := range s.degree {
+		if element(share, k) >= shamirPrime {
+			return fmt.Errorf("%w: element %d is not in the field", ErrMalformed, k)
 		}
 	}
 	return nil
@@ -115,7 +170,7 @@ func evaluate(weights []uint64, shares [][]byte, out []uint64) {
 	for i, w := range weights {
 		share := shares[i]
 		for k := range out {
-			out[k] = subtractPrime(mulField(w, uint64(binary.LittleEndian.Uint32(share[4*k:]))) + out[k])
+			out[k] = subtractPrime(mulField(w, element(share, k)) + out[k])
 		}
 	}
 }
@@ -134,8 +189,14 @@ func evaluate(weights []uint64, shares [][]byte, out []uint64) {
 // x_i, makes them u_i * e * x_i^l: each x_i times the one before. Two syndromes
 // are needed to see that, so two shares more than the threshold.
 //
-// It names the right member while one member lies. Two who lie together, with
-// just two shares to spare, could make it name a third.
+// Two codewords differ in more places than there are shares to spare. So as many
+// wrong shares as there are to spare, or fewer, are seen with certainty, in a field of any
+// size; more of them, wrong by chance, pass a coefficient with probability
+// p^-spare, and by agreement always: then the bounds on key and noise decide.
+//
+// It names the right member while one member lies. Of several wrong ones, with
+// just two shares to spare, it could name a third: if they lie together, or by
+// chance, once in p / shares.
 func offPolynomial(points []uint64, shares [][]byte, threshold int) (int, error) {
 	spare := len(points) - threshold
 	// factors[l][i] is u_i * x_i^l.
@@ -158,10 +219,10 @@ func offPolynomial(points []uint64, shares [][]byte, threshold int) (int, error)
 	}
 	off := -1
 	syndromes := make([]uint64, spare)
-	for k := 0; k < len(shares[0]); k += 4 {
+	for k := range len(shares[0]) / 2 {
 		clear(syndromes)
 		for i, share := range shares {
-			y := uint64(binary.LittleEndian.Uint32(share[k:]))
+			y := element(share, k)
 			for l := range syndromes {
 				syndromes[l] = subtractPrime(syndromes[l] + mulField(factors[l][i], y))
 			}

@@ -1,7 +1,6 @@
 package secagg
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"math/big"
@@ -26,6 +25,16 @@ func TestFieldArithmetic(t *testing.T) {
 			t.Errorf("%d: %d", x, got)
 		}
 	}
+	for hi := uint64(0); hi < 1<<16; hi += 1 + hi/8 { // what the first fold makes of a multiple of 2^16, and its neighbours
+		for _, lo := range []uint64{0, 1, 14, 15, 16, shamirPrime - 1, shamirPrime, 1<<16 - 1} {
+			if x := hi<<16 | lo; reduceField(x) != x%shamirPrime {
+				t.Fatalf("%d: %d, want %d", x, reduceField(x), x%shamirPrime)
+			}
+		}
+	}
+	if x := uint64(1<<32 - 1); reduceField(x) != x%shamirPrime {
+		t.Errorf("%d: %d", x, reduceField(x))
+	}
 	if mulField(shamirPrime-1, shamirPrime-1) != 1 {
 		t.Error("(-1)^2 is not 1")
 	}
@@ -46,7 +55,7 @@ func reconstruct(t *testing.T, points []uint64, shares [][]byte) []uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make([]uint64, len(shares[0])/4)
+	out := make([]uint64, len(shares[0])/2)
 	evaluate(weights, shares, out)
 	return out
 }
@@ -84,19 +93,65 @@ func TestFewerSharesThanTheThresholdAreUniform(t *testing.T) {
 		key := slices.Repeat([]int64{of}, 1<<16)
 		shares := shareKey(key, 5, 3, testGenerator(9))
 		for _, share := range shares {
-			counts := make([]float64, 256)
-			for k := 0; k < len(share); k += 4 {
-				counts[binary.LittleEndian.Uint32(share[k:])>>23]++ // the highest eight of 31 bits
+			counts := make([]float64, 251)
+			for k := range len(key) {
+				counts[element(share, k)%251]++ // 251 * 261 is 65511: ten elements of 65521 too many
 			}
-			checkChiSquare(t, "share", chiSquare(counts, 256), 255)
+			checkChiSquare(t, "share", chiSquare(counts, float64(len(key))/251), 250)
 		}
 		// And two together: their difference is uniform as well.
-		counts := make([]float64, 256)
-		for k := 0; k < len(shares[0]); k += 4 {
-			a, b := binary.LittleEndian.Uint32(shares[0][k:]), binary.LittleEndian.Uint32(shares[1][k:])
-			counts[(a+shamirPrime-b)%shamirPrime>>23]++
+		counts := make([]float64, 251)
+		for k := range len(key) {
+			counts[(element(shares[0], k)+shamirPrime-element(shares[1], k))%shamirPrime%251]++
 		}
-		checkChiSquare(t, "difference of two shares", chiSquare(counts, 256), 255)
+		checkChiSquare(t, "difference of two shares", chiSquare(counts, float64(len(key))/251), 250)
+	}
+}
+
+// The same, exactly: at any point but 0, whatever the secret, a line with a
+// uniform slope gives every element of the field once. So a single share of a
+// threshold of two says nothing; and each further uniform coefficient is one
+// more share that a secret of one's choice fits.
+func TestASingleShareIsUniformWhateverTheSecret(t *testing.T) {
+	const width = 1 << 16 // what the kernels like; the elements from shamirPrime on are not looked at
+	rows, share := make([]byte, 4*width), make([]byte, 2*width)
+	for k := range width {
+		setElement(rows[2*width:], k, uint64(k)%shamirPrime)
+	}
+	for _, secret := range []int64{0, 1, errorBound, -errorBound} {
+		for k := range width {
+			setElement(rows, k, residue(secret, shamirPrime))
+		}
+		for _, point := range []uint64{1, 2, 20, 683, MaxInvited} {
+			kernel.shareRow(rows, point, share)
+			seen := make([]bool, shamirPrime)
+			for k := range seen {
+				seen[element(share, k)] = true
+			}
+			if i := slices.Index(seen, false); i >= 0 {
+				t.Fatalf("secret %d, point %d: no slope gives %d", secret, point, i)
+			}
+		}
+	}
+}
+
+// Two shares that a threshold of three leaves open fit every secret, by one
+// polynomial each.
+func TestSharesBelowTheThresholdFitEverySecret(t *testing.T) {
+	_, shares := shareSecret(t, 5, 3)
+	a, b := element(shares[1], 0), element(shares[4], 0) // at the points 2 and 5
+	for secret := range uint64(shamirPrime) {
+		weights, err := lagrange([]uint64{2, 5, 7}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The third share that makes it so: there is one, since its weight has an inverse.
+		rest := (secret + 2*shamirPrime - mulField(weights[0], a) - mulField(weights[1], b)) % shamirPrime
+		third := mulField(rest, inverseField(weights[2]))
+		sum := (mulField(weights[0], a) + mulField(weights[1], b) + mulField(weights[2], third)) % shamirPrime
+		if weights[2] == 0 || sum != secret {
+			t.Fatalf("two shares rule the secret %d out", secret)
+		}
 	}
 }
 
@@ -122,9 +177,8 @@ func TestSharesAddUp(t *testing.T) {
 	var added [][]byte
 	for _, p := range points {
 		share := slices.Clone(sharesOfA[p-1])
-		for k := 0; k < len(share); k += 4 {
-			total := uint64(binary.LittleEndian.Uint32(share[k:])) + uint64(binary.LittleEndian.Uint32(sharesOfB[p-1][k:]))
-			binary.LittleEndian.PutUint32(share[k:], uint32(total%shamirPrime))
+		for k := range len(a) {
+			setElement(share, k, (element(share, k)+element(sharesOfB[p-1], k))%shamirPrime)
 		}
 		added = append(added, share)
 	}
@@ -184,8 +238,7 @@ func TestOffPolynomialFindsTheOneWrongShare(t *testing.T) {
 				bad := slices.Clone(shares)
 				bad[liar] = slices.Clone(shares[liar])
 				for _, k := range wrong {
-					y := uint64(binary.LittleEndian.Uint32(bad[liar][4*k:]))
-					binary.LittleEndian.PutUint32(bad[liar][4*k:], uint32((y+1+random.Uint64N(shamirPrime-1))%shamirPrime))
+					setElement(bad[liar], k, (element(bad[liar], k)+1+random.Uint64N(shamirPrime-1))%shamirPrime)
 				}
 				off, err := offPolynomial(points, bad, threshold)
 				switch spare := answers - threshold; {
@@ -202,14 +255,14 @@ func TestOffPolynomialFindsTheOneWrongShare(t *testing.T) {
 func TestOffPolynomialNamesNobodyWhenTwoAreWrong(t *testing.T) {
 	_, shares := shareSecret(t, 9, 4)
 	points := []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}
-	shares[2][4*3] ^= 1 // in different coefficients: each alone would be named
-	shares[7][4*9] ^= 1
+	shares[2][2*3] ^= 1 // in different coefficients: each alone would be named
+	shares[7][2*9] ^= 1
 	if _, err := offPolynomial(points, shares, 4); !errors.Is(err, ErrInconsistentShares) {
 		t.Errorf("different coefficients: %v", err)
 	}
 	_, shares = shareSecret(t, 9, 4)
-	shares[2][4*3] ^= 1
-	shares[7][4*3] ^= 1
+	shares[2][2*3] ^= 1
+	shares[7][2*3] ^= 1
 	if _, err := offPolynomial(points, shares, 4); !errors.Is(err, ErrInconsistentShares) {
 		t.Errorf("the same coefficient: %v", err)
 	}

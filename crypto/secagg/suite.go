@@ -61,14 +61,14 @@ func suiteNamed(name string) (*suite, error) {
 }
 
 func (s *suite) chunkBytes() int { return len(s.primes) * s.degree * residueBits / 8 }
-func (s *suite) shareBytes() int { return 4 * s.degree }
+func (s *suite) shareBytes() int { return 2 * s.degree }
 
 // messageWords is the number of 64-bit words that hold the message bits of a
 // coefficient, and whatever a wrong key makes of them.
 func (s *suite) messageWords() int { return (int(s.payload) + 1 + 63) / 64 }
 
 // SelectSuite names the suite that a plan must use: the one with the least
-// total bytes per site, chunks * chunk bytes + committee * 4N; of equals, the
+// total bytes per site, chunks * chunk bytes + committee * 2N; of equals, the
 // one with the smaller ring. The rule is frozen. Sites recompute it and refuse
 // a plan that chose otherwise.
 func SelectSuite(l Layout, invited, committee int) (string, error) {

@@ -14,9 +14,9 @@ func TestSuitesAreFrozen(t *testing.T) {
 		payload, cap         uint // cap: log2 q for 128 bits, the stricter of both tables
 		primes               []uint64
 	}{
-		{"rlwe2048", 2048, 13568, 8192, 32, 54, []uint64{9007199254614017}},
-		{"rlwe4096", 4096, 54272, 16384, 85, 106, []uint64{9007199254429697, 9007199254364161}},
-		{"rlwe8192", 8192, 217088, 32768, 191, 214, []uint64{9007199254429697, 9007199254364161, 9007199254331393, 9007199253921793}},
+		{"rlwe2048", 2048, 13568, 4096, 32, 54, []uint64{9007199254614017}},
+		{"rlwe4096", 4096, 54272, 8192, 85, 106, []uint64{9007199254429697, 9007199254364161}},
+		{"rlwe8192", 8192, 217088, 16384, 191, 214, []uint64{9007199254429697, 9007199254364161, 9007199254331393, 9007199253921793}},
 	}
 	if len(suites) != len(want) {
 		t.Fatalf("%d suites, want %d", len(suites), len(want))
@@ -67,13 +67,13 @@ func TestSelectSuiteIsFrozen(t *testing.T) {
 		want               string
 		bytes              int
 	}{
-		{"one count", Layout{{"n", 1, 0, 1000}}, 3, 3, "rlwe2048", 13568 + 3*8192},
-		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*8192},
+		{"one count", Layout{{"n", 1, 0, 1000}}, 3, 3, "rlwe2048", 13568 + 3*4096},
+		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*4096},
 		// 682 values of three limbs fill 2046 coefficients; one value more needs a second chunk.
-		{"wide, one chunk", Layout{{"v", 682, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*8192},
-		{"wide, two chunks", Layout{{"v", 683, 40, 1 << 33}}, 17, 17, "rlwe2048", 2*13568 + 17*8192},
-		{"a hundred thousand at 16 bits, small committee", Layout{{"v", 100000, 0, 32767}}, 16, 4, "rlwe4096", 7*54272 + 4*16384},
-		{"a million at 16 bits", Layout{{"v", 1000000, 0, 32767}}, 16, 16, "rlwe8192", 14*217088 + 16*32768},
+		{"wide, one chunk", Layout{{"v", 682, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*4096},
+		{"wide, two chunks", Layout{{"v", 683, 40, 1 << 33}}, 17, 17, "rlwe2048", 2*13568 + 17*4096},
+		{"a hundred thousand at 16 bits, small committee", Layout{{"v", 100000, 0, 32767}}, 16, 4, "rlwe4096", 7*54272 + 4*8192},
+		{"a million at 16 bits", Layout{{"v", 1000000, 0, 32767}}, 16, 16, "rlwe8192", 14*217088 + 16*16384},
 	}
 	for _, tt := range tests {
 		got, err := SelectSuite(tt.layout, tt.invited, tt.committee)
