@@ -57,9 +57,12 @@ type coordinator struct {
 	faults    map[string]statement.OpeningFault
 	releases  map[string]statement.ReleaseDecision
 
-	loseReceipts, loseShares int // how many answers get lost on their way back
-	breakUploads             int // how many uploads break off after a chunk
-	otherHeaders             int // how often a second contribution was begun
+	loseReceipts, loseShares int  // how many answers get lost on their way back
+	breakUploads             int  // how many uploads break off after a chunk
+	holdUploads              bool // uploads stand still after a chunk
+	heldUploads              int
+	forgetChunks             bool // only that a chunk came is kept of it
+	otherHeaders             int  // how often a second contribution was begun
 	falseRoster              []byte
 	clock                    func() time.Time
 	slow                     atomic.Int64 // nanoseconds that every call takes
@@ -434,12 +437,23 @@ func (c *coordinator) UploadChunks(stream grpc.ClientStreamingServer[consiliumv1
 			return err
 		}
 		c.mu.Lock()
-		c.chunks[statement.DigestOf(q.Chunk)] = q.Chunk
-		broken := c.breakUploads > 0
+		name := statement.DigestOf(q.Chunk)
+		c.chunks[name] = q.Chunk
+		if c.forgetChunks {
+			c.chunks[name] = []byte{}
+		}
+		broken, held := c.breakUploads > 0, c.holdUploads
 		if broken {
 			c.breakUploads--
 		}
+		if held {
+			c.heldUploads++
+		}
 		c.mu.Unlock()
+		if held {
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		}
 		n++
 		if broken {
 			return status.Error(codes.Unavailable, "broken off")

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/internal/records"
 )
 
@@ -24,7 +26,11 @@ const agentDir = "CONSILIUM_TEST_AGENT_DIR"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(agentDir); dir != "" {
 		seed, _ := strconv.ParseUint(os.Getenv(agentDir+"_SEED"), 10, 64)
-		a, err := Open(Options{Dir: dir, Source: records.Memory(patientColumns, patients(seed, 50)), Policy: Policy{Approve: Any, Releases: Automatic}})
+		o := Options{Dir: dir, Source: records.Memory(patientColumns, patients(seed, 50)), Policy: Policy{Approve: Any, Releases: Automatic}}
+		if stalled := os.Getenv(stallSealing); stalled != "" {
+			o.Seal = stallingSealer(stalled)
+		}
+		a, err := Open(o)
 		if err == nil {
 			err = a.Run(context.Background())
 		}
@@ -34,11 +40,29 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// With this variable too, the agent stands still in the midst of sealing, once
+// it has made the file of that name.
+const stallSealing = "CONSILIUM_TEST_AGENT_STALLS"
+
+func stallingSealer(mark string) Sealer {
+	return func(r *secagg.Round, values []float64, emit func(int, []byte) error) ([][]byte, error) {
+		return Seal(r, values, func(i int, chunk []byte) error {
+			if err := emit(i, chunk); err != nil {
+				return err
+			}
+			os.WriteFile(mark, nil, 0o600)
+			time.Sleep(time.Hour)
+			return nil
+		})
+	}
+}
+
 // process runs an agent in a process of its own.
-func (w *ward) process(i int) (kill func()) {
+func (w *ward) process(i int, env ...string) (kill func()) {
 	w.t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), agentDir+"="+w.dirs[i], agentDir+"_SEED="+strconv.Itoa(i))
+	cmd.Env = append(cmd.Env, env...)
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	if err := cmd.Start(); err != nil {
@@ -132,5 +156,54 @@ func TestAnAgentKilledAtAnyMomentGoesOn(t *testing.T) {
 	}
 	if kills < 3 || rounds < 5 {
 		t.Errorf("only %d kills in %d rounds: the test has lost its point", kills, rounds)
+	}
+}
+
+// Killed while it seals, an agent has sent nothing. What it had written is
+// removed, and the round is sealed anew, under another key.
+func TestAnAgentKilledWhileItSealsSealsAnew(t *testing.T) {
+	w := newWard(t)
+	w.stops[0]()
+	mark := filepath.Join(t.TempDir(), "stalled")
+	kill := w.process(0, stallSealing+"="+mark)
+	q := w.question()
+	id, _ := w.invite(w.plan(w.s, q, sites), q.Parameters)
+	waitFor(t, "alpha seals", func() bool { _, err := os.Stat(mark); return err == nil })
+	spool := filepath.Join(w.dirs[0], vaultDir, "spool")
+	if parts, err := os.ReadDir(spool); err != nil || len(parts) != 1 {
+		t.Fatalf("%d files in the spool, want the one that is being written: %v", len(parts), err)
+	}
+	kill()
+	if w.header(id, "alpha") != nil {
+		t.Fatal("a contribution was begun before it was sealed")
+	}
+	w.start(0)
+	w.eventually("every site contributes", func() bool { return len(w.counted[id.String()]) == len(sites) })
+	waitFor(t, "the spool is wiped", func() bool { files, err := os.ReadDir(spool); return err == nil && len(files) == 0 })
+}
+
+// Killed while it uploads, an agent goes on with the bytes that it sealed.
+func TestAnAgentKilledWhileItUploadsSendsTheSameBytes(t *testing.T) {
+	w := newWard(t)
+	w.stops[0]()
+	w.mu.Lock()
+	w.holdUploads = true
+	w.mu.Unlock()
+	kill := w.process(0)
+	q := w.question()
+	id, _ := w.invite(w.plan(w.s, q, sites), q.Parameters)
+	w.eventually("every upload stands still", func() bool { return w.heldUploads >= len(sites) })
+	before := w.header(id, "alpha")
+	kill()
+	w.mu.Lock()
+	w.holdUploads = false
+	w.mu.Unlock()
+	for i := range sites {
+		w.stops[i]()
+		w.start(i)
+	}
+	w.eventually("every site contributes", func() bool { return len(w.counted[id.String()]) == len(sites) })
+	if before == nil || !bytes.Equal(before, w.header(id, "alpha")) || w.otherHeaders > 0 {
+		t.Fatal("another contribution was sent after the kill")
 	}
 }
