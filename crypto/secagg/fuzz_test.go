@@ -113,7 +113,7 @@ func FuzzOpen(f *testing.F) {
 	openings := fed.openings(f, all(4), all(4))
 	f.Add(uint16(0), byte(1), uint16(0), byte(0))
 	f.Add(uint16(0), byte(0), uint16(3), byte(1))
-	f.Add(uint16(13567), byte(128), uint16(8191), byte(128))
+	f.Add(uint16(13567), byte(128), uint16(4095), byte(128))
 	f.Fuzz(func(t *testing.T, at uint16, flip byte, shareAt uint16, shareFlip byte) {
 		damaged := bytes.Clone(fed.contributions[2].Chunks[0])
 		damaged[int(at)%len(damaged)] ^= flip

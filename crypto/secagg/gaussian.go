@@ -2,43 +2,66 @@ package secagg
 
 import "math/bits"
 
-// Keys and errors are discrete Gaussian with standard deviation 4.6, cut at 6
-// standard deviations: P(x) is proportional to exp(-x^2 / (2 * 4.6^2)) for
-// integers x in [-28, 28].
-const errorBound = 28
+// Keys and errors are discrete Gaussian with standard deviation 4.6, cut at 42:
+// P(x) is proportional to exp(-x^2 / (2 * 4.6^2)) for integers x in [-42, 42].
+// 42 is the least at which what is cut off, 2^-65.4, and with it the distance
+// in total variation from the Gaussian over all integers, is below 2^-64.
+const errorBound = 42
 
-// gaussianTable holds 2 * round(2^127 * P(|x| <= k)) for k = 0 .. 27, high word
+// sumBound is the largest magnitude that a coefficient of the sum of so many
+// keys, or of so many errors, is let to have: what they can reach and, beyond 780
+// of them, what the field of the key shares can tell apart. That many are
+// beyond that with a probability below 2^-35000: a sum of n keys has a
+// deviation of 4.6 * sqrt(n), 148 at most. TestHonestSumsAreWithinTheirBound
+// proves it of the table below.
+func sumBound(contributors int) int64 { return min(int64(contributors)*errorBound, shamirPrime/2) }
+
+// gaussianTable holds 2 * round(2^127 * P(|x| <= k)) for k = 0 .. 41, high word
 // first. TestGaussianTable computes it anew from the definition with 512-bit
 // arithmetic.
 var gaussianTable = [errorBound]word128{
-	{0x1633b69c92c0697e, 0x68647345b9219a1e},
-	{0x4191aea1e569f637, 0x66bf96d6d54a7220},
-	{0x69f7e57eda416812, 0x5474ad1f43561a5e},
-	{0x8ddda05b2d630974, 0xa330e62189b1da12},
-	{0xac4a5fd457fd7a0d, 0xb27222157c1063de},
-	{0xc4e30157b7b31c55, 0x762f200dc0ee7434},
-	{0xd7da664d541b9e65, 0x3a5bb0f765383b72},
-	{0xe5cd9e56a11b9849, 0xcc0d464126922f80},
-	{0xef970f23d760142a, 0x6c079c2416375f6c},
-	{0xf623a6bff9418090, 0xd856cd80cb998668},
-	{0xfa51ce4ab9c6de99, 0x711aa4931685bab0},
-	{0xfcdd5890b3e6f35b, 0x300edd6549c0d642},
-	{0xfe57b623de2cc026, 0xf2942ea0759809d6},
-	{0xff294b9576d9eccb, 0x8729d60a931765ce},
-	{0xff98076257eb6cf4, 0x83f65341183b4686},
-	{0xffcfd596481327e8, 0x6f47d229f1f8614e},
-	{0xffeaa8f2fb765ad1, 0xd8270c9db7cabb18},
-	{0xfff6f5b4130dd29a, 0x26b9e1621094ce8c},
-	{0xfffc56cbe2f96ebc, 0x9a5229b7482ee6fa},
-	{0xfffe9542e41cef13, 0x4b8db23f7e10a990},
-	{0xffff79d7859d4b6d, 0xedc7b8938071224a},
-	{0xffffd0989e2797e2, 0x0b0e6d004a383a26},
-	{0xfffff000a804b24b, 0xd3df057095dceb22},
-	{0xfffffad8ec1a5a5f, 0xf38c8aa1e32d9aee},
-	{0xfffffe6b546012d7, 0x798b30fb5c2053f2},
-	{0xffffff8a9a205528, 0xb953b21335407c18},
-	{0xffffffe0afb597be, 0x8ddd01bf9a698072},
-	{0xfffffff94aae4c6c, 0xdaf5a3fa32d57cdc},
+	{0x1633b69c5f7d24a7, 0x37c05cd35f3a3c38},
+	{0x4191aea14e0513ca, 0xa8443906a468925c},
+	{0x69f7e57de5951f73, 0x5b2473b684ce52f6},
+	{0x8ddda059e5d45ab2, 0xc60d738dca387374},
+	{0xac4a5fd2ca2f2862, 0x85e8e1cf8d448036},
+	{0xc4e30155f11a5786, 0xae7023645a8c4cee},
+	{0xd7da664b61b81b88, 0x2c8707c493fcf364},
+	{0xe5cd9e548e82680a, 0x71f69e237df7803e},
+	{0xef970f21ae2e03ea, 0xf90ec6bb3fa08b90},
+	{0xf623a6bdc0f0500d, 0x928ae614a4bd31d6},
+	{0xfa51ce4877cec5ff, 0x4f04ed02c2ccf338},
+	{0xfcdd588e6c0e7f40, 0xf7f004690ccf5032},
+	{0xfe57b62192eaadeb, 0x410813c1c19c0e50},
+	{0xff294b9329b3f0c6, 0x13ee53a10165265a},
+	{0xff98076009c5c3fb, 0xc3abc1b1218b45e8},
+	{0xffcfd593f96ca529, 0x976eae3a4fb7599e},
+	{0xffeaa8f0ac91e7d9, 0x4b9f06baae94c242},
+	{0xfff6f5b1c40cf964, 0xa88a6fa3bc5e6950},
+	{0xfffc56c993ec29ec, 0x4a60693b432a9f86},
+	{0xfffe9540950a7bdd, 0x81a56ee2ae4a3dbe},
+	{0xffff79d53688c871, 0x9de160d881a05e34},
+	{0xffffd0964f124c96, 0x970e3b531b161956},
+	{0xffffeffe58ef1e7c, 0x86e65a73042dd802},
+	{0xfffffad69d04ad86, 0x75d4c1000c658f00},
+	{0xfffffe69054a5dbe, 0xaf83ff14e7059c70},
+	{0xffffff884b0a9d78, 0xa4e59dad77c788ea},
+	{0xffffffde609fdf47, 0xb64d7399d220f934},
+	{0xfffffff6fb9893bd, 0x338b748d4ee007e4},
+	{0xfffffffdb0ea4740, 0xdb6c7bf9b811c882},
+	{0xffffffff6f8112ed, 0xf9134b6b73250378},
+	{0xffffffffde476967, 0xac89a47216b84b68},
+	{0xfffffffff87ce59c, 0x360148fd1672eba6},
+	{0xfffffffffe670ff2, 0x18e67dd832a7aafe},
+	{0xffffffffffacffb6, 0x072b110e10d4aa24},
+	{0xffffffffffefebbb, 0x01efff64b5769d90},
+	{0xfffffffffffd06f0, 0xcfb1bb836ffcfb06},
+	{0xffffffffffff79b5, 0x55b71b44971834a6},
+	{0xffffffffffffe963, 0x006ee193b7a1c90c},
+	{0xfffffffffffffc5e, 0x01a67b51fa1276fa},
+	{0xffffffffffffff71, 0xb5087e175e14ae90},
+	{0xffffffffffffffeb, 0x821695a5ca85f072},
+	{0xfffffffffffffffd, 0x7902c04a5b7e0e78},
 }
 
 // gaussianPlain fills out with samples, each from 128 random bits: 127 choose the

@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 
 // COUNT adds one to each lane of count whose draw (hi, lo) is not below the
@@ -64,7 +65,7 @@ samples:
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
 	MOVQ DX, R8
-	MOVQ $28, R9           // errorBound entries
+	MOVQ $const_errorBound, R9
 
 entry:
 	VPBROADCASTQ (R8), Z19

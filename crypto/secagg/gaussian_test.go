@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// probabilities computes P(|x| = k), k = 0 .. 28, of the truncated discrete
+// probabilities computes P(|x| = k), k = 0 .. 42, of the truncated discrete
 // Gaussian from its definition, in 512-bit arithmetic: 2 * 4.6^2 is 1058/25.
 func probabilities() []*big.Float {
 	number := func(n int64) *big.Float { return new(big.Float).SetPrec(512).SetInt64(n) }
@@ -14,7 +14,7 @@ func probabilities() []*big.Float {
 	total := number(0)
 	for k := range p {
 		exponent := new(big.Float).Quo(number(int64(25*k*k)), number(1058))
-		series, term := number(1), number(1) // of exp(exponent), which is below e^19
+		series, term := number(1), number(1) // of exp(exponent), which is below e^42
 		for i := int64(1); i < 500; i++ {
 			term.Quo(term.Mul(term, exponent), number(i))
 			series.Add(series, term)
@@ -40,6 +40,9 @@ func TestGaussianTable(t *testing.T) {
 		want, _ := scaled.Add(scaled, big.NewFloat(0.5)).Int(nil)
 		if want.Lsh(want, 1); gaussianTable[k].unsigned().Cmp(want) != 0 {
 			t.Errorf("entry %d: %x, want %x", k, gaussianTable[k].unsigned(), want)
+		}
+		if gaussianTable[k].hi == math.MaxUint64 {
+			t.Errorf("entry %d: the vector kernel adds one to its high word", k)
 		}
 	}
 }

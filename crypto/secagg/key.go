@@ -10,8 +10,8 @@ type roundKey interface {
 
 	// decrypt writes the summed message of a chunk, from the sums of its
 	// residues, prime after prime, which it overwrites. False means that a
-	// coefficient's noise is more than so many contributors can make.
-	decrypt(chunk, contributors int, sums, message []uint64) bool
+	// coefficient's noise is larger than the bound in magnitude.
+	decrypt(chunk int, bound int64, sums, message []uint64) bool
 
 	// wipe overwrites the key and what was computed with it.
 	wipe()
@@ -53,7 +53,7 @@ func (p *plainKey) encrypt(chunk int, message []uint64, noise []int64, out []byt
 	}
 }
 
-func (p *plainKey) decrypt(chunk, contributors int, sums, message []uint64) bool {
+func (p *plainKey) decrypt(chunk int, bound int64, sums, message []uint64) bool {
 	for i, sr := range p.rings {
 		v := sums[i*p.degree : (i+1)*p.degree]
 		sr.Reduce(v, v)
@@ -61,7 +61,6 @@ func (p *plainKey) decrypt(chunk, contributors int, sums, message []uint64) bool
 		sr.MulCoeffsMontgomeryThenSub(p.mask, p.mont[i*p.degree:(i+1)*p.degree], v)
 		sr.INTT(v, v)
 	}
-	bound := int64(contributors) * errorBound
 	words := p.messageWords()
 	var residues [maxPrimes]uint64
 	for k := range p.degree {

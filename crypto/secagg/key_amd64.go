@@ -131,7 +131,7 @@ func (l *laneKey) encrypt(chunk int, message []uint64, noise []int64, out []byte
 	}
 }
 
-func (l *laneKey) decrypt(chunk, contributors int, sums, message []uint64) bool {
+func (l *laneKey) decrypt(chunk int, bound int64, sums, message []uint64) bool {
 	n := l.degree
 	for i, v := range l.laneTables.primes {
 		work, key, from := l.work[i*n:(i+1)*n], &l.key[i*n], &sums[i*n]
@@ -140,8 +140,7 @@ func (l *laneKey) decrypt(chunk, contributors int, sums, message []uint64) bool 
 		})
 		v.untransform(work)
 	}
-	bound := uint64(contributors * errorBound)
-	return composeWords(&l.work[0], n, &l.garner[0], len(l.garner), &l.mix, bound, &message[0]) == 0
+	return composeWords(&l.work[0], n, &l.garner[0], len(l.garner), &l.mix, uint64(bound), &message[0]) == 0
 }
 
 // gaussianLanes is gaussianPlain, a block at a time.

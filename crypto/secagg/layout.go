@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// MaxInvited keeps the summed errors within a sixteenth of the noise bits
-	// (2 * 1024 * 28 < 2^20 / 16), so that a random coefficient passes the noise
-	// check with probability below 2^-4, and lets residues of 53 bits be added
-	// in 64 without reduction.
+	// MaxInvited keeps honest sums of keys and errors within sumBound, which is
+	// less than a sixteenth of the noise bits (65521 < 2^20 / 16), so that a random
+	// coefficient passes the noise check with probability below 2^-4, and lets
+	// residues of 53 bits be added in 64 without reduction.
 	MaxInvited = 1024
 
 	// MaxLength bounds a layout's values, so that no size computed from a plan

@@ -262,7 +262,7 @@ func TestModelOpensTheSameSum(t *testing.T) {
 					t.Errorf("value %d: model %v, package %v, want %v", i, got[i], sum.Integer(i), want[i])
 				}
 			}
-			if noise.Sign() == 0 || noise.Cmp(big.NewInt(3*28)) > 0 {
+			if noise.Sign() == 0 || noise.Cmp(big.NewInt(3*42)) > 0 {
 				t.Errorf("largest noise %v", noise)
 			}
 		})

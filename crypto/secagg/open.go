@@ -58,7 +58,7 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 	}
 	sumKey := r.keyTransform(key)
 
-	sum := r.newSum(contributors)
+	sum, bound := r.newSum(contributors), sumBound(contributors)
 	sums := make([]uint64, len(r.primes)*r.degree)
 	message := make([]uint64, r.degree*r.packing.words)
 	for chunk := range r.packing.chunks {
@@ -72,7 +72,7 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 				return nil, &ChunkError{Contributor: i, Chunk: chunk, Err: err}
 			}
 		}
-		if !sumKey.decrypt(chunk, contributors, sums, message) {
+		if !sumKey.decrypt(chunk, bound, sums, message) {
 			return nil, fmt.Errorf("chunk %d: %w", chunk, ErrNoiseOverflow)
 		}
 		if err := r.packing.decode(chunk, contributors, message, sum.fields); err != nil {
@@ -114,7 +114,7 @@ func (r *Round) openKey(contributors int, openings map[int][]byte) ([]int64, err
 	values := make([]uint64, r.degree)
 	evaluate(weights, shares[:r.spec.Threshold], values)
 	key := make([]int64, r.degree)
-	bound := int64(contributors) * errorBound
+	bound := sumBound(contributors)
 	for k, v := range values {
 		key[k] = int64(v)
 		if v > shamirPrime/2 {

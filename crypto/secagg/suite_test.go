@@ -51,7 +51,7 @@ func TestSuitesAreFrozen(t *testing.T) {
 }
 
 func TestNoiseMargin(t *testing.T) {
-	if window := 2*MaxInvited*errorBound + 1; window >= 1<<noiseBits/16 {
+	if window := 2*sumBound(MaxInvited) + 1; window >= 1<<noiseBits/16 {
 		t.Errorf("a random coefficient passes the noise check with probability %d / 2^%d", window, noiseBits)
 	}
 	if MaxInvited > 1<<(64-residueBits) {
