@@ -104,8 +104,8 @@ func newIndex(s *study.Study) index {
 
 // Answer is a site's vector.
 func Answer(s *study.Study, m *study.Matrix) ([]float64, error) {
-	if m.Rows() > maxRows {
-		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
+	if err := checkRows(m); err != nil {
+		return nil, err
 	}
 	x := newIndex(s)
 	binary := s.Outcome.Type == study.Binary
@@ -158,6 +158,13 @@ func Answer(s *study.Study, m *study.Matrix) ([]float64, error) {
 	}
 	out = append(out, numbers.Values()...)
 	return append(out, squares.Values()...), nil
+}
+
+func checkRows(m *study.Matrix) error {
+	if m.Rows() > maxRows {
+		return fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
+	}
+	return nil
 }
 
 // Counts is the opened sum, exact. It is for deciding; what is published is
