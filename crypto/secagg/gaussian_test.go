@@ -41,8 +41,8 @@ func TestGaussianTable(t *testing.T) {
 		if want.Lsh(want, 1); gaussianTable[k].unsigned().Cmp(want) != 0 {
 			t.Errorf("entry %d: %x, want %x", k, gaussianTable[k].unsigned(), want)
 		}
-		if gaussianTable[k].hi == math.MaxUint64 {
-			t.Errorf("entry %d: the vector kernel adds one to its high word", k)
+		if k > 0 && gaussianTable[k].hi <= gaussianTable[k-1].hi {
+			t.Errorf("entry %d: the vector kernel wants high words that differ", k)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestVectorGaussian(t *testing.T) {
 			scripted(words...).gaussianPlain(want)
 			b := make([]byte, 8*len(words))
 			scripted(words...).fill(b, 8)
-			gaussian32(&b[0], &got[0], len(got), &gaussianTable[0])
+			gaussian32(&b[0], &got[0], len(got), &gaussianLookup)
 			for i := range want {
 				if got[i] != want[i] {
 					t.Errorf("shift %d, draw %x %x: %d, want %d", shift, words[2*i], words[2*i+1], got[i], want[i])

@@ -143,18 +143,6 @@ func (l *laneKey) decrypt(chunk int, bound int64, sums, message []uint64) bool {
 	return composeWords(&l.work[0], n, &l.garner[0], len(l.garner), &l.mix, uint64(bound), &message[0]) == 0
 }
 
-// gaussianLanes is gaussianPlain, a block at a time.
-func gaussianLanes(g *generator, out []int64) {
-	const block = 256
-	var draws [16 * block]byte
-	defer clear(draws[:])
-	for ; len(out) >= block; out = out[block:] {
-		g.fill(draws[:], 8)
-		gaussian32(&draws[0], &out[0], block, &gaussianTable[0])
-	}
-	g.gaussianPlain(out)
-}
-
 // addResiduesLanes is addResiduesPlain; that names a residue at fault.
 func addResiduesLanes(in []byte, sums []uint64, p uint64) error {
 	_ = in[len(sums)*residueBits/8-1]

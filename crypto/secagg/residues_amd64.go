@@ -67,9 +67,3 @@ type mixture struct {
 //
 //go:noescape
 func composeWords(data *int64, n int, primes *garnerPrime, count int, mix *mixture, bound uint64, message *uint64) (overflow uint64)
-
-// gaussian32 makes n samples, a multiple of 32, from draws of 16 bytes. Each
-// lane compares its draw with the whole table.
-//
-//go:noescape
-func gaussian32(draws *byte, out *int64, n int, table *word128)
