@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 )
@@ -14,20 +15,24 @@ const (
 	MissingRequired   SkipReason = "missing_required"
 	MissingOutcome    SkipReason = "missing_outcome"
 	OutcomeNotANumber SkipReason = "outcome_not_a_number"
+	OutcomeNotACount  SkipReason = "outcome_not_a_count"
 	OutcomeOutOfRange SkipReason = "outcome_out_of_range"
 	OutcomeUndeclared SkipReason = "outcome_undeclared_value"
 	MissingFeature    SkipReason = "missing_feature"
 	NotANumber        SkipReason = "not_a_number"
 	OutOfRange        SkipReason = "out_of_range"
 	UndeclaredLevel   SkipReason = "undeclared_level"
+	MissingOffset     SkipReason = "missing_offset"
+	MissingWeight     SkipReason = "missing_weight"
 )
 
 // SkipReasons lists every reason in the order in which they are looked for.
 func SkipReasons() []SkipReason {
 	return []SkipReason{
 		Malformed, Excluded, MissingRequired,
-		MissingOutcome, OutcomeNotANumber, OutcomeOutOfRange, OutcomeUndeclared,
+		MissingOutcome, OutcomeNotANumber, OutcomeNotACount, OutcomeOutOfRange, OutcomeUndeclared,
 		MissingFeature, NotANumber, OutOfRange, UndeclaredLevel,
+		MissingOffset, MissingWeight,
 	}
 }
 
@@ -47,8 +52,11 @@ type building struct {
 	width    int
 	excluded []exclusionColumn
 	required []int
+	folder   *folder // nil without a validation by patients
 	outcome  outcomeColumn
 	features []featureColumn
+	offset   *covariateColumn // nil without one
+	weight   *covariateColumn // nil without one
 	groups   []attributeColumn
 	skipped  map[Skip]int
 	rows     *rows
@@ -76,8 +84,11 @@ func (s *Study) NewBuilder(columns []string) (*Builder, error) {
 	b := &building{
 		study:    s,
 		width:    len(columns),
+		folder:   newFolder(s, h),
 		outcome:  newOutcomeColumn(s, h),
 		features: newFeatureColumns(s, h),
+		offset:   newCovariateColumn(s.Model.Offset, MissingOffset, h),
+		weight:   newCovariateColumn(s.Model.Weights, MissingWeight, h),
 		skipped:  map[Skip]int{},
 		rows:     newRows(s),
 	}
@@ -115,11 +126,24 @@ func (b *building) add(record []string) (Skip, bool) {
 			return Skip{b.study.Cohort.Require[i], MissingRequired}, true
 		}
 	}
+	var fold uint16
+	if b.folder != nil {
+		var named bool
+		if fold, named = b.folder.fold(record); !named {
+			return Skip{b.study.Validation.By, MissingRequired}, true
+		}
+	}
 	y, reason := b.outcome.read(record, b.study.Missing)
 	if reason != "" {
 		return Skip{b.study.Outcome.Column, reason}, true
 	}
-	// A record that fails at a later feature takes back what it appended.
+	var event bool
+	if b.study.Outcome.Event != nil {
+		if event, reason = b.outcome.readEvent(record, b.study.Missing); reason != "" {
+			return Skip{b.study.Outcome.Event.Column, reason}, true
+		}
+	}
+	// A record that fails at a later column takes back what it appended.
 	kept := len(b.rows.features)
 	for i := range b.features {
 		x, reason := b.features[i].read(record, b.study.Missing)
@@ -129,7 +153,13 @@ func (b *building) add(record []string) (Skip, bool) {
 		}
 		b.rows.features = append(b.rows.features, x)
 	}
-	b.rows.outcomes = append(b.rows.outcomes, y)
+	offset, noOffset := b.offset.read(record, b.study.Missing)
+	weight, noWeight := b.weight.read(record, b.study.Missing)
+	if skip := cmp.Or(noOffset, noWeight); skip != nil {
+		b.rows.features = b.rows.features[:kept]
+		return *skip, true
+	}
+	b.rows.take(fold, y, event, offset, weight)
 	for _, a := range b.groups {
 		group, ok := a.words.index(strings.TrimSpace(record[a.at]))
 		if !ok {

@@ -140,8 +140,9 @@ func TestRecordRules(t *testing.T) {
 func TestSkipReasonsAreStable(t *testing.T) {
 	want := []SkipReason{
 		"malformed", "excluded", "missing_required",
-		"missing_outcome", "outcome_not_a_number", "outcome_out_of_range", "outcome_undeclared_value",
+		"missing_outcome", "outcome_not_a_number", "outcome_not_a_count", "outcome_out_of_range", "outcome_undeclared_value",
 		"missing_feature", "not_a_number", "out_of_range", "undeclared_level",
+		"missing_offset", "missing_weight",
 	}
 	if diff := cmp.Diff(want, SkipReasons()); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)

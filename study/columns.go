@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -58,13 +59,14 @@ type featureColumn struct {
 	at      int
 	feature Feature
 	words   *vocabulary
-	unknown int // index of the level unknown, -1 if not declared
+	unknown int  // index of the level unknown, -1 if not declared
+	keep    bool // a missing value as NaN
 }
 
 func newFeatureColumns(s *Study, h *header) []featureColumn {
 	columns := make([]featureColumn, len(s.Features))
 	for i, f := range s.Features {
-		columns[i] = featureColumn{at: h.index[f.Column], feature: f, unknown: -1}
+		columns[i] = featureColumn{at: h.index[f.Column], feature: f, unknown: -1, keep: s.KeepsMissing()}
 		if f.Type == Category {
 			columns[i].words = vocabularyOfLevels(f.Levels)
 			for k, level := range f.Levels {
@@ -78,12 +80,15 @@ func newFeatureColumns(s *Study, h *header) []featureColumn {
 }
 
 // read gives a number in its own unit or the index of a level, or the reason
-// why there is neither.
+// why there is neither. NaN is a missing value that the model keeps.
 func (c *featureColumn) read(record, markers []string) (float64, SkipReason) {
 	cell := strings.TrimSpace(record[c.at])
 	if isMissing(markers, cell) {
 		if c.unknown >= 0 {
 			return float64(c.unknown), ""
+		}
+		if c.keep {
+			return math.NaN(), ""
 		}
 		return 0, MissingFeature
 	}
@@ -94,52 +99,90 @@ func (c *featureColumn) read(record, markers []string) (float64, SkipReason) {
 		}
 		return float64(level), ""
 	}
+	return numberWithin(cell, c.feature.Range)
+}
+
+// numberWithin reads a number that may not leave its range.
+func numberWithin(cell string, within Range) (float64, SkipReason) {
 	x, ok := parseNumber(cell)
 	if !ok {
 		return 0, NotANumber
 	}
-	if !c.feature.Range.Contains(x) {
+	if !within.Contains(x) {
 		return 0, OutOfRange
 	}
 	return x, ""
 }
 
+// covariateColumn reads an offset or a weight from a record.
+type covariateColumn struct {
+	at      int
+	column  string
+	within  Range
+	missing SkipReason
+}
+
+// newCovariateColumn is nil for a covariate that the model does not have.
+func newCovariateColumn(c *Covariate, missing SkipReason, h *header) *covariateColumn {
+	if c == nil {
+		return nil
+	}
+	return &covariateColumn{h.index[c.Column], c.Column, c.Range, missing}
+}
+
+// read gives 0 where there is no covariate.
+func (c *covariateColumn) read(record, markers []string) (float64, *Skip) {
+	if c == nil {
+		return 0, nil
+	}
+	cell := strings.TrimSpace(record[c.at])
+	if isMissing(markers, cell) {
+		return 0, &Skip{c.column, c.missing}
+	}
+	x, reason := numberWithin(cell, c.within)
+	if reason != "" {
+		return 0, &Skip{c.column, reason}
+	}
+	return x, nil
+}
+
 // outcomeColumn reads the outcome from a record.
 type outcomeColumn struct {
-	at                 int
+	at, event          int // event is that of a survival outcome
 	outcome            Outcome
-	positive, negative *vocabulary
+	positive, negative *vocabulary // of a binary outcome's values, or of the event's
 }
 
 func newOutcomeColumn(s *Study, h *header) outcomeColumn {
-	return outcomeColumn{
-		at:       h.index[s.Outcome.Column],
-		outcome:  s.Outcome,
-		positive: vocabularyOf(s.Outcome.Positive),
-		negative: vocabularyOf(s.Outcome.Negative),
+	o := s.Outcome
+	c := outcomeColumn{at: h.index[o.Column], outcome: o, positive: vocabularyOf(o.Positive), negative: vocabularyOf(o.Negative)}
+	if o.Event != nil {
+		c.event = h.index[o.Event.Column]
+		c.positive, c.negative = vocabularyOf(o.Event.Positive), vocabularyOf(o.Event.Negative)
 	}
+	return c
 }
 
 // read gives the outcome in its own unit, or 0 or 1.
 func (c *outcomeColumn) read(record, markers []string) (float64, SkipReason) {
+	o := c.outcome
+	if o.Type == Binary && o.AtLeast == nil {
+		yes, reason := c.listed(record[c.at], markers)
+		if yes {
+			return 1, reason
+		}
+		return 0, reason
+	}
 	cell := strings.TrimSpace(record[c.at])
 	if isMissing(markers, cell) {
 		return 0, MissingOutcome
-	}
-	o := c.outcome
-	if o.Type == Binary && o.AtLeast == nil {
-		if _, ok := c.positive.index(cell); ok {
-			return 1, ""
-		}
-		if _, ok := c.negative.index(cell); len(o.Negative) > 0 && !ok {
-			return 0, OutcomeUndeclared
-		}
-		return 0, ""
 	}
 	y, ok := parseNumber(cell)
 	switch {
 	case !ok:
 		return 0, OutcomeNotANumber
+	case o.Type == Count && y != math.Trunc(y):
+		return 0, OutcomeNotACount
 	case o.Range != nil && !o.Range.Contains(y):
 		return 0, OutcomeOutOfRange
 	case o.AtLeast == nil:
@@ -148,4 +191,25 @@ func (c *outcomeColumn) read(record, markers []string) (float64, SkipReason) {
 		return 1, ""
 	}
 	return 0, ""
+}
+
+// readEvent reports whether the event of a survival outcome happened.
+func (c *outcomeColumn) readEvent(record, markers []string) (bool, SkipReason) {
+	return c.listed(record[c.event], markers)
+}
+
+// listed reports whether a cell has one of the positive values; any other is
+// negative unless the negative ones are listed too.
+func (c *outcomeColumn) listed(cell string, markers []string) (bool, SkipReason) {
+	cell = strings.TrimSpace(cell)
+	if isMissing(markers, cell) {
+		return false, MissingOutcome
+	}
+	if _, ok := c.positive.index(cell); ok {
+		return true, ""
+	}
+	if _, ok := c.negative.index(cell); len(c.negative.texts) > 0 && !ok {
+		return false, OutcomeUndeclared
+	}
+	return false, ""
 }

@@ -3,6 +3,7 @@ package study
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 )
@@ -29,13 +30,14 @@ type rows struct {
 	groups   []uint8   // records x attributes
 	// dummies[f][k] is the term of level k of feature f, -1 for the reference;
 	// for a number dummies[f] is nil and first[f] its term.
-	dummies [][]int
-	first   []int
-	memo    *memo
+	dummies  [][]int
+	first    []int
+	products []int // the terms that are products
+	memo     *memo
 }
 
 func newRows(s *Study) *rows {
-	r := &rows{study: s, dummies: make([][]int, len(s.Features)), first: make([]int, len(s.Features))}
+	r := &rows{study: s, dummies: make([][]int, len(s.Features)), first: make([]int, len(s.Features)), memo: &memo{}}
 	for i, f := range s.Features {
 		if f.Type == Category {
 			r.dummies[i] = slices.Repeat([]int{-1}, len(f.Levels))
@@ -43,6 +45,9 @@ func newRows(s *Study) *rows {
 	}
 	for t, term := range s.terms {
 		switch {
+		case term.Product != nil:
+			r.products = append(r.products, t)
+		case term.Knot > 0: // written by its curve
 		case term.Feature >= 0 && term.Level >= 0:
 			r.dummies[term.Feature][term.Level] = t
 		case term.Feature >= 0:
@@ -50,6 +55,24 @@ func newRows(s *Study) *rows {
 		}
 	}
 	return r
+}
+
+// take appends all of a record but its features and groups, as far as the
+// study has it.
+func (r *rows) take(fold uint16, y float64, event bool, offset, weight float64) {
+	r.outcomes = append(r.outcomes, y)
+	if r.study.Outcome.Event != nil {
+		r.events = append(r.events, event)
+	}
+	if r.study.Model.Offset != nil {
+		r.offsets = append(r.offsets, offset)
+	}
+	if r.study.Model.Weights != nil {
+		r.weights = append(r.weights, weight)
+	}
+	if r.study.Validation.byPatient() {
+		r.folds = append(r.folds, fold)
+	}
 }
 
 func (r *rows) snapshot() *rows {
@@ -73,11 +96,28 @@ func (r *rows) expand(dst, values []float64) []float64 {
 	clear(row)
 	row[0] = 1
 	for f, x := range values {
-		if r.dummies[f] == nil {
+		switch {
+		case r.dummies[f] == nil:
 			row[r.first[f]] = x
-		} else if t := r.dummies[f][int(x)]; t >= 0 {
-			row[t] = 1
+		case math.IsNaN(x): // missing and kept: so is each of its terms
+			for _, t := range r.dummies[f] {
+				if t >= 0 {
+					row[t] = x
+				}
+			}
+		default:
+			if t := r.dummies[f][int(x)]; t >= 0 {
+				row[t] = 1
+			}
 		}
+	}
+	for _, t := range r.products {
+		pair := r.study.terms[t].Product
+		row[t] = row[pair[0]] * row[pair[1]]
+	}
+	for i := range r.study.curves {
+		c := &r.study.curves[i]
+		c.write(row, values[c.feature])
 	}
 	return dst
 }
@@ -89,7 +129,7 @@ func (m *Matrix) Rows() int { return len(m.rows().outcomes) }
 func (m *Matrix) Terms() []Term { return m.rows().study.Terms() }
 
 // Row is record i in the order of Terms: 1 for the intercept, numbers in their
-// own unit, 0 or 1 for levels.
+// own unit, 0 or 1 for levels, and NaN for what is missing and kept.
 func (m *Matrix) Row(i int) []float64 {
 	return m.AppendRow(nil, i)
 }
@@ -131,6 +171,20 @@ func (m *Matrix) Fold(i int) int {
 		return int(folds[i])
 	}
 	return 0
+}
+
+// Knotted is the matrix of the same records whose terms are those of
+// [Study.Knotted].
+func (m *Matrix) Knotted(knots [][]float64) (*Matrix, error) {
+	all := m.rows()
+	s, err := all.study.Knotted(knots)
+	if err != nil {
+		return nil, err
+	}
+	knotted := *all
+	knotted.study = s
+	knotted.memo = &memo{}
+	return &Matrix{func() *rows { return &knotted }}, nil
 }
 
 // Select is the matrix of the records for which keep holds, in their order.

@@ -29,8 +29,8 @@ type Model struct {
 	SiteEffects string     // glm: NoSiteEffects, FixedSiteEffects or RandomSiteEffects
 	Robust      bool       // glm, cox: sandwich standard errors clustered by site
 
-	Interactions []Interaction // every kind but describe
-	Splines      []Spline      // every kind but describe
+	Interactions []Interaction // glm, cox and neural
+	Splines      []Spline      // glm, cox and neural
 
 	Stratify string // cox: StratifySite or StratifyNone
 	Ties     string // cox: Efron or Breslow
@@ -60,8 +60,8 @@ type Covariate struct {
 	Range  Range
 }
 
-// Interaction is the product of features, each a number or a category, by index
-// into Study.Features.
+// Interaction is the product of features, each a number or a category, by
+// index into Study.Features.
 type Interaction struct{ Features []int }
 
 // Spline is a restricted cubic spline of a number: DF terms, one of them the
@@ -144,6 +144,9 @@ type Validation struct {
 	By       string   // column that names the patient; empty: each record by itself
 	Sites    []SiteID // external: hospitals that only validate
 }
+
+// byPatient reports whether each record has a fold.
+func (v Validation) byPatient() bool { return v.Kind == Holdout || v.Kind == KFold }
 
 // HeldOut is the fold of the records that a hold-out keeps from training; the
 // others are in fold 1.

@@ -30,7 +30,7 @@ func Parse(src []byte) (*Study, error) {
 
 func (s *Study) read(r *reader, root *yaml.Node) {
 	file := r.section(root, "", "study", "version", "title", "outcome", "features", "missing",
-		"cohort", "model", "fairness", "privacy", "schedule")
+		"cohort", "model", "validation", "fairness", "privacy", "schedule")
 	s.Name = r.name(file.need("study", "give the study a short name"), "study")
 	if r.fault == nil && !studyName.MatchString(s.Name) {
 		r.fail(file.values["study"], "study", "", "study: a name is up to 64 letters, digits, '.', '_' and '-', with a letter or digit at both ends")
@@ -46,77 +46,19 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	s.readFeatures(r, file.need("features", "list the columns that the model sees"))
 	s.readCohort(r, file.values["cohort"])
 	s.readModel(r, file.need("model", "for instance model: {kind: glm, family: gaussian}"))
+	s.readValidation(r, file.values["validation"])
 	s.readFairness(r, file.values["fairness"])
 	s.readPrivacy(r, file.values["privacy"])
 	s.readSchedule(r, file.values["schedule"])
 	if r.fault == nil {
-		s.nameTerms(r, file.values["features"])
+		s.nameTerms(r, file.values["features"], file.values["model"])
+	}
+	if r.fault == nil {
+		s.boundNetwork(r, file.values["model"])
 	}
 }
 
 var studyName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`)
-
-func (s *Study) readOutcome(r *reader, n *yaml.Node) {
-	at := r.section(n, "outcome", "column", "type", "range", "unit", "transform", "positive", "negative", "at_least")
-	o := &s.Outcome
-	o.Column = r.name(at.need("column", "name the outcome's column"), "outcome.column")
-	at.need("type", "number or binary")
-	o.Type = Type(at.choice("type", "", string(Number), string(Binary)))
-	o.Unit = r.text(at.values["unit"], "outcome.unit")
-	o.Scale = Identity
-	switch o.Type {
-	case Number:
-		for _, key := range []string{"positive", "negative", "at_least"} {
-			at.refuse(key, "only a binary outcome has it")
-		}
-		o.Range = r.interval(at.need("range", "declare the plausible values, such as range: [2, 320]; they catch unit mistakes and bound the encoding"), "outcome.range")
-		o.Scale = Scale(at.choice("transform", string(Identity), string(Identity), string(Sqrt), string(Log)))
-		if o.Range == nil || r.fault != nil {
-			return
-		}
-		if o.Scale == Sqrt && o.Range.Lo < 0 {
-			r.fail(at.values["range"], "outcome.range", "", "outcome.range begins below 0, where there is no square root")
-		}
-		if o.Scale == Log && o.Range.Lo <= 0 {
-			r.fail(at.values["range"], "outcome.range", "", "outcome.range must begin above 0 for a logarithm")
-		}
-	case Binary:
-		at.refuse("transform", "a binary outcome has none")
-		s.readBinary(r, at)
-	}
-}
-
-func (s *Study) readBinary(r *reader, at *section) {
-	o := &s.Outcome
-	switch {
-	case at.has("positive") && at.has("at_least"):
-		at.refuse("at_least", "positive already says what counts as 1")
-	case at.has("at_least"):
-		at.refuse("negative", "every number below at_least counts as 0")
-		limit := r.number(at.values["at_least"], "outcome.at_least")
-		o.AtLeast = &limit
-		if at.has("range") {
-			o.Range = r.interval(at.values["range"], "outcome.range")
-		}
-		if o.Range != nil && r.fault == nil && (limit <= o.Range.Lo || limit > o.Range.Hi) {
-			r.fail(at.values["at_least"], "outcome.at_least", "", "outcome.at_least does not divide outcome.range")
-		}
-	case at.has("positive"):
-		at.refuse("range", "listed values have none")
-		o.Positive = s.values(r, at.values["positive"], "outcome.positive")
-		if at.has("negative") {
-			o.Negative = s.values(r, at.values["negative"], "outcome.negative")
-			positive := vocabularyOf(o.Positive)
-			for _, value := range o.Negative {
-				if _, both := positive.index(value); both {
-					r.fail(at.values["negative"], "outcome.negative", "", "outcome.negative and outcome.positive both list %q", value)
-				}
-			}
-		}
-	default:
-		at.need("positive", `say what counts as 1: positive: ["1"], or at_least: 49 for a column of numbers`)
-	}
-}
 
 // values is a list of cell values that do not mean missing.
 func (s *Study) values(r *reader, n *yaml.Node, key string) []string {
@@ -152,11 +94,13 @@ func (r *reader) interval(n *yaml.Node, key string) *Range {
 	case r.fault != nil:
 	case !(i.Lo < i.Hi):
 		r.fail(n, key, "", "%s must be [lowest, highest], with the lowest below the highest", key)
-	case max(-i.Lo, i.Hi) > 1e12 || i.Hi-i.Lo < 1e-9:
+	case i.extreme():
 		r.fail(n, key, "use another unit", "%s is too wide or too narrow to compute with: at most 1e12 from 0 and at least 1e-9 wide", key)
 	}
 	return i
 }
+
+func (r Range) extreme() bool { return max(-r.Lo, r.Hi) > 1e12 || r.Hi-r.Lo < 1e-9 }
 
 func (s *Study) readFeatures(r *reader, n *yaml.Node) {
 	line := map[string]int{}
@@ -167,9 +111,7 @@ func (s *Study) readFeatures(r *reader, n *yaml.Node) {
 		if first := line[f.Column]; first != 0 {
 			r.fail(element, path, "", "column %q is a feature already, on line %d", f.Column, first)
 		}
-		if f.Column == s.Outcome.Column {
-			r.fail(element, path, "", "column %q is the outcome and cannot be a feature", f.Column)
-		}
+		s.refuseOutcome(r, element, path, f.Column, "a feature")
 		line[f.Column] = element.Line
 		at.need("type", "number or category")
 		f.Type = Type(at.choice("type", "", string(Number), string(Category)))
@@ -191,6 +133,19 @@ func (s *Study) readFeatures(r *reader, n *yaml.Node) {
 			return
 		}
 		s.Features = append(s.Features, f)
+	}
+}
+
+// refuseOutcome keeps what is to be predicted out of what predicts it.
+func (s *Study) refuseOutcome(r *reader, n *yaml.Node, key, column, role string) {
+	switch {
+	case r.fault != nil || column == "":
+	case column == s.Outcome.Column && s.Outcome.Type == Survival:
+		r.fail(n, key, "", "column %q is the outcome's time and cannot be %s", column, role)
+	case column == s.Outcome.Column:
+		r.fail(n, key, "", "column %q is the outcome and cannot be %s", column, role)
+	case s.Outcome.Event != nil && column == s.Outcome.Event.Column:
+		r.fail(n, key, "", "column %q is the outcome's event and cannot be %s", column, role)
 	}
 }
 
@@ -269,32 +224,6 @@ func (s *Study) readCohort(r *reader, n *yaml.Node) {
 			e.Equals = []string{r.text(equals, path+".equals")}
 		}
 		s.Cohort.ExcludeIf = append(s.Cohort.ExcludeIf, e)
-	}
-}
-
-func (s *Study) readModel(r *reader, n *yaml.Node) {
-	at := r.section(n, "model", "kind", "family", "ridge")
-	at.need("kind", "glm fits a model, describe only counts")
-	s.Model.Kind = at.choice("kind", "", GLM, Describe)
-	if s.Model.Kind == Describe {
-		at.refuse("family", "describe fits no model")
-		at.refuse("ridge", "describe fits no model")
-		return
-	}
-	family := at.need("family", "gaussian for a number, binomial for a binary outcome")
-	s.Model.Family = at.choice("family", "", Gaussian, Binomial)
-	fits := Gaussian
-	if s.Outcome.Type == Binary {
-		fits = Binomial
-	}
-	if r.fault == nil && s.Model.Family != fits {
-		r.fail(family, "model.family", fmt.Sprintf("use family: %s, or change outcome.type", fits),
-			"model.family: %s does not fit a %s outcome", s.Model.Family, s.Outcome.Type)
-	}
-	if at.has("ridge") {
-		if s.Model.Ridge = r.number(at.values["ridge"], "model.ridge"); !(Range{0, 1e12}).Contains(s.Model.Ridge) {
-			r.fail(at.values["ridge"], "model.ridge", "", "model.ridge must be from 0 to 1e12")
-		}
 	}
 }
 

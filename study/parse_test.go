@@ -46,7 +46,7 @@ func TestMalformedFiles(t *testing.T) {
 			want: "S.yaml: the file has 1048743 bytes, more than 1048576"},
 		{name: "text that runs backwards", old: "small", new: "small # \u202eskaerts", want: "S.yaml:1: an invisible character changes the direction of the text; remove it"},
 		{name: "a list", edit: func(string) string { return "- study\n" },
-			want: "S.yaml:1: a study must be keys with values (study, version, title, outcome, features, missing, cohort, model, fairness, privacy, schedule)"},
+			want: "S.yaml:1: a study must be keys with values (study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule)"},
 		{name: "a second document", edit: func(src string) string { return src + "---\n" + src },
 			want: "S.yaml:7: a second document begins here; keep one study per file"},
 		{name: "not YAML", old: "version: 1", new: "version: [1", want: "S.yaml:2: not valid YAML: did not find expected ',' or ']'"},
@@ -63,7 +63,7 @@ func TestMalformedFiles(t *testing.T) {
 			want: `S.yaml:9: *2 without quotes is a YAML reference, not a value; write "*2"`},
 		{name: "a tag", old: "small", new: "!!str small", want: `S.yaml:1: the YAML tag "!!str" is not allowed; leave the tag out`},
 		{name: "a merge key", old: model, new: "<<: {model: 1}\n" + model,
-			want: `S.yaml:6: unknown key "<<"; known here: study, version, title, outcome, features, missing, cohort, model, fairness, privacy, schedule`},
+			want: `S.yaml:6: unknown key "<<"; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule`},
 		{name: "deep nesting", old: "small", new: strings.Repeat("[", 20) + strings.Repeat("]", 20), want: "S.yaml:1: nested too deeply for a study"},
 
 		// Keys.
@@ -73,9 +73,9 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "hyphen for underscore", old: model, new: model + "privacy: {minimum-contributors: 3}\n",
 			want: `S.yaml:7: unknown key "minimum-contributors"; did you mean "minimum_contributors"?`},
 		{name: "unknown key inside", old: "family:", new: "famly:", want: `S.yaml:6: unknown key "famly"; did you mean "family"?`},
-		{name: "unknown key like none", old: "family:", new: "colour:", want: `S.yaml:6: unknown key "colour"; known here: kind, family, ridge`},
+		{name: "unknown key like none", old: "family:", new: "colour:", want: `S.yaml:6: unknown key "colour"; known here: kind, family, ridge, offset, weights, interactions, splines, site_effects, standard_errors`},
 		{name: "an overlong key", old: model, new: strings.Repeat("k", 500) + ": 1\n" + model,
-			want: `S.yaml:6: unknown key "` + strings.Repeat("k", 387) + "...; known here: study, version, title, outcome, features, missing, cohort, model, fairness, privacy, schedule"},
+			want: `S.yaml:6: unknown key "` + strings.Repeat("k", 387) + "...; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule"},
 		{name: "duplicate key", old: model, new: "study: again\n" + model, want: `S.yaml:6: duplicate key "study", first on line 1; remove one of the two`},
 		{name: "duplicate key inside", old: "kind: glm", new: "kind: glm, kind: describe", want: `S.yaml:6: duplicate key "kind", first on line 6; remove one of the two`},
 		{name: "a key that is a list", old: model, new: "? [a]\n: 1\n" + model, want: "S.yaml:6: a key must be a word"},
@@ -97,10 +97,10 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "title too long", old: model, new: "title: " + strings.Repeat("t", 301) + "\n" + model, want: "S.yaml:6: title is longer than 300 bytes"},
 
 		// Outcome.
-		{name: "outcome is a word", old: outcome, new: "outcome: y\n", want: "S.yaml:3: outcome must be keys with values (column, type, range, unit, transform, positive, negative, at_least)"},
+		{name: "outcome is a word", old: outcome, new: "outcome: y\n", want: "S.yaml:3: outcome must be keys with values (column, type, range, unit, transform, positive, negative, at_least, time, event)"},
 		{name: "outcome without column", old: "column: y, ", want: `S.yaml:3: missing key "outcome.column"; name the outcome's column`},
-		{name: "outcome without type", old: "y, type: number", new: "y", want: `S.yaml:3: missing key "outcome.type"; number or binary`},
-		{name: "outcome of another type", old: "y, type: number", new: "y, type: numbr", want: `S.yaml:3: outcome.type: "numbr" is not one of number, binary; did you mean "number"?`},
+		{name: "outcome without type", old: "y, type: number", new: "y", want: `S.yaml:3: missing key "outcome.type"; number, binary, count or survival`},
+		{name: "outcome of another type", old: "y, type: number", new: "y, type: numbr", want: `S.yaml:3: outcome.type: "numbr" is not one of number, binary, count, survival; did you mean "number"?`},
 		{name: "outcome without range", old: ", range: [0, 10]",
 			want: `S.yaml:3: missing key "outcome.range"; declare the plausible values, such as range: [2, 320]; they catch unit mistakes and bound the encoding`},
 		{name: "range of one", old: "[0, 10]", new: "[0]", want: "S.yaml:3: outcome.range must be [lowest, highest]"},
@@ -185,9 +185,9 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "missing is a word", old: model, new: model + "missing: NA\n", want: "S.yaml:7: missing must be a list; write [a, b]"},
 
 		// Model.
-		{name: "unknown kind", old: "kind: glm", new: "kind: gml", want: `S.yaml:6: model.kind: "gml" is not one of glm, describe; did you mean "glm"?`},
-		{name: "glm without family", old: ", family: gaussian", want: `S.yaml:6: missing key "model.family"; gaussian for a number, binomial for a binary outcome`},
-		{name: "binomial for a number", old: "gaussian", new: "binomial", want: "S.yaml:6: model.family: binomial does not fit a number outcome; use family: gaussian, or change outcome.type"},
+		{name: "unknown kind", old: "kind: glm", new: "kind: gml", want: `S.yaml:6: model.kind: "gml" is not one of glm, cox, boost, neural, describe; did you mean "glm"?`},
+		{name: "glm without family", old: ", family: gaussian", want: `S.yaml:6: missing key "model.family"; gaussian or gamma for a number, binomial for a binary outcome, poisson or negative-binomial for a count`},
+		{name: "binomial for a number", old: "gaussian", new: "binomial", want: "S.yaml:6: model.family: binomial does not fit a number outcome; use family: gaussian or gamma, or change outcome.type"},
 		{name: "gaussian for a binary", edit: func(src string) string {
 			return strings.Replace(binary("{column: y, type: binary, at_least: 4}")(src), "binomial", "gaussian", 1)
 		}, want: "S.yaml:6: model.family: gaussian does not fit a binary outcome; use family: binomial, or change outcome.type"},

@@ -1,15 +1,20 @@
 package study
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Predictor turns records without a known outcome into rows of the design
 // matrix. Features are read as in training; the outcome, the cohort's rules and
-// the attributes play no part.
+// the attributes play no part, and neither do weights: they say how much a
+// record counts in a fit.
 type Predictor struct {
 	study    *Study
 	width    int
 	features []featureColumn
-	rows     *rows // no records; knows how to expand one
+	offset   *covariateColumn // nil without one
+	rows     *rows            // no records; knows how to expand one
 }
 
 // Unusable says why a record gets no prediction: the column and the kind of
@@ -27,17 +32,34 @@ func (u *Unusable) Error() string {
 }
 
 // NewPredictor prepares for records with these columns, of which every
-// feature's must be there.
+// feature's must be there, and the offset's if the model has one.
 func (s *Study) NewPredictor(columns []string) (*Predictor, error) {
 	needed := make([]string, len(s.Features))
 	for i, f := range s.Features {
 		needed[i] = f.Column
 	}
+	if s.Model.Offset != nil && !slices.Contains(needed, s.Model.Offset.Column) {
+		needed = append(needed, s.Model.Offset.Column)
+	}
 	h, err := newHeader(columns, needed)
 	if err != nil {
 		return nil, err
 	}
-	return &Predictor{study: s, width: len(columns), features: newFeatureColumns(s, h), rows: newRows(s)}, nil
+	return &Predictor{study: s, width: len(columns), features: newFeatureColumns(s, h),
+		offset: newCovariateColumn(s.Model.Offset, MissingOffset, h), rows: newRows(s)}, nil
+}
+
+// Offset of the record, 0 if the model has none. A record that cannot be used
+// is an [*Unusable].
+func (p *Predictor) Offset(record []string) (float64, error) {
+	if len(record) != p.width {
+		return 0, &Unusable{Reason: Malformed}
+	}
+	x, skip := p.offset.read(record, p.study.Missing)
+	if skip != nil {
+		return 0, &Unusable{Column: skip.Column, Reason: skip.Reason}
+	}
+	return x, nil
 }
 
 // Row is the record in the order of [Study.Terms], as [Matrix.Row]. A record

@@ -186,11 +186,25 @@ func (s *section) integer(name string, fallback, low, high int) int {
 	if n == nil || s.fault != nil {
 		return fallback
 	}
-	v, err := strconv.Atoi(s.text(n, s.key(name)))
-	if err != nil || v < low || v > high {
-		s.fail(n, s.key(name), "", "%s must be a whole number from %d to %d", s.key(name), low, high)
+	return s.whole(n, s.key(name), low, high)
+}
+
+// real is a number between two bounds; fallback if the key is absent.
+func (s *section) real(name string, fallback, low, high float64) float64 {
+	n := s.values[name]
+	if n == nil || s.fault != nil {
+		return fallback
+	}
+	v := s.number(n, s.key(name))
+	if s.fault == nil && !(Range{low, high}).Contains(v) {
+		s.fail(n, s.key(name), "", "%s must be from %s to %s", s.key(name), decimal(low), decimal(high))
 	}
 	return v
+}
+
+// decimal writes 1e12 as people do.
+func decimal(x float64) string {
+	return strings.NewReplacer("e+", "e", "e-0", "e-").Replace(strconv.FormatFloat(x, 'g', -1, 64))
 }
 
 // text is a scalar of at most maxNameBytes as written, without surrounding
@@ -225,6 +239,15 @@ func (r *reader) name(n *yaml.Node, key string) string {
 		r.fail(n, key, "", "%s is empty", key)
 	}
 	return text
+}
+
+// whole is a whole number between two bounds.
+func (r *reader) whole(n *yaml.Node, key string, low, high int) int {
+	v, err := strconv.Atoi(r.text(n, key))
+	if err != nil || v < low || v > high {
+		r.fail(n, key, "", "%s must be a whole number from %d to %d", key, low, high)
+	}
+	return v
 }
 
 // number is a finite decimal number.

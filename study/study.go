@@ -13,9 +13,11 @@
 //
 //  1. malformed: another number of cells than the file has columns
 //  2. excluded: cohort.exclude_if names a value that the cell has
-//  3. missing_required: a column of cohort.require is missing
-//  4. the outcome: missing, not a number, out of range, undeclared value
+//  3. missing_required: a column of cohort.require, or validation.by, is missing
+//  4. the outcome: missing, not a number, not a count, out of range, undeclared
+//     value; of a survival outcome first the time, then the event
 //  5. each feature as listed: missing, not a number, out of range, undeclared level
+//  6. the offset, then the weight: missing, not a number, out of range
 //
 // Cells are compared without surrounding spaces. A cell is missing when it is
 // empty or one of the study's missing words (NA unless the study lists
@@ -70,6 +72,7 @@ type Study struct {
 
 	source []byte
 	terms  []Term
+	curves []curve // of the splines, once their knots are known
 }
 
 // Type of an outcome or a feature.
@@ -114,7 +117,7 @@ type Outcome struct {
 	AtLeast  *float64
 
 	Event *Event    // of a survival outcome only
-	Grid  []float64 // of a survival outcome only: ascending times within Range, for curves and for a pooled baseline
+	Grid  []float64 // of a survival outcome only: ascending times above Range.Lo, for curves and for a pooled baseline; a listed one may end before Range.Hi
 }
 
 // Event says in which column a survival outcome has the event, and what it is.
@@ -258,8 +261,19 @@ func (s *Study) Columns() []string {
 			columns = append(columns, column)
 		}
 	}
+	if s.Outcome.Event != nil {
+		add(s.Outcome.Event.Column)
+	}
 	for _, f := range s.Features {
 		add(f.Column)
+	}
+	for _, covariate := range []*Covariate{s.Model.Offset, s.Model.Weights} {
+		if covariate != nil {
+			add(covariate.Column)
+		}
+	}
+	if s.Validation.By != "" {
+		add(s.Validation.By)
 	}
 	for _, column := range s.Cohort.Require {
 		add(column)

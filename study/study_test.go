@@ -64,7 +64,7 @@ func TestDocumentedExample(t *testing.T) {
 			Require:   []string{"weekly_dose_mg", "age_decade"},
 			ExcludeIf: []Exclusion{{Column: "complete_case", Equals: []string{"0"}}},
 		},
-		Model: Model{Kind: GLM, Family: Gaussian},
+		Model: Model{Kind: GLM, Family: Gaussian, SiteEffects: NoSiteEffects},
 		Fairness: Fairness{
 			Attributes: []Attribute{
 				{Column: "race4", Levels: single("White", "Asian", "Black or African American", "Mixed/missing")},
