@@ -134,7 +134,7 @@ func TestBenchmarkNamesAreStable(t *testing.T) {
 	}
 }
 
-// The computed sizes follow the cost model: chunks * N log2(q)/8 + m * 4N, and
+// The computed sizes follow the cost model: chunks * N log2(q)/8 + m * 2N, and
 // little more.
 func TestSizesFollowTheCostModel(t *testing.T) {
 	update, model, err := sizes()
@@ -151,6 +151,19 @@ func TestSizesFollowTheCostModel(t *testing.T) {
 		}
 		if s.Values >= 1e6 && float64(s.Upload) > 4*float64(s.Values)*1.2 {
 			t.Errorf("%d values, %d sites: %d bytes", s.Values, s.Sites, s.Upload)
+		}
+	}
+}
+
+// The target for the upload is met by computation, on every machine.
+func TestUploadIsAtMostThreeQuartersOfPlainFloat32(t *testing.T) {
+	for _, sites := range []int{16, 32} {
+		s, err := upload(1e7, sites)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if share := float64(s.Upload) / (4 * float64(s.Values)); share > 0.75 {
+			t.Errorf("%d sites: %.4f of plain float32", sites, share)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func targets(b benchmarks) (out []target, err error) {
 		share := float64(s.Upload) / plain
 		out = append(out, atMost(fmt.Sprintf("upload of 10^7 16-bit values, %d sites", sites), "≤ 0.75 × plain float32",
 			fmt.Sprintf("%.3f × (%.2f bytes per value)", share, 4*share), share, 0.75).
-			bound("the ciphertext is %.3f ×, the key shares of the committee the other %.3f ×: 4 bytes to a coefficient of a key, where sums of keys need less than 16 bits", float64(s.Ciphertext)/plain, float64(s.KeyShares)/plain))
+			bound("the ciphertext is %.3f ×, the key shares of the committee the other %.3f ×: 2 bytes to a coefficient of a key", float64(s.Ciphertext)/plain, float64(s.KeyShares)/plain))
 	}
 	faster := seal.speed() / ckks.speed()
 	out = append(out, atLeast("seal, against CKKS as NVIDIA FLARE uses it", "≥ 40 × its values/s",
