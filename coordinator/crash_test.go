@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,14 +72,42 @@ type pluggedBlobs struct {
 	*plug
 }
 
-func (s pluggedBlobs) Put(data []byte) (statement.Digest, error) {
-	if s.pulled.Load() {
-		return statement.Digest{}, errPlug
+func (s pluggedBlobs) Put(all ...blobs.Blob) error {
+	if err := s.writable(); err != nil {
+		return err
 	}
-	if s.full.Load() && len(data) > 100 { // a small file may still fit
-		return statement.Digest{}, errFull
+	return s.Store.Put(all...)
+}
+
+func (s pluggedBlobs) Stage(b blobs.Blob) error {
+	if err := s.writable(); err != nil {
+		return err
 	}
-	return s.Store.Put(data)
+	return s.Store.Stage(b)
+}
+
+func (s pluggedBlobs) Sync() error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.Store.Sync()
+}
+
+func (s pluggedBlobs) Write(from io.WriterTo) (statement.Digest, error) {
+	if err := s.writable(); err != nil {
+		return statement.Digest{}, err
+	}
+	return s.Store.Write(from)
+}
+
+func (p *plug) writable() error {
+	switch {
+	case p.pulled.Load():
+		return errPlug
+	case p.full.Load():
+		return errFull
+	}
+	return nil
 }
 
 // plugged opens the state behind a plug.

@@ -2,8 +2,10 @@ package blobs_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -20,22 +22,84 @@ func open(t *testing.T, dir string) *blobs.Files {
 	return f
 }
 
-func TestABlobComesBackByItsDigest(t *testing.T) {
-	dir := t.TempDir()
-	f := open(t, dir)
-	for _, data := range [][]byte{{}, []byte("a"), make([]byte, 1<<20)} {
-		name, err := f.Put(data)
-		if err != nil || name != statement.DigestOf(data) {
-			t.Fatalf("put: %v, %v", name, err)
-		}
-		if again, err := f.Put(data); again != name || err != nil {
-			t.Errorf("the same blob again: %v, %v", again, err)
-		}
-		got, err := open(t, dir).Get(name)
-		if err != nil || string(got) != string(data) {
-			t.Errorf("%d bytes came back as %d, %v", len(data), len(got), err)
+func put(t *testing.T, s blobs.Store, data []byte) statement.Digest {
+	t.Helper()
+	b := blobs.New(data)
+	if err := s.Put(b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Name()
+}
+
+// folder lists the files of a folder of blobs.
+func folder(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func read(s blobs.Store, name statement.Digest) ([]byte, error) {
+	r, err := s.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// written is what a blob that is written from its source is made of.
+type written []byte
+
+func (w written) WriteTo(to io.Writer) (n int64, err error) {
+	for part := range slices.Chunk(w, 1000) {
+		m, err := to.Write(part)
+		n += int64(m)
+		if err != nil {
+			return n, err
 		}
 	}
+	return n, nil
+}
+
+func TestABlobComesBackByItsDigest(t *testing.T) {
+	ways := map[string]func(f *blobs.Files, data []byte) error{
+		"put":   func(f *blobs.Files, data []byte) error { return f.Put(blobs.New(data)) },
+		"stage": func(f *blobs.Files, data []byte) error { return errors.Join(f.Stage(blobs.New(data)), f.Sync()) },
+		"write": func(f *blobs.Files, data []byte) error {
+			name, err := f.Write(written(data))
+			if name != statement.DigestOf(data) {
+				t.Errorf("%d bytes are written under another name", len(data))
+			}
+			return err
+		},
+	}
+	for way, store := range ways {
+		dir := t.TempDir()
+		f := open(t, dir)
+		for _, data := range [][]byte{{}, []byte("a"), make([]byte, 1<<20)} {
+			for range 2 {
+				if err := store(f, data); err != nil {
+					t.Fatalf("%s: %v", way, err)
+				}
+			}
+			again, name := open(t, dir), statement.DigestOf(data)
+			got, err := again.Get(name)
+			streamed, streamErr := read(again, name)
+			if err != nil || streamErr != nil || string(got) != string(data) || string(streamed) != string(data) {
+				t.Errorf("%s: %d bytes came back as %d and %d, %v, %v", way, len(data), len(got), len(streamed), err, streamErr)
+			}
+		}
+		if got := folder(t, dir); len(got) != 3 {
+			t.Errorf("%s: %d files for three blobs", way, len(got))
+		}
+	}
+	f := open(t, t.TempDir())
 	absent := statement.DigestOf([]byte("absent"))
 	if has, err := f.Has(absent); has || err != nil {
 		t.Errorf("an absent blob: %v, %v", has, err)
@@ -43,28 +107,50 @@ func TestABlobComesBackByItsDigest(t *testing.T) {
 	if _, err := f.Get(absent); !errors.Is(err, blobs.ErrMissing) {
 		t.Errorf("an absent blob: %v", err)
 	}
+	if _, err := f.Open(absent); !errors.Is(err, blobs.ErrMissing) {
+		t.Errorf("an absent blob: %v", err)
+	}
 }
 
+func TestSeveralBlobsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	all := []blobs.Blob{blobs.New([]byte("a")), blobs.New([]byte("b")), blobs.New([]byte("a")), blobs.New(nil)}
+	if err := errors.Join(f.Put(all...), f.Put(all...), f.Put()); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range all {
+		if has, err := f.Has(b.Name()); !has || err != nil {
+			t.Errorf("a blob of several is not there: %v", err)
+		}
+	}
+	if got := folder(t, dir); len(got) != 3 {
+		t.Errorf("%d files for three blobs", len(got))
+	}
+}
+
+// However it is read and wherever it is damaged: no end that looks like one.
 func TestADamagedBlobIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, dir)
-	name, err := f.Put([]byte("what a site sent"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, name.String()[:2], name.String())
-	if err := os.WriteFile(path, []byte("what a site xent"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Get(name); !errors.Is(err, blobs.ErrDamaged) {
-		t.Errorf("a damaged blob: %v", err)
+	name := put(t, f, []byte("what a site sent"))
+	for _, damaged := range []string{"what a site xent", "what a site sen", "what a site sent.", ""} {
+		if err := os.WriteFile(filepath.Join(dir, name.String()), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Get(name); !errors.Is(err, blobs.ErrDamaged) {
+			t.Errorf("a blob damaged to %q: %v", damaged, err)
+		}
+		if _, err := read(f, name); !errors.Is(err, blobs.ErrDamaged) {
+			t.Errorf("a blob damaged to %q, as a stream: %v", damaged, err)
+		}
 	}
 }
 
 func TestAnInterruptedPutLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
-	left := filepath.Join(dir, "ab", ".unfinished-123")
+	left := filepath.Join(dir, ".unfinished-123")
 	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -74,21 +160,42 @@ func TestAnInterruptedPutLeavesNothing(t *testing.T) {
 	}
 }
 
+type broken struct{}
+
+var errBroken = errors.New("no more of it")
+
+func (broken) WriteTo(w io.Writer) (int64, error) {
+	n, _ := io.WriteString(w, "half")
+	return int64(n), errBroken
+}
+
 func TestAFailedWriteIsAnErrorAndLeavesNothing(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "blobs")
 	f := open(t, dir)
-	data := []byte("nowhere to go")
-	sub := filepath.Join(dir, statement.DigestOf(data).String()[:2])
-	if err := os.Remove(sub); err != nil {
+	if _, err := f.Write(broken{}); !errors.Is(err, errBroken) {
+		t.Errorf("from a source that fails: %v", err)
+	}
+	if got := folder(t, dir); len(got) != 0 {
+		t.Errorf("a failed write leaves %v", got)
+	}
+	data := blobs.New([]byte("nowhere to go"))
+	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Put(data); err == nil {
-		t.Fatal("a blob was stored in a folder that is gone")
+	for name, try := range map[string]func() error{
+		"put":   func() error { return f.Put(blobs.New(nil), data) },
+		"stage": func() error { return f.Stage(data) },
+		"sync":  f.Sync,
+		"write": func() error { _, err := f.Write(written("nowhere")); return err },
+	} {
+		if try() == nil {
+			t.Errorf("%s: stored in a folder that is gone", name)
+		}
 	}
-	if err := os.Mkdir(sub, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Put(data); err != nil {
+	if err := f.Put(data); err != nil {
 		t.Errorf("after the folder is back: %v", err)
 	}
 }
@@ -98,7 +205,7 @@ func TestManyWritersOfOneBlob(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			if _, err := f.Put([]byte("the same")); err != nil {
+			if err := f.Put(blobs.New([]byte("the same"))); err != nil {
 				t.Error(err)
 			}
 		})

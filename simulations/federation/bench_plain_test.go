@@ -147,7 +147,7 @@ func (p *plainServer) Poll(context.Context, *consiliumv1.PollRequest) (*consiliu
 }
 
 func (p *plainServer) BeginContribution(_ context.Context, q *consiliumv1.BeginContributionRequest) (*consiliumv1.BeginContributionResponse, error) {
-	if _, err := p.store.Put(q.GetHeader()); err != nil {
+	if err := p.store.Put(blobs.New(q.GetHeader())); err != nil {
 		return nil, err
 	}
 	_, payload, err := statement.Payload(q.GetHeader())
@@ -177,13 +177,16 @@ func (p *plainServer) UploadChunks(stream consiliumv1.SiteService_UploadChunksSe
 		if err != nil {
 			return err
 		}
-		if _, err := p.store.Put(q.GetChunk()); err != nil {
+		if err := p.store.Stage(blobs.New(q.GetChunk())); err != nil {
 			return err
 		}
 	}
 }
 
 func (p *plainServer) CommitContribution(context.Context, *consiliumv1.CommitContributionRequest) (*consiliumv1.CommitContributionResponse, error) {
+	if err := p.store.Sync(); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.complete++; p.complete < p.sites {

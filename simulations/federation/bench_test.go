@@ -364,8 +364,7 @@ func (c *bench) insert(b *testing.B, plan statement.Plan, s store.Store) {
 	b.Helper()
 	files, err := blobs.OpenFiles(filepath.Join(c.coordinatorDir(), "blobs"))
 	must(b, err)
-	_, err = files.Put(nil) // the parameters
-	must(b, err)
+	must(b, files.Put(blobs.New(nil))) // the parameters
 	id := statement.Digest(plan.RoundSpec().ID)
 	body, err := round.Encode(round.Planned{Round: id, Plan: plan, At: time.Now().UTC().Truncate(time.Millisecond)})
 	must(b, err)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
@@ -21,43 +23,38 @@ func (d *Driver) Begin(site string, header []byte, sealed [][]byte) (missing []u
 	if err != nil {
 		return nil, false, unsigned("the contribution's header", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.roundByID(h.Round)
+	r, crypto, err := d.find(h.Round)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := d.checkHeader(r, &h, sealed); err != nil {
+	if err := checkHeader(r, crypto, &h, sealed); err != nil {
 		return nil, false, err
 	}
-	in := round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: statement.DigestOf(header), Shares: statement.DigestOf(pack(sealed))}
+	envelope, shares := blobs.New(header), blobs.New(pack(sealed))
+	in := round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: envelope.Name(), Shares: shares.Name()}
 	// Whether the site may begin is asked first: nothing is stored for one that
 	// may not.
-	if records, err := r.Decide(d.Now(), in); err != nil {
-		return nil, false, refused(err)
-	} else if len(records) > 0 {
-		if _, err := d.put(header); err != nil {
-			return nil, false, err
-		}
-		if _, err := d.put(pack(sealed)); err != nil {
-			return nil, false, err
-		}
-		if err := d.feed(r, in); err != nil {
+	if wanted, err := d.wants(r, in); err != nil {
+		return nil, false, err
+	} else if wanted {
+		if err := d.putAll(envelope, shares); err != nil {
 			return nil, false, err
 		}
 	}
-	if _, counted := r.Contribution(site); counted {
-		return nil, true, nil
+	d.mu.Lock()
+	if err = d.feed(r, in); err == nil {
+		r.headers[site] = &h
+		_, counted = r.Contribution(site)
+	}
+	d.mu.Unlock()
+	if err != nil || counted {
+		return nil, counted, err
 	}
 	missing, err = d.missing(r, site, &h)
 	return missing, false, err
 }
 
-func (d *Driver) checkHeader(r *roundState, h *statement.ContributionHeader, sealed [][]byte) error {
-	crypto, err := r.crypto()
-	if err != nil {
-		return err
-	}
+func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionHeader, sealed [][]byte) error {
 	wrong := func(why string) error {
 		return problem(Invalid, "contribution-malformed", "the contribution does not fit the round", why, "update the site agent; if it is current, report this")
 	}
@@ -78,7 +75,8 @@ func (d *Driver) checkHeader(r *roundState, h *statement.ContributionHeader, sea
 	return nil
 }
 
-// missing lists the chunks of a begun contribution that are not stored.
+// missing lists the chunks of a begun contribution that are not stored. The
+// caller does not hold the lock.
 func (d *Driver) missing(r *roundState, site string, h *statement.ContributionHeader) ([]uint32, error) {
 	stored := make([]bool, len(h.Chunks))
 	var missing []uint32
@@ -91,12 +89,15 @@ func (d *Driver) missing(r *roundState, site string, h *statement.ContributionHe
 			missing = append(missing, uint32(i))
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	r.stored[site] = stored
 	return missing, nil
 }
 
 // StoreChunk stores one chunk of a begun contribution. What its header does not
-// name is refused BEFORE it is stored.
+// name is refused BEFORE it is stored. A power cut may still take the chunk away,
+// until Commit counts the contribution.
 func (d *Driver) StoreChunk(site, roundID string, index uint32, chunk []byte) error {
 	r, want, err := d.expectChunk(site, roundID, index)
 	if err != nil {
@@ -105,13 +106,14 @@ func (d *Driver) StoreChunk(site, roundID string, index uint32, chunk []byte) er
 	wrong := func(why string) error {
 		return problem(Invalid, "chunk-malformed", "the chunk was not stored", why, "send the chunk that the contribution's header names at this index")
 	}
-	if statement.DigestOf(chunk) != want {
+	named := blobs.New(chunk)
+	if named.Name() != want {
 		return wrong(fmt.Sprintf("chunk %d does not have the digest in the header", index))
 	}
 	if err := r.secagg.CheckChunk(chunk); err != nil {
 		return wrong(fmt.Sprintf("chunk %d: %v", index, err))
 	}
-	if _, err := d.put(chunk); err != nil {
+	if err := d.unstored(d.Blobs.Stage(named)); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -154,30 +156,38 @@ func (d *Driver) expectChunk(site, roundID string, index uint32) (*roundState, s
 // Commit counts a complete contribution and returns the signed receipt, the
 // same bytes however often it is asked for.
 func (d *Driver) Commit(site, roundID string) (receipt []byte, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.round(roundID)
+	r, begun, h, err := d.begun(site, roundID)
 	if err != nil {
 		return nil, err
 	}
-	begun, ok := r.Begun(site)
-	if !ok {
-		return nil, problem(Precondition, round.CodeNotBegun, "the contribution does not count",
-			"this site has announced none for the round", "begin the contribution first")
-	}
-	if _, counted := r.Contribution(site); !counted {
-		if err := d.count(r, site, begun); err != nil {
+	if h != nil {
+		if err := d.count(r, site, begun, h); err != nil {
 			return nil, err
 		}
 	}
 	return d.signed(statement.KindReceipt, statement.Receipt{Round: r.ID(), Site: site, Header: begun.Header})
 }
 
-func (d *Driver) count(r *roundState, site string, begun round.Begun) error {
-	h, err := d.header(r, site)
-	if err != nil {
-		return err
+// begun returns what a site has announced. The header is nil where the
+// contribution counts already.
+func (d *Driver) begun(site, roundID string) (r *roundState, begun round.Begun, h *statement.ContributionHeader, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r, err = d.round(roundID); err != nil {
+		return nil, begun, nil, err
 	}
+	begun, ok := r.Begun(site)
+	if !ok {
+		return nil, begun, nil, problem(Precondition, round.CodeNotBegun, "the contribution does not count",
+			"this site has announced none for the round", "begin the contribution first")
+	}
+	if _, counted := r.Contribution(site); !counted {
+		h, err = d.header(r, site)
+	}
+	return r, begun, h, err
+}
+
+func (d *Driver) count(r *roundState, site string, begun round.Begun, h *statement.ContributionHeader) error {
 	missing, err := d.missing(r, site, h)
 	if err != nil {
 		return err
@@ -187,11 +197,17 @@ func (d *Driver) count(r *roundState, site string, begun round.Begun) error {
 			fmt.Sprintf("%d of its %d chunks are missing, the first is chunk %d", len(missing), len(h.Chunks), missing[0]),
 			"begin the contribution again to learn which, and send them")
 	}
-	crypto, err := r.crypto()
+	sealed, err := d.Blobs.Get(begun.Shares)
 	if err != nil {
 		return err
 	}
-	sealed, err := d.Blobs.Get(begun.Shares)
+	// Its chunks were staged. They are durable BEFORE the contribution counts.
+	if err := d.unstored(d.Blobs.Sync()); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	crypto, err := r.crypto()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@
 // leaves in one transaction, and only then the state, from which alone follows
 // what sites are asked. So what a site is asked is in the ledger before it is
 // asked, and a coordinator that is killed anywhere resumes where its facts end.
+// What members send is written to the disk without the lock, so that they wait
+// for the disk side by side; whether it counts is decided after, with the lock.
 //
 // It refuses what is not signed by whom it names, what does not have the digest
 // that its header gives, a second contribution, a second opening set, a question
@@ -196,12 +198,20 @@ func stopping() error {
 
 // put stores a blob.
 func (d *Driver) put(data []byte) (statement.Digest, error) {
-	name, err := d.Blobs.Put(data)
-	if err != nil {
-		d.Logger.Error("a blob could not be stored", zap.Error(err))
-		return name, notStored("folder of blobs")
+	b := blobs.New(data)
+	return b.Name(), d.putAll(b)
+}
+
+// putAll stores blobs, for the folder of which they wait once.
+func (d *Driver) putAll(all ...blobs.Blob) error { return d.unstored(d.Blobs.Put(all...)) }
+
+// unstored is the problem of a blob that could not be stored.
+func (d *Driver) unstored(err error) error {
+	if err == nil {
+		return nil
 	}
-	return name, nil
+	d.Logger.Error("a blob could not be stored", zap.Error(err))
+	return notStored("folder of blobs")
 }
 
 // apply changes the state by one fact, while running and while rebuilding.

@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -18,33 +19,20 @@ func (d *Driver) SubmitShare(member string, envelope, share []byte) error {
 	wrong := func(why string) error {
 		return problem(Invalid, "opening-share-malformed", "the opening share was not accepted", why, "update the site agent; if it is current, report this")
 	}
-	if statement.DigestOf(share) != s.Share {
+	named := blobs.New(share)
+	if named.Name() != s.Share {
 		return wrong("it does not have the digest in its statement")
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.roundByID(s.Round)
-	if err != nil {
-		return err
-	}
-	crypto, err := r.crypto()
+	r, crypto, err := d.find(s.Round)
 	if err != nil {
 		return err
 	}
 	if err := crypto.CheckShare(share); err != nil {
 		return wrong(fmt.Sprint(err))
 	}
-	in := round.Share{Member: member, Request: s.Request, Share: s.Share, Envelope: statement.DigestOf(envelope), Bytes: int64(len(share))}
-	if records, err := r.Decide(d.Now(), in); err != nil || len(records) == 0 {
-		return refused(err)
-	}
-	if _, err := d.put(share); err != nil {
-		return err
-	}
-	if _, err := d.put(envelope); err != nil {
-		return err
-	}
-	return d.feed(r, in, d.entry(ledger.TypeOpeningShare, r.Plan().Study, r.ID(), in.Envelope, member))
+	signed := blobs.New(envelope)
+	in := round.Share{Member: member, Request: s.Request, Share: s.Share, Envelope: signed.Name(), Bytes: int64(len(share))}
+	return d.take(r, in, d.entry(ledger.TypeOpeningShare, r.Plan().Study, r.ID(), in.Envelope, member), named, signed)
 }
 
 // ReportFault records that a committee member could not open sealed shares.
@@ -53,18 +41,26 @@ func (d *Driver) ReportFault(member string, envelope []byte) error {
 	if _, err := statement.Open(envelope, statement.KindOpeningFault, &s, d.keyOf(member, identity.RoleSite)); err != nil {
 		return unsigned("the fault report", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.roundByID(s.Round)
+	r, _, err := d.find(s.Round)
 	if err != nil {
 		return err
 	}
-	in := round.Fault{Member: member, Request: s.Request, Envelope: statement.DigestOf(envelope), Senders: s.Senders}
-	if records, err := r.Decide(d.Now(), in); err != nil || len(records) == 0 {
-		return refused(err)
-	}
-	if _, err := d.put(envelope); err != nil {
+	signed := blobs.New(envelope)
+	in := round.Fault{Member: member, Request: s.Request, Envelope: signed.Name(), Senders: s.Senders}
+	return d.take(r, in, d.entry(ledger.TypeOpeningFault, r.Plan().Study, r.ID(), in.Envelope, member), signed)
+}
+
+// take stores what a member sent and feeds it to the round's machine. Whether
+// the machine wants it is asked first: nothing is stored of what it refuses or
+// has already.
+func (d *Driver) take(r *roundState, in round.Input, entry ledger.Entry, bulk ...blobs.Blob) error {
+	if wanted, err := d.wants(r, in); err != nil || !wanted {
 		return err
 	}
-	return d.feed(r, in, d.entry(ledger.TypeOpeningFault, r.Plan().Study, r.ID(), in.Envelope, member))
+	if err := d.putAll(bulk...); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.feed(r, in, entry)
 }

@@ -220,6 +220,30 @@ func (d *Driver) roundByID(id statement.Digest) (*roundState, error) {
 	return r, nil
 }
 
+// find returns a round and its cryptography to a caller without the lock.
+func (d *Driver) find(id statement.Digest) (*roundState, *secagg.Round, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, err := d.roundByID(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	crypto, err := r.crypto()
+	return r, crypto, err
+}
+
+// wants reports whether an input would change a round as it is now, for a
+// caller without the lock who is about to store what the input names.
+func (d *Driver) wants(r *roundState, in round.Input) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	records, err := r.Decide(d.Now(), in)
+	if err != nil {
+		return false, refused(err)
+	}
+	return len(records) > 0, nil
+}
+
 // keyOf offers only the caller's own key to statement.Open.
 func (d *Driver) keyOf(caller string, role identity.Role) func(string) (ed25519.PublicKey, error) {
 	roster := d.Roster()

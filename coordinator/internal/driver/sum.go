@@ -54,7 +54,7 @@ func (d *Driver) prepareSum(r *roundState) (*summing, error) {
 
 // open opens the sum, holding one chunk in memory at a time. A finding that the
 // round cannot be trusted comes back as the input that says so.
-func (s *summing) open(store blobs.Store) (sum []byte, found *round.Violated, err error) {
+func (s *summing) open(store blobs.Store) (sum *secagg.Sum, found *round.Violated, err error) {
 	var unread error // an error of the store is no finding about the round
 	opened, err := s.crypto.Open(len(s.contributors), func(contributor, chunk int) ([]byte, error) {
 		data, err := store.Get(s.chunks[contributor][chunk])
@@ -65,7 +65,7 @@ func (s *summing) open(store blobs.Store) (sum []byte, found *round.Violated, er
 	}, s.openings)
 	switch {
 	case err == nil:
-		return opened.Bytes(), nil, nil
+		return opened, nil, nil
 	case errors.Is(unread, blobs.ErrDamaged), errors.Is(unread, blobs.ErrMissing):
 		return nil, &round.Violated{Reason: "a contribution that was stored whole is damaged at the coordinator"}, nil
 	case unread != nil:
@@ -88,19 +88,22 @@ func (d *Driver) sum(r *roundState) error {
 	if err != nil {
 		return err
 	}
-	data, found, err := s.open(d.Blobs)
+	opened, found, err := s.open(d.Blobs)
 	if err != nil {
 		return err
+	}
+	var name statement.Digest
+	if found == nil {
+		name, err = d.Blobs.Write(opened) // its encoding is several times as long as itself
+		if err := d.unstored(err); err != nil {
+			return err
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if found != nil {
 		d.Logger.Error("round failed its integrity check", zap.Stringer("round", r.ID()), zap.String("reason", found.Reason))
 		return d.feed(r, *found)
-	}
-	name, err := d.put(data)
-	if err != nil {
-		return err
 	}
 	return d.feed(r, round.Opened{Sum: name})
 }
@@ -123,5 +126,6 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 	for i, f := range r.Plan().Layout {
 		layout[i] = compute.Field(f)
 	}
-	return compute.NewSum(sum.Contributors(), layout, sum.Values())
+	opened, err := compute.NewSum(sum.Contributors(), layout, sum.Values())
+	return opened, err
 }
