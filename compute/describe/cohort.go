@@ -37,7 +37,11 @@ type Variable struct {
 	Mean      *float64 `json:"mean,omitempty"`
 	SD        *float64 `json:"sd,omitempty"`
 	Positives *Count   `json:"positives,omitempty"`
+	Events    *Count   `json:"events,omitempty"` // survival; mean and SD are then of the time
 	Levels    []Level  `json:"levels,omitempty"`
+	// Of a study that keeps records with missing features.
+	Missing      *Count   `json:"missing,omitempty"`
+	MissingShare *float64 `json:"missing_share,omitempty"`
 }
 
 // Level is a level and its patients.
@@ -65,32 +69,45 @@ func Suppress(n, minimumCell int) Count {
 
 // Cohort is what may be published of the counts.
 func (c *Counts) Cohort() *Cohort {
-	k := c.study.Fairness.MinimumCell
-	out := &Cohort{Contributors: c.Contributors, MinimumCell: k, Patients: Suppress(c.Patients, k)}
+	cell := c.study.Fairness.MinimumCell
+	out := &Cohort{Contributors: c.Contributors, MinimumCell: cell, Patients: Suppress(c.Patients, cell)}
 	show := out.Patients.State == OK
 
 	out.Outcome = Variable{Column: c.study.Outcome.Column, Unit: c.study.Outcome.Unit}
-	if c.study.Outcome.Type == study.Binary {
-		positives := Suppress(c.Positives, k)
-		if negatives := Suppress(c.Patients-c.Positives, k); negatives.State == Suppressed {
-			positives = negatives // the two are one number apart
-		}
-		out.Outcome.Positives = &positives
-	} else if show {
+	switch c.study.Outcome.Type {
+	case study.Binary:
+		out.Outcome.Positives = c.either(c.Positives)
+	case study.Survival:
+		out.Outcome.Events = c.either(c.Events)
+	}
+	if c.study.Outcome.Type != study.Binary && show {
 		out.Outcome.Mean, out.Outcome.SD = moments(c.outcome[0], c.outcome[1], c.Patients, c.index.outMid, c.index.outHalf)
 	}
 
-	number := 0
+	numberAt := make(map[int]int)
+	for k, j := range c.index.numbers {
+		if t := c.index.terms[j]; t.Feature >= 0 && t.Knot == 0 {
+			numberAt[t.Feature] = k
+		}
+	}
 	for f, feature := range c.study.Features {
 		v := Variable{Column: feature.Column, Unit: feature.Unit}
-		if feature.Type == study.Number {
-			if show {
-				v.Mean, v.SD = moments(c.numbers[number], c.squares[number], c.Patients, c.index.mid[number], c.index.half[number])
+		if k, number := numberAt[f]; number {
+			if c.observed[k] > 0 && c.observed[k] >= cell {
+				v.Mean, v.SD = moments(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k])
 			}
-			number++
 		} else {
 			for l, level := range feature.Levels {
-				v.Levels = append(v.Levels, Level{level.Name, Suppress(c.levels[c.index.levelAt[f]+l], k)})
+				v.Levels = append(v.Levels, Level{level.Name, Suppress(c.levels[c.index.levelAt[f]+l], cell)})
+			}
+		}
+		if c.study.KeepsMissing() {
+			v.Missing = c.either(c.Patients - c.present[f])
+			if v.Missing.N != nil && c.Patients > 0 {
+				share := float64(*v.Missing.N) / float64(c.Patients)
+				v.MissingShare = &share
+			} else {
+				hideSmallest(v.Levels)
 			}
 		}
 		out.Features = append(out.Features, v)
@@ -98,11 +115,35 @@ func (c *Counts) Cohort() *Cohort {
 	for a, attribute := range c.study.Fairness.Attributes {
 		groups := Attribute{Column: attribute.Column}
 		for g, name := range attribute.Groups() {
-			groups.Groups = append(groups.Groups, Level{name, Suppress(c.Group(a, g), k)})
+			groups.Groups = append(groups.Groups, Level{name, Suppress(c.Group(a, g), cell)})
 		}
 		out.Attributes = append(out.Attributes, groups)
 	}
 	return out
+}
+
+// either is a part of the patients, shown only if the rest may be shown too:
+// the two are one number apart.
+func (c *Counts) either(n int) *Count {
+	part := Suppress(n, c.study.Fairness.MinimumCell)
+	if rest := Suppress(c.Patients-n, c.study.Fairness.MinimumCell); rest.State == Suppressed {
+		part = rest
+	}
+	return &part
+}
+
+// hideSmallest withholds the smallest level that is shown, for otherwise the
+// levels would add up to how few miss the feature.
+func hideSmallest(levels []Level) {
+	least := -1
+	for i, l := range levels {
+		if l.Count.State == OK && (least < 0 || *l.Count.N < *levels[least].Count.N) {
+			least = i
+		}
+	}
+	if least >= 0 {
+		levels[least].Count = Count{State: Suppressed}
+	}
 }
 
 // moments turns scaled sums into mean and standard deviation in units.

@@ -34,11 +34,11 @@ func count(t *testing.T, records [][]string) *Counts {
 	for _, r := range records {
 		b.Add(r)
 	}
-	values, err := Answer(s, b.Matrix())
+	values, err := AnswerCounts(s, b.Matrix())
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := compute.NewSum(3, Layout(s), values)
+	sum, err := compute.NewSum(3, CountsLayout(s), values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func TestCountsAreTheRecords(t *testing.T) {
 	if c.Patients != 24 || c.Positives != 12 || c.Contributors != 3 {
 		t.Errorf("%+v", c)
 	}
-	if !slices.Equal(c.levels, []int{8, 8, 8}) || !slices.Equal(c.levelPositives, []int{4, 4, 4}) {
-		t.Errorf("levels %v, positives %v", c.levels, c.levelPositives)
+	if !slices.Equal(c.levels, []int{8, 8, 8}) || !slices.Equal(c.levelHappened, []int{4, 4, 4}) {
+		t.Errorf("levels %v, positives %v", c.levels, c.levelHappened)
 	}
 	if c.Group(0, 0) != 12 || c.Group(0, 1) != 12 {
 		t.Error("groups")
@@ -109,7 +109,7 @@ func TestVectorHoldsCountsAndSumsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, f := range Layout(s) {
+	for _, f := range CountsLayout(s) {
 		names = append(names, f.Name)
 	}
 	want := []string{"patients", "levels", "groups", "positives", "level_positives", "numbers", "numbers_squared"}

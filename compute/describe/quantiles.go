@@ -17,14 +17,16 @@ const StepQuantiles = "describe/quantiles"
 // Outcome as the term of a Want is the outcome, if that has a range.
 const Outcome = -1
 
+// QuantileRounds is the most questions that a search for quantiles asks.
+const QuantileRounds = 5
+
 const (
-	quantileRounds = 5
-	firstSplit     = 7       // the declared range is cut into 2^7 bins
-	fineSplit      = 6       // and each bin of interest into 2^6, round by round,
-	coarseSplit    = 4       // or 2^4 where many quantiles are wanted of one number
-	manyQuantiles  = 16      // more than these
-	deepest        = 40      // bits: bins of a declared range divided by 2^40
-	mostBins       = 1 << 24 // of one question
+	firstSplit    = 7       // the declared range is cut into 2^7 bins
+	fineSplit     = 6       // and each bin of interest into 2^6, round by round,
+	coarseSplit   = 4       // or 2^4 where many quantiles are wanted of one number
+	manyQuantiles = 16      // more than these
+	deepest       = 40      // bits: bins of a declared range divided by 2^40
+	mostBins      = 1 << 24 // of one question
 )
 
 // Want asks for quantiles of a number, at ascending probabilities above 0 and
@@ -32,6 +34,15 @@ const (
 type Want struct {
 	Term          int // of the study's terms, a number's; or Outcome
 	Probabilities []float64
+}
+
+// split is into how many parts, as a power of two, a bin is divided after the
+// first question.
+func (w Want) split() int {
+	if len(w.Probabilities) > manyQuantiles {
+		return coarseSplit
+	}
+	return fineSplit
 }
 
 // Quantiles finds quantiles by counting patients in bins. The first question
@@ -116,7 +127,7 @@ func (q *Quantiles) choose() {
 			q.done = false
 		}
 	}
-	if q.round >= quantileRounds {
+	if q.round >= QuantileRounds {
 		q.done = true
 	}
 }
@@ -203,10 +214,7 @@ func (w *search) absorb(counts []float64) {
 		}
 	}
 	w.bits += w.split
-	w.split = fineSplit
-	if len(w.places) > manyQuantiles {
-		w.split = coarseSplit
-	}
+	w.split = Want{w.term, w.requested}.split()
 }
 
 // Values are the quantiles by want and probability, ascending.
@@ -220,7 +228,7 @@ func (q *Quantiles) Values() [][]float64 {
 				share = (float64(p.rank) - 0.5) / float64(p.count)
 			}
 			x := lo + float64((hi-lo)*share)
-			if q.round >= quantileRounds && p.count >= 2*q.study.Fairness.MinimumCell {
+			if q.round >= QuantileRounds && p.count >= 2*q.study.Fairness.MinimumCell {
 				x = simplest(lo, hi) // a value that many share
 			}
 			out[i] = append(out[i], x)

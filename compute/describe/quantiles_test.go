@@ -145,7 +145,7 @@ func TestQuantilesAreThoseOfThePooledRecords(t *testing.T) {
 		many = append(many, float64(i)/64)
 	}
 	values, questions := findQuantiles(t, s, sites, n, []Want{{1, few}, {2, few}, {2, many}, {Outcome, few}})
-	if len(questions) > quantileRounds {
+	if len(questions) > QuantileRounds {
 		t.Errorf("%d rounds", len(questions))
 	}
 	slices.Sort(age)
