@@ -179,7 +179,7 @@ func ascending(x []float64) bool {
 func (i *Range) equally(n int) []float64 {
 	ends := make([]float64, n)
 	for k := range ends {
-		ends[k] = i.Lo + float64((i.Hi-i.Lo)*(float64(k+1)/float64(n)))
+		ends[k] = i.Lo + float64((i.Hi-i.Lo)*float64(k+1)/float64(n))
 	}
 	ends[n-1] = i.Hi
 	return ends

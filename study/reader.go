@@ -204,7 +204,7 @@ func (s *section) real(name string, fallback, low, high float64) float64 {
 
 // decimal writes 1e12 as people do.
 func decimal(x float64) string {
-	return strings.NewReplacer("e+", "e", "e-0", "e-").Replace(strconv.FormatFloat(x, 'g', -1, 64))
+	return strings.NewReplacer("e+0", "e", "e+", "e", "e-0", "e-").Replace(strconv.FormatFloat(x, 'g', -1, 64))
 }
 
 // text is a scalar of at most maxNameBytes as written, without surrounding

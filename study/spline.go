@@ -21,7 +21,7 @@ func SplineKnotProbabilities(df int) []float64 {
 	}
 	p := make([]float64, knots)
 	for i := range p {
-		p[i] = outer + float64((1-2*outer)*(float64(i)/float64(knots-1)))
+		p[i] = outer + float64((1-2*outer)*float64(i)/float64(knots-1))
 	}
 	return p
 }
