@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -71,7 +72,7 @@ func streamed(r *Round, values []float64, seed []byte) (c Contribution, err erro
 		return nil
 	}}
 	c.Shares, err = r.sealChunks(bytes.NewReader(seed), w.slide,
-		func() []byte { return make([]byte, r.ChunkBytes()) },
+		func(int) []byte { return make([]byte, r.ChunkBytes()) },
 		func(chunk int, b []byte) error {
 			if chunk != len(c.Chunks) {
 				return errors.New("chunks out of order")
@@ -105,6 +106,30 @@ func TestSealStreamIsSeal(t *testing.T) {
 			got, err := streamed(r, values, seed)
 			if err != nil {
 				t.Fatalf("%s, layout %d: %v", s.name, i, err)
+			}
+			checkSame(t, got, *want)
+		}
+	}
+}
+
+// However many processors share the work, and whatever they are faster at, the
+// bytes are the same, and chunks come in order.
+func TestSealersTakeTurns(t *testing.T) {
+	l := Layout{{"v", 40000, 0, 32767}}
+	values := randomValues(rand.New(rand.NewPCG(7, 8)), l, 1)[0]
+	for _, length := range []int{1, 3000, 40000} { // 1, 2 and 20 chunks
+		l[0].Length = length
+		r := suiteRound(t, "rlwe2048", l, 4, 4)
+		var want *Contribution
+		for _, processors := range []int{1, 2, 3, 4, 9} {
+			before := runtime.GOMAXPROCS(processors)
+			got, err := streamed(r, values[:length], make([]byte, 32))
+			runtime.GOMAXPROCS(before)
+			if err != nil {
+				t.Fatalf("%d values, %d processors: %v", length, processors, err)
+			}
+			if want == nil {
+				want = &got
 			}
 			checkSame(t, got, *want)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"runtime"
 )
 
 // Seal encrypts the values, in layout order, under a key drawn for this call
@@ -20,12 +21,8 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 	var err error
 	c.Shares, err = r.sealChunks(random,
 		func(from, to int) ([]float64, error) { return values[from:to], nil },
-		func() []byte {
-			chunk := make([]byte, r.ChunkBytes())
-			c.Chunks = append(c.Chunks, chunk)
-			return chunk
-		},
-		func(int, []byte) error { return nil })
+		func(int) []byte { return make([]byte, r.ChunkBytes()) },
+		func(_ int, chunk []byte) error { c.Chunks = append(c.Chunks, chunk); return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -35,20 +32,28 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 // SealStream is Seal for a vector that is never in memory as a whole. It calls
 // read for the values in layout order, as many at a time as the slice it gives
 // holds, and emit for every chunk in order; the bytes are emit's until it
-// returns. It needs memory for a chunk, whatever the vector's length.
+// returns. Both are called from this goroutine, while others encrypt the next
+// chunks. It needs memory for as many chunks as there are processors, up to
+// four, whatever the vector's length.
 //
 // The shares come last. After an error, of read, of emit or a *RangeError, the
 // chunks so far belong to no contribution and are to be discarded.
 func (r *Round) SealStream(read func(values []float64) error, emit func(chunk int, ciphertext []byte) error) (shares [][]byte, err error) {
 	w := window{read: read}
 	defer w.wipe()
-	chunk := make([]byte, r.ChunkBytes())
-	return r.sealChunks(rand.Reader, w.slide, func() []byte { return chunk }, emit)
+	var buffers [maxSealers][]byte
+	buffer := func(sealer int) []byte {
+		if buffers[sealer] == nil {
+			buffers[sealer] = make([]byte, r.ChunkBytes())
+		}
+		return buffers[sealer]
+	}
+	return r.sealChunks(rand.Reader, w.slide, buffer, emit)
 }
 
 // sealChunks seals the values that window gives, chunk by chunk, into bytes
-// that buffer gives, and shares the key.
-func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func() []byte, emit func(int, []byte) error) ([][]byte, error) {
+// that buffer gives for the sealer whose turn it is, and shares the key.
+func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func(sealer int) []byte, emit func(int, []byte) error) ([][]byte, error) {
 	secret, err := secretGenerator(random)
 	if err != nil {
 		return nil, err
@@ -58,14 +63,26 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 	defer clear(key)
 	secret.gaussian(key)
 	shares := shareKey(key, r.spec.Committee, r.spec.Threshold, secret)
-	form := r.keyTransform(key)
-	defer form.wipe()
 
-	noise := make([]int64, r.degree)
-	defer clear(noise)
-	message := make([]uint64, r.degree*r.packing.words)
-	defer clear(message)
-	for c := range r.packing.chunks {
+	sealers := make([]*sealer, min(runtime.GOMAXPROCS(0), maxSealers, r.packing.chunks))
+	for i := range sealers {
+		sealers[i] = newSealer(r, key)
+		defer sealers[i].wipe()
+	}
+	// They take turns: when one is due again, its last chunk goes out, and it
+	// gets the next one as long as there are any.
+	for c := range r.packing.chunks + len(sealers) {
+		turn, last := c%len(sealers), c-len(sealers)
+		s := sealers[turn]
+		if last >= 0 {
+			s.wait()
+			if err := emit(last, s.out); err != nil {
+				return nil, err
+			}
+		}
+		if c >= r.packing.chunks {
+			continue
+		}
 		from, to := r.packing.span(c)
 		values, err := window(from, to)
 		if err != nil {
@@ -74,15 +91,53 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 		if err := r.packing.check(from, values); err != nil {
 			return nil, err
 		}
-		r.packing.encodeFrom(c, from, values, message)
-		secret.gaussian(noise)
-		out := buffer()
-		form.encrypt(c, message, noise, out)
-		if err := emit(c, out); err != nil {
-			return nil, err
-		}
+		r.packing.encodeFrom(c, from, values, s.message)
+		secret.gaussian(s.noise) // here and in order: the stream is one
+		s.out = buffer(turn)
+		s.start(c)
 	}
 	return shares, nil
+}
+
+// maxSealers bounds the memory of a seal. Preparing chunks is a quarter to a third
+// of the work and stays on one goroutine, so that more would find little to do.
+const maxSealers = 4
+
+// sealer encrypts a chunk at a time, apart from the goroutine that prepares
+// chunks and hands them on.
+type sealer struct {
+	key     roundKey
+	message []uint64
+	noise   []int64
+	out     []byte
+	done    chan struct{} // nil when there is nothing to wait for
+}
+
+func newSealer(r *Round, key []int64) *sealer {
+	return &sealer{key: r.keyTransform(key), message: make([]uint64, r.degree*r.packing.words), noise: make([]int64, r.degree)}
+}
+
+func (s *sealer) start(chunk int) {
+	done := make(chan struct{})
+	s.done = done
+	go func() {
+		defer close(done)
+		s.key.encrypt(chunk, s.message, s.noise, s.out)
+	}()
+}
+
+func (s *sealer) wait() {
+	if s.done != nil {
+		<-s.done
+		s.done = nil
+	}
+}
+
+func (s *sealer) wipe() {
+	s.wait()
+	s.key.wipe()
+	clear(s.message)
+	clear(s.noise)
 }
 
 func (r *Round) checkLength(values []float64) error {

@@ -40,18 +40,18 @@ func drawn(of func() (hi, lo uint64)) (buffer draws) {
 	return buffer
 }
 
-// welch times sample on buffers of two classes and returns Welch's t.
-func welch(sample func(*generator, []int64), classes [2][]draws, random *rand.Rand) float64 {
-	g := testGenerator(1)
-	out := make([]int64, len(g.buffer)/16)
+// trial prepares a measurement of a class and returns what is to be timed.
+type trial func(class int) func()
+
+// welch times the two classes and returns Welch's t.
+func welch(prepare trial, random *rand.Rand) float64 {
 	times := [2][]float64{}
 	var pooled []float64
 	for range timingMeasures {
 		class := random.IntN(2)
-		g.buffer = classes[class][random.IntN(len(classes[class]))]
-		g.next = 0
+		timed := prepare(class)
 		start := time.Now()
-		sample(g, out)
+		timed()
 		took := float64(time.Since(start))
 		times[class] = append(times[class], took)
 		pooled = append(pooled, took)
@@ -77,18 +77,36 @@ func welch(sample func(*generator, []int64), classes [2][]draws, random *rand.Ra
 }
 
 // leaks says whether the class of the input shows in that many attempts in a row.
-func leaks(t *testing.T, sample func(*generator, []int64), classes [2][]draws, attempts int) bool {
+func leaks(t *testing.T, prepare trial, attempts int) bool {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	welch(sample, classes, random) // warms up
+	welch(prepare, random) // warms up
 	for range attempts {
-		v := welch(sample, classes, random)
+		v := welch(prepare, random)
 		t.Logf("t = %.1f", v)
 		if math.Abs(v) < leakThreshold {
 			return false
 		}
 	}
 	return true
+}
+
+// leaksOnce says whether a leak shows in one of many attempts.
+func leaksOnce(t *testing.T, prepare trial) bool {
+	t.Helper()
+	return slices.ContainsFunc(make([]int, timingAttempts), func(int) bool { return leaks(t, prepare, 1) })
+}
+
+// sampling is a trial of a sampler on buffers of two classes.
+func sampling(sample func(*generator, []int64), classes [2][]draws) trial {
+	g := testGenerator(1)
+	out := make([]int64, len(g.buffer)/16)
+	random := rand.New(rand.NewPCG(5, 6))
+	return func(class int) func() {
+		g.buffer = classes[class][random.IntN(len(classes[class]))]
+		g.next = 0
+		return func() { sample(g, out) }
+	}
 }
 
 func TestSamplerTakesTheSameTimeWhateverItDraws(t *testing.T) {
@@ -124,11 +142,11 @@ func TestSamplerTakesTheSameTimeWhateverItDraws(t *testing.T) {
 			}
 			classes := [2][]draws{fixed, mixed}
 			for sampler, sample := range samplers {
-				if leaks(t, sample, classes, timingAttempts) {
+				if leaks(t, sampling(sample, classes), timingAttempts) {
 					t.Errorf("%s: the time depends on what is drawn", sampler)
 				}
 			}
-			if !slices.ContainsFunc(make([]int, timingAttempts), func(int) bool { return leaks(t, leavesEarly, classes, 1) }) {
+			if !leaksOnce(t, sampling(leavesEarly, classes)) {
 				t.Error("a sampler that leaves its table early was not found out: this test shows nothing on this machine")
 			}
 		})
@@ -154,8 +172,77 @@ func leavesEarly(g *generator, out []int64) {
 	}
 }
 
-// The careless sampler differs from the real one in nothing but time.
-func TestTheCarelessSamplerDrawsTheSame(t *testing.T) {
+// Nor must the time that sharing a key takes depend on the key: on how large
+// its coefficients are, nor on their signs.
+func TestSharingTakesTheSameTimeWhateverTheKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time: wants a machine that is not crowded, and a second of it")
+	}
+	source := rand.New(rand.NewPCG(7, 8))
+	keys := func(of func() int64) (out [][]int64) {
+		for range 64 {
+			key := make([]int64, 1024)
+			for k := range key {
+				key[k] = of()
+			}
+			out = append(out, key)
+		}
+		return out
+	}
+	mixed := keys(func() int64 { return source.Int64N(2*errorBound+1) - errorBound })
+	fast := kernel
+	t.Cleanup(func() { kernel = fast })
+	for name, of := range map[string]int64{"all zero": 0, "all negative": -errorBound} {
+		classes := [2][][]int64{keys(func() int64 { return of }), mixed}
+		sharing := func(evaluate func(rows []byte, point uint64, out []byte)) trial {
+			random := testGenerator(2)
+			random.refill()
+			stream := random.buffer
+			return func(class int) func() {
+				kernel.shareRow = evaluate
+				key := classes[class][source.IntN(64)]
+				random.buffer, random.next = stream, 0 // the same polynomials but for the secrets
+				return func() { shareKey(key, 3, 3, random) }
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			for evaluator, evaluate := range map[string]func([]byte, uint64, []byte){"in use": fast.shareRow, "plain": plain.shareRow} {
+				if leaks(t, sharing(evaluate), timingAttempts) {
+					t.Errorf("%s: the time depends on the key", evaluator)
+				}
+			}
+			if !leaksOnce(t, sharing(reducesInALoop)) {
+				t.Error("a careless evaluation was not found out: this test shows nothing on this machine")
+			}
+		})
+	}
+}
+
+// reducesInALoop evaluates as one would write it without a thought.
+func reducesInALoop(rows []byte, point uint64, out []byte) {
+	for c := range len(out) / 2 {
+		v := uint64(0)
+		for at := len(rows) - len(out); at > 0; at -= len(out) {
+			v = mulField(subtractPrime(v+element(rows[at:], c)), point)
+		}
+		v += element(rows, c)
+		for v >= shamirPrime {
+			v -= shamirPrime
+		}
+		setElement(out, c, v)
+	}
+}
+
+// What is careless differs from the real thing in nothing but time.
+func TestTheCarelessTwinsAreTwins(t *testing.T) {
+	rows := make([]byte, 2*3*64)
+	testGenerator(4).fieldElements(rows)
+	want, got := make([]byte, 2*64), make([]byte, 2*64)
+	shareRowPlain(rows, 1000, want)
+	reducesInALoop(rows, 1000, got)
+	if !slices.Equal(got, want) {
+		t.Error("the two evaluations differ")
+	}
 	a, b := make([]int64, 5000), make([]int64, 5000)
 	testGenerator(9).gaussian(a)
 	leavesEarly(testGenerator(9), b)
