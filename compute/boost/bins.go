@@ -1,0 +1,205 @@
+package boost
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/consilium-fl/consilium/study"
+)
+
+// column is how a term of the study is cut into bins. Without edges and
+// without a bin for missing values no tree can split it.
+type column struct {
+	edges   []float64 // ascending
+	missing bool      // a bin of its own for missing values, after the others
+}
+
+// bin of a value: how many edges are below it.
+func (c column) bin(x float64) int {
+	if math.IsNaN(x) {
+		if c.missing {
+			return len(c.edges) + 1
+		}
+		return c.middle()
+	}
+	return sort.SearchFloat64s(c.edges, x)
+}
+
+// middle is the bin that stands for a missing value in a column without a bin
+// for it: near the median, for edges are at quantiles.
+func (c column) middle() int { return len(c.edges) / 2 }
+
+// width is the number of bins; 0 of a column that cannot be split.
+func (c column) width() int {
+	if len(c.edges) == 0 && !c.missing {
+		return 0
+	}
+	if c.missing {
+		return len(c.edges) + 2
+	}
+	return len(c.edges) + 1
+}
+
+// bins are the columns by term of the study. That of the intercept is empty.
+type bins []column
+
+// asked is the length of one histogram as it is sent: the node's total, then
+// of every column the bins but the first, which is the total less the others.
+func (b bins) asked() int {
+	n := 1
+	for _, c := range b {
+		n += max(c.width()-1, 0)
+	}
+	return n
+}
+
+// cells is the length of a whole histogram: the bins of every column.
+func (b bins) cells() int {
+	n := 0
+	for _, c := range b {
+		n += c.width()
+	}
+	return n
+}
+
+// Edges travel in 28 bits: sign, exponent and the 16 highest bits of the
+// fraction of a float64, so that edges next to each other differ by little
+// and their differences are short.
+const edgeDropped = 36
+
+// roundEdge is the nearest number that an edge can be.
+func roundEdge(x float64) float64 {
+	rounded := math.Float64frombits((math.Float64bits(x) + 1<<(edgeDropped-1)) &^ (1<<edgeDropped - 1))
+	if math.IsInf(rounded, 0) {
+		rounded = math.Float64frombits(math.Float64bits(x) &^ (1<<edgeDropped - 1))
+	}
+	return rounded + 0 // never minus zero
+}
+
+// edgeKey orders edges as whole numbers.
+func edgeKey(x float64) uint64 {
+	b := math.Float64bits(x)
+	if b>>63 == 1 {
+		return ^b >> edgeDropped
+	}
+	return (b | 1<<63) >> edgeDropped
+}
+
+func keyEdge(key uint64) float64 {
+	b := key << edgeDropped
+	if b>>63 == 1 {
+		return math.Float64frombits(b &^ (1 << 63))
+	}
+	return math.Float64frombits(^(b | (1<<edgeDropped - 1)) &^ (1<<edgeDropped - 1))
+}
+
+// encode writes the columns but the intercept's: the number of edges, twice,
+// plus one for a missing bin, then the differences of the edges' keys.
+func (b bins) encode() []byte {
+	var out []byte
+	for _, c := range b[1:] {
+		head := uint64(len(c.edges)) << 1
+		if c.missing {
+			head |= 1
+		}
+		out = binary.AppendUvarint(out, head)
+		last := uint64(0)
+		for _, x := range c.edges {
+			out = binary.AppendUvarint(out, edgeKey(x)-last)
+			last = edgeKey(x)
+		}
+	}
+	return out
+}
+
+var errEdges = errors.New("the edges of the bins cannot be read")
+
+// decodeBins reads what encode writes, for a study.
+func decodeBins(s *study.Study, encoded []byte) (bins, error) {
+	out := make(bins, len(s.Terms()))
+	most := s.Model.Boost.Bins - 1
+	rest := encoded
+	for j := range out[1:] {
+		c := &out[j+1]
+		head, n := binary.Uvarint(rest)
+		if n <= 0 {
+			return nil, errEdges
+		}
+		rest = rest[n:]
+		if head>>1 > uint64(most) {
+			return nil, fmt.Errorf("a column has %d edges, more than the study's bins allow", head>>1)
+		}
+		c.missing = head&1 == 1
+		key := uint64(0)
+		for i := range int(head >> 1) {
+			step, n := binary.Uvarint(rest)
+			if n <= 0 || step >= 1<<(64-edgeDropped) || i > 0 && step == 0 {
+				return nil, errEdges
+			}
+			rest = rest[n:]
+			key += step
+			x := keyEdge(key)
+			if math.IsNaN(x) || math.IsInf(x, 0) || edgeKey(x) != key || x == 0 && math.Signbit(x) {
+				return nil, errEdges
+			}
+			c.edges = append(c.edges, x)
+		}
+	}
+	if len(rest) != 0 || !slices.Equal(out.encode(), encoded) {
+		return nil, errEdges
+	}
+	return out, nil
+}
+
+// merge joins neighbouring bins until each holds at least least patients.
+// counts are of every column's bins and of its missing values.
+func (b bins) merge(counts [][]int, least int) bins {
+	out := make(bins, len(b))
+	for j, c := range b[1:] {
+		n := counts[j+1]
+		out[j+1].missing = n[len(c.edges)+1] >= least
+		held := 0
+		for i := range c.edges {
+			if held += n[i]; held >= least {
+				out[j+1].edges = append(out[j+1].edges, c.edges[i])
+				held = 0
+			}
+		}
+		// What is right of the last edge must be enough as well.
+		if held += n[len(c.edges)]; held < least && len(out[j+1].edges) > 0 {
+			kept := out[j+1].edges
+			out[j+1].edges = kept[:len(kept)-1]
+		}
+		// Nobody is left to tell the missing from.
+		if present := sum(n[:len(c.edges)+1]); present < least {
+			out[j+1] = column{}
+		}
+	}
+	return out
+}
+
+func sum(values []int) int {
+	total := 0
+	for _, v := range values {
+		total += v
+	}
+	return total
+}
+
+// largestBins bound what a study can ask.
+func largestBins(s *study.Study) bins {
+	terms := s.Terms()
+	out := make(bins, len(terms))
+	for j := 1; j < len(terms); j++ {
+		edges := make([]float64, s.Model.Boost.Bins-1)
+		if terms[j].Level >= 0 {
+			edges = []float64{0.5}
+		}
+		out[j] = column{edges: edges, missing: true}
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+// Package boost grows histogram gradient-boosted trees (Friedman, Annals of
+// Statistics 29, 2001; Chen and Guestrin, KDD 2016; Ke et al., NeurIPS 2017)
+// from secure sums alone. Both halves are here: a [Fit] is the coordinator's,
+// [Layout] and [Answer] are a site's.
+//
+// # What is asked
+//
+// First quantiles of every number, then one sum that counts the patients in the
+// bins between them ("boost/bins"). From then on each tree grows level by level,
+// one sum to a level ("boost/tree"): for the open nodes, every column and every
+// bin the sum of the gradients, of the hessians, and the number of patients. Of
+// two siblings only the smaller is asked; the other is their parent less the
+// smaller. The question at a tree's root also asks the loss of the trees
+// before, on the records that train and on those held out for early stopping.
+//
+// # The same trees as a pooled fit
+//
+// A record's gradient and hessian are rounded, at the site, to a multiple of a
+// power of two that the question names. All sums are then of whole numbers
+// below 2^53, which float64 and the secure sum carry exactly; subtraction is
+// exact too. So the trees are those that one machine with all records would
+// grow on the same bins, bit for bit, however the patients are divided. The one
+// exception is meant: the Cox loss compares a patient only with patients of the
+// same hospital (the partial likelihood stratified by site), and its gradients
+// are those of XGBoost's survival:cox with each hospital's own risk sets.
+//
+// # Bins
+//
+// A value x is in the bin whose number is the count of edges below x: a value
+// equal to an edge is in the bin that ends there, and a split at an edge sends
+// it left. Edges have 17 significant bits. Bins next to each other are merged
+// until each holds the study's minimum cell of patients over all sites, and a
+// level or a share of missing values smaller than that is not a column or a bin
+// of its own. A missing value has a bin where enough patients lack the value,
+// and each split learns the side to which it goes; elsewhere it is taken for
+// the middle bin.
+//
+// # What the sums show
+//
+// Nothing leaves a site but its part of a sum, and no node, and so no leaf, has
+// fewer patients over all sites than min_leaf, which may not be below the
+// minimum cell. But the coordinator opens whole histograms: below the root a
+// bin can hold few patients or one, and then its count, gradient and hessian
+// are those of few patients over all sites, though of no site. Neither is the
+// difference of two such sums protected. A consortium that does not accept this
+// of its coordinator should choose fewer bins, less depth and a larger
+// min_leaf, or another model. The result holds no histogram: only splits,
+// leaves, and the mean loss.
+//
+// # Hospitals that come and go
+//
+// A parent less a child is the sibling only if the same patients are in both
+// sums. Every histogram begins with its node's totals; if they are not what the
+// parent's histogram says, a hospital came or went, and the sibling is asked
+// too instead of derived.
+package boost
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Steps of a study with this model.
+const (
+	StepQuantiles = "boost/quantiles"
+	StepBins      = "boost/bins"
+	StepTree      = "boost/tree"
+)
+
+const (
+	maxRows    = 1 << 24 // of one site
+	exactBits  = 52      // sums stay below 2^52 in magnitude, so that float64 has them exactly
+	scoreBound = 30      // on the magnitude of a score on a log scale, which is clamped there
+)
+
+// check refuses settings that this package cannot fit privately.
+func check(s *study.Study) error {
+	b := s.Model.Boost
+	if s.Model.Kind != study.Boost || b == nil {
+		return errors.New("the study's model is not of boosted trees")
+	}
+	if b.MinLeaf < s.Fairness.MinimumCell {
+		return &compute.Diagnosis{Kind: compute.TooFewPatients,
+			Message: fmt.Sprintf("a leaf of %d patients would be smaller than the minimum cell of %d; raise min_leaf", b.MinLeaf, s.Fairness.MinimumCell)}
+	}
+	return nil
+}
+
+// Steps tells people what is asked.
+func Steps(s *study.Study) []compute.StepSummary {
+	b, loss := s.Model.Boost, newLoss(s)
+	var out []compute.StepSummary
+	if fields := largestQuantiles(s); fields != nil {
+		out = append(out, compute.StepSummary{Step: StepQuantiles, Rounds: quantileRounds, Fields: fields,
+			Purpose: "how many patients have a value in each bin of a number's range, closer and closer around the quantiles that become the edges of the trees' bins"})
+	}
+	out = append(out, compute.StepSummary{Step: StepBins, Rounds: 1, Fields: binsLayout(largestBins(s)),
+		Purpose: "how many patients are in each bin of each column, how many are held out for early stopping, and the mean and spread of the outcome"})
+	q := &treeQuestion{bins: largestBins(s), loss: loss, Patients: maxRows, HeldOut: maxRows}
+	if loss.cox() {
+		q.Events = maxRows
+	}
+	q.Scale = loss.scale(moments{patients: maxRows, events: q.Events, mean: 0.5, spread: 0.5})
+	for i := range 1 << max(b.Depth-2, 0) { // of two siblings one
+		q.Nodes, q.Counts = append(q.Nodes, i), append(q.Counts, maxRows)
+	}
+	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*b.Depth + 1, Fields: q.layout(),
+		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
+	for i := range out {
+		for _, f := range out[i].Fields {
+			out[i].Numbers += f.Length
+		}
+	}
+	return out
+}
+
+// bitLength is that of a count: the least b with count < 2^b.
+func bitLength(count int) int { return bits.Len(uint(count)) }

@@ -1,0 +1,217 @@
+package boost
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// binsQuestion asks how many patients are between edges.
+type binsQuestion struct {
+	Edges []byte `json:"edges"`
+
+	edges bins
+}
+
+func readBinsQuestion(s *study.Study, parameters []byte) (*binsQuestion, error) {
+	var q binsQuestion
+	err := compute.DecodeParameters(parameters, &q)
+	if err != nil {
+		return nil, err
+	}
+	if q.edges, err = decodeBins(s, q.Edges); err != nil {
+		return nil, err
+	}
+	for _, c := range q.edges[1:] {
+		if !c.missing {
+			return nil, errors.New("missing values have no bin in the question of the bins")
+		}
+	}
+	return &q, nil
+}
+
+// A record's outcome, scaled to [-1, 1], is rounded to outcomeBits here.
+const outcomeBits = 28
+
+func (q *binsQuestion) layout() []compute.Field { return binsLayout(q.edges) }
+
+func binsLayout(b bins) []compute.Field {
+	return []compute.Field{
+		{Name: "patients", Length: 2, Bound: maxRows}, // that train, that are held out
+		{Name: "events", Length: 2, Bound: maxRows},   // of a survival outcome, likewise
+		{Name: "outcome", Length: 2, Bound: maxRows << outcomeBits},
+		{Name: "bins", Length: max(b.cells(), 1), Bound: maxRows},
+	}
+}
+
+// treeQuestion asks for a level of a tree, and at its root for the loss of the
+// trees before it. It holds everything that an answer needs, the model so far
+// included: a site that was restarted can answer it. Without nodes it asks for
+// the loss only.
+type treeQuestion struct {
+	Edges    []byte  `json:"edges"`
+	Base     float64 `json:"base"`
+	Scale    scale   `json:"scale"`
+	Patients int     `json:"patients"` // that train, over all sites
+	HeldOut  int     `json:"held_out"`
+	Events   int     `json:"events"`           // of all patients, if the loss is Cox's
+	Trees    []byte  `json:"trees,omitempty"`  // whole
+	Tree     []byte  `json:"tree,omitempty"`   // without its open nodes
+	Nodes    []int   `json:"nodes,omitempty"`  // ascending, of the open ones
+	Counts   []int   `json:"counts,omitempty"` // patients in each, over all sites
+
+	loss  *loss
+	bins  bins
+	trees []tree
+	tree  tree
+}
+
+func readTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error) {
+	q := treeQuestion{loss: newLoss(s)}
+	err := compute.DecodeParameters(parameters, &q)
+	if err != nil {
+		return nil, err
+	}
+	if q.bins, err = decodeBins(s, q.Edges); err != nil {
+		return nil, err
+	}
+	b := s.Model.Boost
+	if q.trees, err = readTrees(q.bins, b.Depth, b.Trees, q.Trees); err != nil {
+		return nil, err
+	}
+	var rest []byte
+	if q.tree, rest, err = readTree(q.bins, b.Depth, q.Tree, true); err != nil {
+		return nil, err
+	}
+	if len(rest) != 0 || string(q.tree.append(nil)) != string(q.Tree) {
+		return nil, errTree
+	}
+	if err := checkBase(q.Base, q.loss); err != nil {
+		return nil, err
+	}
+	return &q, q.check(b)
+}
+
+func checkBase(base float64, l *loss) error {
+	if !(base >= min(l.lo, -scoreBound) && base <= max(l.hi, scoreBound)) || base == 0 && math.Signbit(base) {
+		return errors.New("the base score of the trees is out of its range")
+	}
+	return nil
+}
+
+func (q *treeQuestion) check(b *study.BoostModel) error {
+	const most = maxRows * 1024 // at every site a federation can have
+	switch {
+	case q.Patients < 1 || q.Patients > most || q.HeldOut < 0 || q.HeldOut > most || q.Events < 0 || q.Events > q.Patients+q.HeldOut:
+		return errors.New("the counts of patients are out of their range")
+	case !q.loss.cox() && q.Events != 0:
+		return errors.New("there are events, but the outcome is no survival time")
+	case q.HeldOut > 0 && b.Patience == 0:
+		return errors.New("there are records held out, but the study stops no fit early")
+	case len(q.Nodes) != len(q.Counts):
+		return errors.New("the open nodes and their counts differ in number")
+	case len(q.Nodes) == 0 && len(q.Tree) != 0:
+		return errors.New("the tree grows, but no open node is asked")
+	case len(q.Nodes) != 0 && (len(q.trees) == b.Trees || q.bins.cells() == 0):
+		return errors.New("the model is complete, but another tree is asked")
+	}
+	for i, n := range q.Nodes {
+		if n < 0 || n >= q.tree.open() || i > 0 && n <= q.Nodes[i-1] {
+			return fmt.Errorf("node %d is not open or not in order", n)
+		}
+		if q.Counts[i] < b.MinLeaf || q.Counts[i] > q.Patients {
+			return fmt.Errorf("node %d has fewer patients than a leaf, or more than there are", n)
+		}
+	}
+	if len(q.Nodes) > 0 && q.tree.depths()[len(q.tree)] >= b.Depth {
+		return errors.New("the open nodes are deeper than the study's trees")
+	}
+	return q.checkScale()
+}
+
+// checkScale makes sure that no sum leaves the whole numbers of a float64.
+func (q *treeQuestion) checkScale() error {
+	t := q.Scale
+	for _, bits := range []int{t.Gradient, t.Hessian, t.Loss} {
+		if bits < -1000 || bits > 100 {
+			return errors.New("the rounding of the sums is out of its range")
+		}
+	}
+	packed := t.Shift != 0
+	if packed && (q.loss.constant() || t.Shift != bitLength(q.Patients)) || q.loss.constant() && t.Hessian != 0 {
+		return errors.New("the packing of the sums does not follow from the counts")
+	}
+	for _, f := range q.layout() {
+		// Over all sites, too, a sum stays below its bound with all patients.
+		if !(f.Bound <= 1<<exactBits) {
+			return errors.New("the sums could leave the whole numbers that they are exact in")
+		}
+	}
+	return nil
+}
+
+// root says that the question begins a tree, or follows the last.
+func (q *treeQuestion) root() bool { return len(q.tree) == 0 }
+
+// layout of the answer; all numbers are whole.
+func (q *treeQuestion) layout() []compute.Field {
+	var out []compute.Field
+	if q.root() {
+		everyone := max(q.Patients, q.HeldOut)
+		out = append(out,
+			compute.Field{Name: "loss", Length: 2, Bound: q.loss.bound(q.loss.value, q.Scale.Loss, everyone, q.Events)},
+			compute.Field{Name: "patients", Length: 2, Bound: float64(everyone)}, // that train, that are held out
+			compute.Field{Name: "events", Length: 2, Bound: float64(max(q.Events, 1))},
+		)
+	}
+	for i := range q.Nodes {
+		out = append(out, q.nodeFields(i)...)
+	}
+	return out
+}
+
+// nodeFields are those of the i-th node that is asked.
+func (q *treeQuestion) nodeFields(i int) []compute.Field {
+	length, count := q.bins.asked(), q.Counts[i]
+	field := func(name string, bound float64) compute.Field {
+		return compute.Field{Name: fmt.Sprintf("%s/%d", name, q.Nodes[i]), Length: length, Bound: bound}
+	}
+	gradient := field("gradient", q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events))
+	if q.loss.constant() {
+		return []compute.Field{gradient, field("count", float64(count))}
+	}
+	hessian := q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events)
+	if q.Scale.Shift != 0 {
+		return []compute.Field{gradient, field("hessian and count", hessian*math.Ldexp(1, q.Scale.Shift)+float64(count))}
+	}
+	return []compute.Field{gradient, field("hessian", hessian), field("count", float64(count))}
+}
+
+// Layout of a step: what a site recomputes and compares with the plan it is
+// sent.
+func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	switch step {
+	case StepQuantiles:
+		return describe.QuantilesLayout(s, parameters)
+	case StepBins:
+		q, err := readBinsQuestion(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return q.layout(), nil
+	case StepTree:
+		q, err := readTreeQuestion(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return q.layout(), nil
+	}
+	return nil, fmt.Errorf("boosted trees have no step %q", step)
+}
