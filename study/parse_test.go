@@ -360,6 +360,14 @@ func TestOutcomeScales(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(minimal))
+	for _, c := range [][2]string{
+		{countOutcome, `{kind: glm, family: poisson, offset: o, weights: {column: w, range: [0, 9]}, interactions: ["age:sex", "sex:gene"], splines: ["spline(bmi, df: 8)"]}`},
+		{survivalOutcome, "{kind: cox, stratify: none, ties: breslow}"},
+		{strings.Replace(survivalOutcome, "unit: d", "grid: {step: 30}", 1), "{kind: boost, monotone: {age: -1}, early_stopping: {patience: 5}}"},
+		{numberOutcome, "{kind: neural, hidden: [64, 32], strategy: fedyogi, server: {rate: 0.1}}"},
+	} {
+		f.Add([]byte(kindStudy(c[0], c[1], "validation: {kind: k-fold, folds: 3}\n")))
+	}
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("? {}\n: !!binary x\n"))
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -377,7 +385,19 @@ func FuzzParse(f *testing.F) {
 			}
 			names[term.Name] = true
 		}
-		if lo, hi := s.Outcome.Bounds(); s.Outcome.Type == Number && !(lo < hi) {
+		knotted, err := s.KnottedEvenly()
+		if err != nil || knotted.TermCount() != len(knotted.Terms()) || knotted.TermCount() != s.TermCount() || s.TermCount() > MaxTerms || s.Parameters() > MaxParameters {
+			t.Errorf("%d terms, %d parameters, knots: %v", s.TermCount(), s.Parameters(), err)
+		}
+		for _, term := range knotted.Terms() {
+			if !(term.Hi-term.Lo >= 1e-9 && max(-term.Lo, term.Hi) <= 1e12) {
+				t.Errorf("term %+v", term)
+			}
+		}
+		if (s.Outcome.Type == Survival) != (len(s.Outcome.Grid) > 0) || !ascending(s.Outcome.Grid) {
+			t.Errorf("grid %v", s.Outcome.Grid)
+		}
+		if lo, hi := s.Outcome.Bounds(); s.Outcome.Type != Binary && !(lo < hi) {
 			t.Errorf("outcome bounds %v, %v", lo, hi)
 		}
 		if s.MinimumContributors() < 2 || s.Deadline() <= 0 || string(s.Source()) != string(src) {
