@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -197,9 +196,3 @@ func losses(curve []compute.Point) (out []float64) {
 	}
 	return out
 }
-
-func first(n int) func(*study.Matrix) *study.Matrix {
-	return func(m *study.Matrix) *study.Matrix { return m.Select(func(i int) bool { return i < n }) }
-}
-
-var _ = slices.Equal[[]int]
