@@ -35,6 +35,7 @@ type Question struct {
 // contributors.
 type Sum struct {
 	Contributors int
+	Sites        []string // the contributors by name, ascending; empty where names play no part
 	fields       map[string][]float64
 }
 
@@ -64,7 +65,8 @@ const (
 	TooFewPatients = "too-few-patients"
 	NoConvergence  = "no-convergence"
 	ConstantTarget = "constant-outcome"
-	PerfectFit     = "perfect-fit" // a remark: there is an estimate
+	PerfectFit     = "perfect-fit"   // a remark: there is an estimate
+	NoValidation   = "no-validation" // a remark: there is a model
 )
 
 // Diagnosis is the named reason why a model, or a term of it, has no estimate.

@@ -33,7 +33,7 @@ func TestASiteThatContributesNothingIsLeftOut(t *testing.T) {
 			t.Errorf("%s invites %q: only those of the last round were to be", r.Step, r.Invited)
 		}
 	}
-	if m := p.result().Model; m.N != 90 || m.Contributors != 3 {
+	if m := p.result().Model.GLM; m.N != 90 || m.Contributors != 3 {
 		t.Errorf("model over %d patients of %d sites", m.N, m.Contributors)
 	}
 }

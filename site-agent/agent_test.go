@@ -130,8 +130,8 @@ func TestAStudyFromEnrolmentToPrediction(t *testing.T) {
 	c.eventually("the third approves", func() bool { return c.approvals["gamma"].Approved })
 
 	result := c.study(s, sites)
-	if result.Model.N != 210 || result.Model.Contributors != 3 {
-		t.Fatalf("model over %d patients of %d hospitals", result.Model.N, result.Model.Contributors)
+	if result.Model.GLM.N != 210 || result.Model.GLM.Contributors != 3 {
+		t.Fatalf("model over %d patients of %d hospitals", result.Model.GLM.N, result.Model.GLM.Contributors)
 	}
 	c.eventually("two sites accept by policy", func() bool { return c.releases["alpha"].Accepted && c.releases["beta"].Accepted })
 	waitFor(t, "the third tests the release", func() bool { list, _ := Releases(dirs[2]); return len(list) == 1 })

@@ -21,7 +21,7 @@ type Comparison struct {
 	Title   string            `json:"title"`
 	Outcome string            `json:"outcome"`
 	Unit    string            `json:"unit,omitempty"`
-	Family  string            `json:"family"`
+	Type    string            `json:"outcome_type"`
 	Groups  []GroupComparison `json:"groups"` // all patients first
 }
 
@@ -54,7 +54,11 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	if release.Study.Outcome.Type == study.Binary && len(whole.Thresholds) == 2 {
 		prevalence = &whole.Thresholds[1]
 	}
-	here, err := fairness.Local(release.Study, model.Coefficients(release.Study), prevalence, own.matrix)
+	predictions, err := model.Predictions(release.Study, own.matrix)
+	if err != nil {
+		return nil, nil, err
+	}
+	here, err := fairness.Local(release.Study, prevalence, own.matrix, predictions)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +68,7 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	}
 	c := &Comparison{
 		Release: release.Digest, Study: release.Study.Name, Title: release.Study.Title,
-		Outcome: release.Study.Outcome.Column, Unit: release.Study.Outcome.Unit, Family: model.Family,
+		Outcome: release.Study.Outcome.Column, Unit: release.Study.Outcome.Unit, Type: string(release.Study.Outcome.Type),
 	}
 	for i, g := range here.Groups {
 		row := GroupComparison{
@@ -97,7 +101,7 @@ func (c *Comparison) within(p *Policy) (good, known bool) {
 		return false, false
 	}
 	all := c.Groups[0]
-	if c.Family == study.Binomial {
+	if c.Type == string(study.Binary) {
 		brier, ok := all.Own["brier"]
 		return brier <= p.WorstBrier, ok
 	}

@@ -13,7 +13,7 @@ func TestThePolicyMeasuresOwnPatients(t *testing.T) {
 		t.Fatal(err)
 	}
 	dose := func(own, whole map[string]float64) *Comparison {
-		return &Comparison{Family: study.Gaussian, Groups: []GroupComparison{{Own: own, Whole: whole}}}
+		return &Comparison{Type: string(study.Number), Groups: []GroupComparison{{Own: own, Whole: whole}}}
 	}
 	mae := func(x float64) map[string]float64 { return map[string]float64{"mae": x} }
 	for name, test := range map[string]struct {
@@ -26,8 +26,8 @@ func TestThePolicyMeasuresOwnPatients(t *testing.T) {
 		"no own figure":         {dose(nil, mae(8)), false, false},
 		"the whole is withheld": {dose(mae(8), nil), false, false},
 		"no groups":             {&Comparison{}, false, false},
-		"brier below a coin's":  {&Comparison{Family: study.Binomial, Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
-		"brier above a coin's":  {&Comparison{Family: study.Binomial, Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.3}}}}, false, true},
+		"brier below a coin's":  {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
+		"brier above a coin's":  {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.3}}}}, false, true},
 	} {
 		good, known := test.c.within(&p)
 		if known != test.known || known && good != test.good {

@@ -15,6 +15,7 @@ import (
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/site-agent/vault"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // Reasons for declining a round or refusing a study. They are fixed, so that
@@ -88,7 +89,7 @@ func (a *Agent) answer(round *participant.Round) (values []float64, reason strin
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
 		return nil, noUsableRecords
 	}
-	values, err = pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, own.matrix)
+	values, err = pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, pipeline.Site{Name: study.SiteID(a.node.Name()), Records: own.matrix})
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))
 		return nil, valueOutOfBound

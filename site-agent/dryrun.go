@@ -3,13 +3,13 @@ package siteagent
 import (
 	"path/filepath"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
-	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -50,20 +50,20 @@ func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
 	} else {
 		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
 	}
-	for _, step := range pipeline.Steps(s) {
+	for _, step := range pipeline.Steps(s, sites) {
 		d.Steps = append(d.Steps, dryRunStep(step, max(sites, s.MinimumContributors())))
 	}
 	return d
 }
 
-func dryRunStep(step pipeline.StepSummary, sites int) DryRunStep {
+func dryRunStep(step compute.StepSummary, sites int) DryRunStep {
 	d := DryRunStep{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
 	layout := make(secagg.Layout, len(step.Fields))
 	for i, f := range step.Fields {
 		layout[i] = secagg.Field(f)
 		d.Fields = append(d.Fields, outbox.Field{Name: f.Name, Length: f.Length})
 	}
-	committee := min(sites, participant.MaxCommittee)
+	committee := min(sites, statement.MaxCommittee)
 	suite, err := secagg.SelectSuite(layout, sites, committee)
 	if err != nil {
 		return d // the size is not known; the fields are

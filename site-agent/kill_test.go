@@ -135,8 +135,8 @@ func TestAnAgentKilledAtAnyMomentGoesOn(t *testing.T) {
 	close(stop)
 	kills := <-stopped
 	kill()
-	if session.Result().Model.N != 150 {
-		t.Fatalf("the model is over %d patients, not 150", session.Result().Model.N)
+	if session.Result().Model.GLM.N != 150 {
+		t.Fatalf("the model is over %d patients, not 150", session.Result().Model.GLM.N)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

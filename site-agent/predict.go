@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/internal/records"
@@ -40,7 +42,7 @@ func Predict(dir, studyName string, source records.Source, output io.Writer) (*P
 	if err != nil {
 		return nil, err
 	}
-	predictor, err := glm.NewPredictor(model, release.Study)
+	predictor, err := model.Predictor(release.Study)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func Predict(dir, studyName string, source records.Source, output io.Writer) (*P
 		return nil, err
 	}
 	defer rows.Close() // read only: nothing is lost if closing fails
-	reader, err := release.Study.NewPredictor(rows.Columns())
+	reader, err := predictor.Reader(rows.Columns())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +90,7 @@ func Predict(dir, studyName string, source records.Source, output io.Writer) (*P
 }
 
 // predict fills in one line, or says why it cannot.
-func predict(predictor *glm.Predictor, reader *study.Predictor, record, line []string) (reason string) {
+func predict(predictor *pipeline.Predictor, reader *study.Predictor, record, line []string) (reason string) {
 	row, err := reader.Row(record)
 	if unusable, ok := errors.AsType[*study.Unusable](err); ok {
 		return unusable.Error()
@@ -96,14 +98,23 @@ func predict(predictor *glm.Predictor, reader *study.Predictor, record, line []s
 	if err != nil {
 		return "unusable"
 	}
-	p, err := predictor.Predict(row)
+	offset, err := reader.Offset(record)
+	if unusable, ok := errors.AsType[*study.Unusable](err); ok {
+		return unusable.Error()
+	}
+	p, err := predictor.Predict(row, offset)
 	if unseen, ok := errors.AsType[*glm.UnseenLevel](err); ok {
 		return "level not seen in training: " + unseen.Term
 	}
 	if err != nil {
 		return "unusable"
 	}
-	number := func(x float64) string { return strconv.FormatFloat(x, 'g', 10, 64) }
+	number := func(x float64) string {
+		if math.IsNaN(x) {
+			return "" // nothing is known of the interval
+		}
+		return strconv.FormatFloat(x, 'g', 10, 64)
+	}
 	line[0], line[1], line[2] = number(p.Value), number(p.Lower), number(p.Upper)
 	for i, c := range p.Contributions {
 		line[3+i] = number(c.Change)

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
@@ -273,7 +273,7 @@ func Rollback(dir, study string) (statement.Digest, error) {
 
 // openRelease reads a kept release and verifies it again, so that a file that
 // was changed on the disk makes no prediction.
-func openRelease(dir string, digest statement.Digest) (*participant.Release, *glm.Model, error) {
+func openRelease(dir string, digest statement.Digest) (*participant.Release, *pipeline.Model, error) {
 	node, err := identity.OpenNode(filepath.Join(dir, identityDir))
 	if err != nil {
 		return nil, nil, err
@@ -295,8 +295,8 @@ func openRelease(dir string, digest statement.Digest) (*participant.Release, *gl
 	return release, model, err
 }
 
-func modelOf(release *participant.Release) (*glm.Model, error) {
-	var model glm.Model
+func modelOf(release *participant.Release) (*pipeline.Model, error) {
+	var model pipeline.Model
 	if err := json.Unmarshal(release.Release.Body, &model); err != nil {
 		return nil, fmt.Errorf("the release's model cannot be read by this agent's version: %w", err)
 	}

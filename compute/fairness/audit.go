@@ -7,7 +7,6 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -30,12 +29,13 @@ type Audit struct {
 	Name         string    `json:"name"`
 	Version      int       `json:"version"`
 	Title        string    `json:"title,omitempty"`
-	Family       string    `json:"family"`
+	OutcomeType  string    `json:"outcome_type"`
 	Outcome      string    `json:"outcome"`
 	Unit         string    `json:"unit,omitempty"`
 	Contributors int       `json:"contributors"`
 	N            int       `json:"n"`
 	MinimumCell  int       `json:"minimum_cell"`
+	Unseen       bool      `json:"unseen"`               // every patient was predicted by a model that had not seen it
 	Thresholds   []float64 `json:"thresholds,omitempty"` // binary: 0.5 and the prevalence
 	Groups       []Group   `json:"groups"`               // all patients first
 	Gaps         []Gap     `json:"gaps"`
@@ -106,34 +106,61 @@ func (a *Audit) Group(attribute, level string) *Group {
 	return nil
 }
 
-// Read turns the opened sum into the report.
-func Read(s *study.Study, q Question, counts *describe.Counts, sum compute.Sum) (*Audit, error) {
+// Session is the coordinator's half of an audit.
+type Session struct {
+	study    *study.Study
+	sizes    Sizes
+	question question
+	audit    *Audit // nil until the sum is absorbed
+}
+
+// New begins an audit of so many patients.
+func New(s *study.Study, sizes Sizes) *Session {
+	return &Session{study: s, sizes: sizes, question: newQuestion(s, sizes)}
+}
+
+// Next is the question whose sum Absorb expects.
+func (a *Session) Next() (q compute.Question, done bool, err error) {
+	if a.audit != nil {
+		return q, true, nil
+	}
+	q = compute.Question{Step: Step, Layout: layout(a.study, len(a.question.Cells))}
+	q.Parameters, err = compute.EncodeParameters(a.question)
+	return q, false, err
+}
+
+// Absorb takes the opened sum.
+func (a *Session) Absorb(sum compute.Sum) (err error) {
 	zero := make(map[int]bool)
-	for i, c := range cells(s) {
-		if c.attribute >= 0 && counts.Group(c.attribute, c.group) == 0 {
+	for i, c := range cells(a.study) {
+		if c.attribute >= 0 && a.sizes.Group(c.attribute, c.group) == 0 {
 			zero[i] = true
 		}
 	}
-	return read(s, q, zero, s.Fairness.MinimumCell, sum)
+	a.audit, err = read(a.study, a.question, zero, a.study.Fairness.MinimumCell, a.sizes.Unseen, sum)
+	return err
 }
+
+// Audit is the report, nil until its sums are absorbed.
+func (a *Session) Audit() *Audit { return a.audit }
 
 // Local is the same report over one hospital's own patients, for that hospital
 // alone: nothing is suppressed, because it sees its own records anyway, and
 // nothing of it is ever sent. The prevalence is the second threshold of the
-// whole's audit (Thresholds[1]), nil for a dose.
-func Local(s *study.Study, coefficients []float64, prevalence *float64, m *study.Matrix) (*Audit, error) {
+// whole's audit (Thresholds[1]), nil but for a binary outcome.
+func Local(s *study.Study, prevalence *float64, m *study.Matrix, predictions []float64) (*Audit, error) {
 	if m.Rows() == 0 {
 		return nil, errors.New("no usable record here, so there is nothing to compare")
 	}
-	q := Question{Coefficients: coefficients, Prevalence: prevalence}
+	q := question{Prevalence: prevalence}
 	for i := range cells(s) {
 		q.Cells = append(q.Cells, i)
 	}
-	parameters, err := q.Parameters()
+	parameters, err := compute.EncodeParameters(q)
 	if err != nil {
 		return nil, err
 	}
-	values, err := Answer(s, parameters, m)
+	values, err := Answer(s, Step, parameters, m, predictions)
 	if err != nil {
 		return nil, err
 	}
@@ -141,10 +168,10 @@ func Local(s *study.Study, coefficients []float64, prevalence *float64, m *study
 	if err != nil {
 		return nil, err
 	}
-	return read(s, q, nil, 1, sum)
+	return read(s, q, nil, 1, true, sum)
 }
 
-func read(s *study.Study, q Question, zero map[int]bool, minimum int, sum compute.Sum) (*Audit, error) {
+func read(s *study.Study, q question, zero map[int]bool, minimum int, unseen bool, sum compute.Sum) (*Audit, error) {
 	for _, f := range layout(s, len(q.Cells)) {
 		if len(sum.Field(f.Name)) != f.Length {
 			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
@@ -153,8 +180,8 @@ func read(s *study.Study, q Question, zero map[int]bool, minimum int, sum comput
 	digest := s.Digest()
 	a := &Audit{
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.Name, Version: s.Version, Title: s.Title,
-		Family: s.Model.Family, Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
-		Contributors: sum.Contributors, MinimumCell: minimum, Gaps: []Gap{}, Hidden: []Hidden{},
+		OutcomeType: string(s.Outcome.Type), Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
+		Contributors: sum.Contributors, MinimumCell: minimum, Unseen: unseen, Gaps: []Gap{}, Hidden: []Hidden{},
 	}
 	if q.Prevalence != nil {
 		a.Thresholds = []float64{0.5, *q.Prevalence}
@@ -227,15 +254,17 @@ func calibration(sum compute.Sum, minimum int) []Bin {
 }
 
 // limits says, in the report itself, what the report cannot tell.
-func limits(a *Audit, q Question) []string {
-	out := []string{
-		"The figures describe the patients the model was trained on; expect somewhat larger errors for new patients.",
+func limits(a *Audit, q question) []string {
+	var out []string
+	if !a.Unseen {
+		out = append(out, "The figures describe the patients the model was trained on; expect somewhat larger errors for new patients.")
+	}
+	out = append(out,
 		"The audit covers all hospitals together. A hospital can differ from the whole and sees its own figures locally.",
 		"A group is named as the records name it. Groups that the study does not declare, and combinations of attributes, were not examined.",
 		"The margins of the verdicts are defaults of the software, not clinical judgements, and the intervals are not adjusted for the number of comparisons.",
 		"Rates inside a group that is large enough are shown even where they rest on few events; their intervals say how little that is.",
-		"Groups below the minimum cell have no figures here. Where a single group of an attribute is hidden, what concerns it can be worked out from the totals, and the model's covariance determines the sums it was computed from.",
-	}
+		"Groups below the minimum cell have no figures here. Where a single group of an attribute is hidden, what concerns it can be worked out from the totals, and the model's covariance determines the sums it was computed from.")
 	if a.Cut > 0 {
 		out = append(out, fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", a.Cut))
 	}

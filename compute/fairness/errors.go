@@ -24,7 +24,6 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -63,49 +62,39 @@ func cells(s *study.Study) []cell {
 	return out
 }
 
-// Question is what an audit asks: the model, and the groups large enough to be
-// part of the vector.
-type Question struct {
-	Coefficients []float64 `json:"coefficients"`         // of all terms, original units
-	Prevalence   *float64  `json:"prevalence,omitempty"` // binary: the second threshold
-	Cells        []int     `json:"cells"`                // 0 is all patients; then each attribute's groups in order
+// Sizes are how many patients there are to audit, as the counts have opened
+// them.
+type Sizes struct {
+	Patients  int
+	Positives int // of a binary outcome
+	Group     func(attribute, group int) int
+	Unseen    bool // the models that predict had not seen these patients
 }
 
-// Ask prepares the audit of a model. Cells that the counts know to be smaller
-// than the minimum stay out.
-func Ask(s *study.Study, counts *describe.Counts, coefficients []float64) Question {
-	q := Question{Coefficients: make([]float64, len(coefficients))}
-	for j, b := range coefficients {
-		if b != 0 { // minus zero stays zero
-			q.Coefficients[j] = b
-		}
-	}
+// question is what an audit asks: which groups are large enough to be part of
+// the vector. The predictions that it judges are asked for beside it.
+type question struct {
+	Prevalence *float64 `json:"prevalence,omitempty"` // binary: the second threshold
+	Cells      []int    `json:"cells"`                // 0 is all patients; then each attribute's groups in order
+}
+
+func newQuestion(s *study.Study, sizes Sizes) question {
+	var q question
 	if s.Outcome.Type == study.Binary {
-		prevalence := float64(counts.Positives) / float64(counts.Patients)
+		prevalence := float64(sizes.Positives) / float64(sizes.Patients)
 		q.Prevalence = &prevalence
 	}
 	for i, c := range cells(s) {
-		if c.attribute < 0 || counts.Group(c.attribute, c.group) >= s.Fairness.MinimumCell {
+		if c.attribute < 0 || sizes.Group(c.attribute, c.group) >= s.Fairness.MinimumCell {
 			q.Cells = append(q.Cells, i)
 		}
 	}
 	return q
 }
 
-// Parameters of the step, in their one spelling.
-func (q Question) Parameters() ([]byte, error) { return compute.EncodeParameters(q) }
-
-func readQuestion(s *study.Study, parameters []byte) (Question, error) {
-	var q Question
+func readQuestion(s *study.Study, parameters []byte) (question, error) {
+	var q question
 	if err := compute.DecodeParameters(parameters, &q); err != nil {
-		return q, err
-	}
-	terms := s.Terms()
-	magnitudes := make([]float64, len(terms))
-	for j, t := range terms {
-		magnitudes[j] = max(math.Abs(t.Lo), math.Abs(t.Hi))
-	}
-	if err := compute.CheckCoefficients(q.Coefficients, magnitudes, 1e150); err != nil {
 		return q, err
 	}
 	if binary := s.Outcome.Type == study.Binary; binary != (q.Prevalence != nil) {
@@ -135,7 +124,10 @@ type quantity struct {
 
 // Errors are measured in widths of the outcome's range, or as probabilities.
 func quantities(s *study.Study) []quantity {
-	if s.Outcome.Type == study.Binary {
+	switch s.Outcome.Type {
+	case study.Survival:
+		return []quantity{{name: "patients"}, {name: "events"}}
+	case study.Binary:
 		return []quantity{
 			{name: "patients"}, {name: "positives"},
 			{name: "selected"}, {name: "selected_positives"},
@@ -171,8 +163,11 @@ func layout(s *study.Study, open int) []compute.Field {
 	return fields
 }
 
-// Layout is the vector of the step for these parameters.
-func Layout(s *study.Study, parameters []byte) ([]compute.Field, error) {
+// Layout is the vector of a step.
+func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
+	if step != Step {
+		return nil, fmt.Errorf("the audit has no step %q", step)
+	}
 	q, err := readQuestion(s, parameters)
 	if err != nil {
 		return nil, err
@@ -180,22 +175,31 @@ func Layout(s *study.Study, parameters []byte) ([]compute.Field, error) {
 	return layout(s, len(q.Cells)), nil
 }
 
-// LargestLayout is the vector when every group is large enough.
-func LargestLayout(s *study.Study) []compute.Field { return layout(s, len(cells(s))) }
+// Steps are those of the audit.
+func Steps(s *study.Study) []compute.StepSummary {
+	return []compute.StepSummary{{Step: Step, Rounds: 1, Fields: layout(s, len(cells(s))),
+		Purpose: "how far the model is off in each group of patients that is large enough: counts and sums of errors"}}
+}
 
-// Answer is a site's vector.
-func Answer(s *study.Study, parameters []byte, m *study.Matrix) ([]float64, error) {
-	if m.Rows() > maxRows {
+// Answer is a site's vector. Predictions are those of a compute.Predictor, one
+// for each record; a record whose prediction is NaN is not part of the audit.
+func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, predictions []float64) ([]float64, error) {
+	switch {
+	case step != Step:
+		return nil, fmt.Errorf("the audit has no step %q", step)
+	case m.Rows() > maxRows:
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
+	case len(predictions) != m.Rows():
+		return nil, fmt.Errorf("%d predictions for %d records", len(predictions), m.Rows())
 	}
 	q, err := readQuestion(s, parameters)
 	if err != nil {
 		return nil, err
 	}
-	return q.answer(s, m), nil
+	return q.answer(s, m, predictions), nil
 }
 
-func (q Question) answer(s *study.Study, m *study.Matrix) []float64 {
+func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
 	open := len(q.Cells)
 	quantities := quantities(s)
 	start := make([]int, len(quantities))
@@ -218,22 +222,22 @@ func (q Question) answer(s *study.Study, m *study.Matrix) []float64 {
 	}
 
 	sums := compute.NewAccumulator(length)
-	var row, values []float64
+	var values []float64
 	member := make([]int, 0, len(first)+1)
 	for r := range m.Rows() {
-		row = m.AppendRow(row[:0], r)
-		eta := 0.0
-		for j, x := range row {
-			eta += q.Coefficients[j] * x
+		p, y := predictions[r], m.Outcome(r)
+		if math.IsNaN(p) {
+			continue
 		}
-		y := m.Outcome(r)
 		bin := 0
-		if q.Prevalence != nil {
-			p := probability(eta)
+		switch s.Outcome.Type {
+		case study.Survival:
+			values = append(values[:0], 1, one(m.Event(r)))
+		case study.Binary:
 			bin = min(int(p*bins), bins-1)
 			values = binaryErrors(values[:0], p, y, *q.Prevalence)
-		} else {
-			values = doseErrors(values[:0], s.Outcome.Inverse(eta), y, *s.Outcome.Range)
+		default:
+			values = doseErrors(values[:0], p, y, *s.Outcome.Range)
 		}
 		member = append(member[:0], 0)
 		for a := range first {
@@ -286,12 +290,4 @@ func one(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-func probability(eta float64) float64 {
-	if eta < 0 {
-		e := math.Exp(eta)
-		return e / (1 + e)
-	}
-	return 1 / (1 + math.Exp(-eta))
 }

@@ -68,6 +68,9 @@ func rates(of func(*tally) (k, n float64)) func(a, b *tally) (float64, float64, 
 }
 
 func comparisons(all *tally, unit string) []comparison {
+	if all.survival {
+		return nil
+	}
 	if all.binary {
 		points := " percentage points"
 		return []comparison{

@@ -16,6 +16,10 @@ type tally struct {
 	err, absolute, square sample // of the error, its magnitude, its square
 	predicted             float64
 
+	// survival
+	survival bool
+	events   float64
+
 	// dose
 	within, under, over float64
 	outcome             float64
@@ -35,6 +39,10 @@ func newTally(s *study.Study, sum compute.Sum, at int) *tally {
 	raw := func(name string) float64 { return sum.Field(name)[at] }
 	count := func(name string) float64 { return math.Round(raw(name)) }
 	t := &tally{n: count("patients")}
+	if t.survival = s.Outcome.Type == study.Survival; t.survival {
+		t.events = count("events")
+		return t
+	}
 	if t.binary = s.Outcome.Type == study.Binary; t.binary {
 		t.positives = count("positives")
 		t.half = confusion{count("selected"), count("selected_positives")}
@@ -64,7 +72,11 @@ func newTally(s *study.Study, sum compute.Sum, at int) *tally {
 
 // measure fills in a group's metrics.
 func (t *tally) measure(g *Group) {
-	if t.binary {
+	switch {
+	case t.survival:
+		g.Metrics["event_share"] = proportion(t.events, t.n, 1)
+		return
+	case t.binary:
 		t.measureBinary(g)
 		return
 	}

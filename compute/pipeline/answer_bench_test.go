@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/glm"
 )
 
@@ -12,6 +11,7 @@ import (
 // terms, in patients per second.
 func BenchmarkAnswer(b *testing.B) {
 	const patients = 100_000
+	const centre = `"centre":{"columns":[0,0,0,0,0],"outcome":0}`
 	records := cohort(patients, true, asIs)
 	one := func(int) string { return "1" }
 	columns := []string{"y", "a", "b", "c"}
@@ -22,9 +22,8 @@ func BenchmarkAnswer(b *testing.B) {
 		binary           bool
 	}{
 		{"describe/counts", "", true},
-		{glm.StepGram, "", false},
-		{glm.StepNewton, `{"coefficients":[0.1,0.2,0.3,0.4,0.5]}`, true},
-		{fairness.Step, `{"coefficients":[0.1,0.2,0.3,0.4,0.5],"cells":[0,1,2,3]}`, false},
+		{glm.StepGram, `{` + centre + `}`, false},
+		{glm.StepNewton, `{"coefficients":[0.1,0.2,0.3,0.4,0.5],` + centre + `}`, true},
 	} {
 		s := dose
 		if c.binary {
@@ -33,7 +32,7 @@ func BenchmarkAnswer(b *testing.B) {
 		m := matrices(b, s, columns, records, one)[0]
 		b.Run(fmt.Sprintf("%s/patients=%d", c.step, patients), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Answer(s, c.step, []byte(c.parameters), m); err != nil {
+				if _, err := Answer(s, c.step, within(c.parameters), Site{"A", m}); err != nil {
 					b.Fatal(err)
 				}
 			}

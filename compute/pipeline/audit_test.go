@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		predictor, err := glm.NewPredictor(result.Model, s)
+		predictor, err := glm.NewPredictor(result.Model.GLM, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +87,7 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 func TestAbsurdPredictionsAreCutAndCounted(t *testing.T) {
 	s := parse(t, fmt.Sprintf(small, `{column: y, type: number, range: [-20, 20]}`, "gaussian", 0.0, 3, 25))
 	m := matrices(t, s, []string{"y", "a", "b", "c"}, cohort(50, false, asIs), func(int) string { return "1" })[0]
-	audit, err := fairness.Local(s, []float64{1e6, 0, 0, 0, 0}, nil, m)
+	audit, err := fairness.Local(s, nil, m, slices.Repeat([]float64{1e6}, m.Rows()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func predictors(t *testing.T, src string) (*glm.Predictor, *Result, []*study.Mat
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := glm.NewPredictor(result.Model, s)
+	p, err := glm.NewPredictor(result.Model.GLM, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func predictors(t *testing.T, src string) (*glm.Predictor, *Result, []*study.Mat
 func TestPredictionsCoverAndExplain(t *testing.T) {
 	for _, src := range []string{warfarin(weeklyDose, sixLevels, linear), warfarin(highDose, fourLevels, logistic)} {
 		p, result, sites := predictors(t, src)
-		binary := result.Model.Family == study.Binomial
+		binary := result.Model.GLM.Family == study.Binomial
 		link := math.Sqrt
 		if binary {
 			link = func(p float64) float64 { return math.Log(p / (1 - p)) }
@@ -232,30 +233,30 @@ func TestPredictionsCoverAndExplain(t *testing.T) {
 
 func TestPredictorRefusesWhatItCannotKnow(t *testing.T) {
 	noW := func(i int, p *patient) { p.c = string("uv"[i%2]) }
-	result, err := fit(t, false, 0, 3, 25, cohort(200, false, noW))
+	result, err := fitted(t, false, 0, 3, 25, cohort(200, false, noW))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := parse(t, fmt.Sprintf(small, `{column: y, type: number, range: [-20, 20]}`, "gaussian", 0.0, 3, 25))
-	if _, err := glm.Predict(result.Model, s, []float64{1, 0, 0, 1, 0}); err != nil {
+	if _, err := glm.Predict(result.Model.GLM, s, []float64{1, 0, 0, 1, 0}); err != nil {
 		t.Error(err)
 	}
-	if _, err := glm.Predict(result.Model, s, []float64{1, 0, 0, 0, 1}); err == nil || !strings.Contains(err.Error(), "c=w") {
+	if _, err := glm.Predict(result.Model.GLM, s, []float64{1, 0, 0, 0, 1}); err == nil || !strings.Contains(err.Error(), "c=w") {
 		t.Errorf("a level nobody had: %v", err)
 	}
-	if _, err := glm.Predict(result.Model, s, []float64{1, 0, 0}); err == nil {
+	if _, err := glm.Predict(result.Model.GLM, s, []float64{1, 0, 0}); err == nil {
 		t.Error("a short row")
 	}
 	other := parse(t, warfarin(weeklyDose, sixLevels, linear))
-	if _, err := glm.NewPredictor(result.Model, other); err == nil {
+	if _, err := glm.NewPredictor(result.Model.GLM, other); err == nil {
 		t.Error("a model of another study")
 	}
-	damaged := *result.Model
+	damaged := *result.Model.GLM
 	damaged.Covariance = damaged.Covariance[1:]
 	if _, err := glm.NewPredictor(&damaged, s); err == nil {
 		t.Error("a damaged model")
 	}
-	renamed := *result.Model
+	renamed := *result.Model.GLM
 	renamed.Terms = append([]glm.Term(nil), renamed.Terms...)
 	renamed.Terms[1].Name = "z"
 	if _, err := glm.NewPredictor(&renamed, s); err == nil {

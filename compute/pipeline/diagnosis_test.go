@@ -52,7 +52,7 @@ func cohort(n int, binary bool, change func(i int, p *patient)) [][]string {
 
 func text(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
-func fit(t *testing.T, binary bool, ridge float64, cell, rounds int, records [][]string) (*Result, error) {
+func fitted(t *testing.T, binary bool, ridge float64, cell, rounds int, records [][]string) (*Result, error) {
 	t.Helper()
 	outcome, family := `{column: y, type: number, range: [-20, 20]}`, "gaussian"
 	if binary {
@@ -72,7 +72,7 @@ func asIs(int, *patient) {}
 
 func TestNoDiagnosisWithoutCause(t *testing.T) {
 	for _, binary := range []bool{false, true} {
-		result, err := fit(t, binary, 0, 3, 25, cohort(200, binary, asIs))
+		result, err := fitted(t, binary, 0, 3, 25, cohort(200, binary, asIs))
 		if err != nil || len(result.Diagnoses) != 0 || result.Audit == nil {
 			t.Errorf("binary %v: %v %v", binary, err, result.Diagnoses)
 		}
@@ -83,16 +83,16 @@ func TestCollinearColumnsAreNamed(t *testing.T) {
 	double := func(_ int, p *patient) { p.b = 2*p.a - 1 }
 	constant := func(_ int, p *patient) { p.b = 3 }
 	for _, binary := range []bool{false, true} {
-		_, err := fit(t, binary, 0, 3, 25, cohort(200, binary, double))
+		_, err := fitted(t, binary, 0, 3, 25, cohort(200, binary, double))
 		if d := diagnosis(t, err, compute.Collinearity); !slices.Equal(d.Terms, []string{"b", "a"}) {
 			t.Errorf("named %q", d.Terms)
 		}
-		_, err = fit(t, binary, 0, 3, 25, cohort(200, binary, constant))
+		_, err = fitted(t, binary, 0, 3, 25, cohort(200, binary, constant))
 		if d := diagnosis(t, err, compute.Collinearity); !slices.Equal(d.Terms, []string{"b"}) {
 			t.Errorf("named %q", d.Terms)
 		}
 		// A ridge tells them apart.
-		if _, err = fit(t, binary, 1, 3, 25, cohort(200, binary, double)); err != nil {
+		if _, err = fitted(t, binary, 1, 3, 25, cohort(200, binary, double)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -101,26 +101,26 @@ func TestCollinearColumnsAreNamed(t *testing.T) {
 func TestEmptyLevelIsLeftOutAndNamed(t *testing.T) {
 	noW := func(i int, p *patient) { p.c = string("uv"[i%2]) }
 	for _, binary := range []bool{false, true} {
-		result, err := fit(t, binary, 0, 3, 25, cohort(200, binary, noW))
+		result, err := fitted(t, binary, 0, 3, 25, cohort(200, binary, noW))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(result.Diagnoses) != 1 || result.Diagnoses[0].Kind != compute.EmptyLevel || !slices.Equal(result.Diagnoses[0].Terms, []string{"c=w"}) {
 			t.Errorf("diagnoses %v", result.Diagnoses)
 		}
-		if !slices.Equal(result.Model.Dropped, []string{"c=w"}) || len(result.Model.Terms) != 4 {
-			t.Errorf("dropped %q, %d terms", result.Model.Dropped, len(result.Model.Terms))
+		if !slices.Equal(result.Model.GLM.Dropped, []string{"c=w"}) || len(result.Model.GLM.Terms) != 4 {
+			t.Errorf("dropped %q, %d terms", result.Model.GLM.Dropped, len(result.Model.GLM.Terms))
 		}
 		if g := result.Audit.Group("c", "w"); g.State != "zero" {
 			t.Errorf("an empty group is %s", g.State)
 		}
 	}
 	noU := func(i int, p *patient) { p.c = string("vw"[i%2]) }
-	_, err := fit(t, false, 0, 3, 25, cohort(200, false, noU))
+	_, err := fitted(t, false, 0, 3, 25, cohort(200, false, noU))
 	if d := diagnosis(t, err, compute.Collinearity); !slices.Equal(d.Terms, []string{"c=u"}) {
 		t.Errorf("an empty reference level: %q", d.Terms)
 	}
-	if _, err := fit(t, false, 1, 3, 25, cohort(200, false, noU)); err != nil {
+	if _, err := fitted(t, false, 1, 3, 25, cohort(200, false, noU)); err != nil {
 		t.Errorf("an empty reference level under a ridge: %v", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestSeparationIsNamed(t *testing.T) {
 			p.y = 0
 		}
 	}
-	_, err := fit(t, true, 0, 3, 25, cohort(300, true, level))
+	_, err := fitted(t, true, 0, 3, 25, cohort(300, true, level))
 	if d := diagnosis(t, err, compute.Separation); !slices.Equal(d.Terms, []string{"c=v"}) {
 		t.Errorf("a level without positives: %q", d.Terms)
 	}
@@ -140,7 +140,7 @@ func TestSeparationIsNamed(t *testing.T) {
 			p.y = 1
 		}
 	}
-	_, err = fit(t, true, 0, 3, 25, cohort(300, true, reference))
+	_, err = fitted(t, true, 0, 3, 25, cohort(300, true, reference))
 	if d := diagnosis(t, err, compute.Separation); !slices.Equal(d.Terms, []string{"c=u"}) {
 		t.Errorf("a reference level of positives only: %q", d.Terms)
 	}
@@ -151,7 +151,7 @@ func TestSeparationIsNamed(t *testing.T) {
 			p.y = 1
 		}
 	}
-	_, err = fit(t, true, 0, 3, 40, cohort(300, true, whole))
+	_, err = fitted(t, true, 0, 3, 40, cohort(300, true, whole))
 	if d := diagnosis(t, err, compute.Separation); !slices.Contains(d.Terms, "b") {
 		t.Errorf("a number that decides: %q", d.Terms)
 	}
@@ -161,12 +161,12 @@ func TestSeparationIsNamed(t *testing.T) {
 			p.b, p.y = 1, 1
 		}
 	}
-	_, err = fit(t, true, 0, 3, 40, cohort(300, true, binaryNumber))
+	_, err = fitted(t, true, 0, 3, 40, cohort(300, true, binaryNumber))
 	if d := diagnosis(t, err, compute.Separation); !slices.Equal(d.Terms, []string{"b"}) {
 		t.Errorf("a 0/1 number with positives only: %q", d.Terms)
 	}
 	for name, change := range map[string]func(int, *patient){"level": level, "reference": reference, "whole": whole, "binary number": binaryNumber} {
-		if _, err := fit(t, true, 1, 3, 60, cohort(300, true, change)); err != nil {
+		if _, err := fitted(t, true, 1, 3, 60, cohort(300, true, change)); err != nil {
 			t.Errorf("%s under a ridge: %v", name, err)
 		}
 	}
@@ -175,14 +175,14 @@ func TestSeparationIsNamed(t *testing.T) {
 func TestTooFewPatients(t *testing.T) {
 	for _, n := range []int{1, 2, 5} {
 		for _, binary := range []bool{false, true} {
-			result, err := fit(t, binary, 0, 1, 25, cohort(n, binary, asIs))
+			result, err := fitted(t, binary, 0, 1, 25, cohort(n, binary, asIs))
 			diagnosis(t, err, compute.TooFewPatients)
 			if result.Model != nil {
 				t.Error("a model without patients")
 			}
 		}
 	}
-	result, err := fit(t, false, 0, 11, 25, cohort(9, false, asIs))
+	result, err := fitted(t, false, 0, 11, 25, cohort(9, false, asIs))
 	diagnosis(t, err, compute.TooFewPatients)
 	if p := result.Cohort.Patients; p.State != "suppressed" || p.N != nil || result.Cohort.Features[0].Mean != nil {
 		t.Errorf("nine patients under a minimum of eleven: %+v", result.Cohort)
@@ -191,15 +191,15 @@ func TestTooFewPatients(t *testing.T) {
 
 func TestConstantOutcome(t *testing.T) {
 	for _, binary := range []bool{false, true} {
-		_, err := fit(t, binary, 0, 3, 25, cohort(100, binary, func(_ int, p *patient) { p.y = 1 }))
+		_, err := fitted(t, binary, 0, 3, 25, cohort(100, binary, func(_ int, p *patient) { p.y = 1 }))
 		diagnosis(t, err, compute.ConstantTarget)
 	}
-	_, err := fit(t, true, 1, 3, 25, cohort(100, true, func(_ int, p *patient) { p.y = 0 }))
+	_, err := fitted(t, true, 1, 3, 25, cohort(100, true, func(_ int, p *patient) { p.y = 0 }))
 	diagnosis(t, err, compute.ConstantTarget)
 }
 
 func TestRoundsBoundTheFit(t *testing.T) {
-	_, err := fit(t, true, 0, 3, 2, cohort(200, true, asIs))
+	_, err := fitted(t, true, 0, 3, 2, cohort(200, true, asIs))
 	d := diagnosis(t, err, compute.NoConvergence)
 	if !strings.Contains(d.Message, "schedule.rounds") {
 		t.Errorf("the message does not say what to do: %s", d.Message)
@@ -207,14 +207,14 @@ func TestRoundsBoundTheFit(t *testing.T) {
 }
 
 func TestPerfectFitIsRemarked(t *testing.T) {
-	result, err := fit(t, false, 0, 3, 25, cohort(100, false, func(_ int, p *patient) { p.y = 2 + p.a - p.b }))
+	result, err := fitted(t, false, 0, 3, 25, cohort(100, false, func(_ int, p *patient) { p.y = 2 + p.a - p.b }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(result.Diagnoses) != 1 || result.Diagnoses[0].Kind != compute.PerfectFit {
 		t.Errorf("diagnoses %v", result.Diagnoses)
 	}
-	if got := result.Model.Terms[1].Estimate; math.Abs(got-1) > 1e-9 {
+	if got := result.Model.GLM.Terms[1].Estimate; math.Abs(got-1) > 1e-9 {
 		t.Errorf("a = %v", got)
 	}
 }
@@ -231,7 +231,7 @@ func TestSuppressionBoundary(t *testing.T) {
 				p.c = "w"
 			}
 		}
-		result, err := fit(t, false, 0, 11, 25, cohort(200, false, few))
+		result, err := fitted(t, false, 0, 11, 25, cohort(200, false, few))
 		if err != nil {
 			t.Fatal(err)
 		}

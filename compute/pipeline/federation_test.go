@@ -119,8 +119,11 @@ func ask(t testing.TB, s *study.Study, sites []*study.Matrix, q compute.Question
 		t.Fatalf("step %s: a site computes another layout than the coordinator", q.Step)
 	}
 	var contributions [][]float64
-	for _, m := range sites {
-		values, err := Answer(s, q.Step, q.Parameters, m)
+	var names []string
+	for i, m := range sites {
+		name := fmt.Sprintf("Hospital %02d", i+1)
+		names = append(names, name)
+		values, err := Answer(s, q.Step, q.Parameters, Site{study.SiteID(name), m})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +133,7 @@ func ask(t testing.TB, s *study.Study, sites []*study.Matrix, q compute.Question
 	if err != nil {
 		t.Fatal(err)
 	}
+	sum.Sites = names
 	return sum
 }
 

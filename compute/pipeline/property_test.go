@@ -207,9 +207,9 @@ func TestAnyDivisionOverSitesEqualsThePooledFit(t *testing.T) {
 		}
 		x, y := pool(matrices, s.Outcome.Transform)
 		if binary {
-			agree(r, result.Model, pooledLogistic(x, y, ridge))
+			agree(r, result.Model.GLM, pooledLogistic(x, y, ridge))
 		} else {
-			agree(r, result.Model, pooledLinear(x, y, ridge))
+			agree(r, result.Model.GLM, pooledLinear(x, y, ridge))
 		}
 		if result.Audit == nil || result.Audit.N != n {
 			r.Fatal("no audit of all patients")

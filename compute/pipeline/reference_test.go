@@ -97,7 +97,7 @@ func TestFederatedLinearModelEqualsPooledReference(t *testing.T) {
 	r := references(t)["ols"]
 	for _, how := range []encoding{plain, fixedPoint} {
 		result := run(t, warfarin(weeklyDose, sixLevels, linear), how)
-		m := result.Model
+		m := result.Model.GLM
 		checkTerms(t, m, r, r.T, r.PT)
 		near(t, "deviance", m.Deviance, r.SSE, 1e-10)
 		near(t, "null deviance", m.NullDeviance, r.SST, 1e-10)
@@ -122,7 +122,7 @@ func TestFederatedLogisticModelsEqualPooledReferences(t *testing.T) {
 		for _, how := range []encoding{plain, fixedPoint} {
 			t.Run(key, func(t *testing.T) {
 				r := references(t)[key]
-				m := run(t, src, how).Model
+				m := run(t, src, how).Model.GLM
 				checkTerms(t, m, r, r.Z, r.PNormal)
 				near(t, "deviance", m.Deviance, r.Deviance, 1e-10)
 				near(t, "null deviance", m.NullDeviance, r.NullDeviance, 1e-10)
@@ -143,7 +143,7 @@ func TestFederatedLogisticModelsEqualPooledReferences(t *testing.T) {
 // its digits.
 func TestCoarseToleranceStillGivesManyDigits(t *testing.T) {
 	r := references(t)["logistic_mle_14"]
-	m := run(t, strings.Replace(warfarin(highDose, fourLevels, logistic), "1e-10", "1e-3", 1), plain).Model
+	m := run(t, strings.Replace(warfarin(highDose, fourLevels, logistic), "1e-10", "1e-3", 1), plain).Model.GLM
 	if m.Iterations > 7 {
 		t.Errorf("%d rounds for a coarse tolerance", m.Iterations)
 	}

@@ -1,6 +1,7 @@
 // Package pipeline composes the computations of a study: the counts, the model,
-// the audit of its errors. It is the one place that knows which question
-// follows which sum.
+// its validation, the audit of its errors. It is the one place that knows which
+// question follows which sum, and the one that knows which records a model is
+// fitted to and which it is tried on.
 //
 // A Session is the coordinator's side. It holds nothing but what the opened
 // sums say, so one that absorbs the same sums in the same order asks the same
@@ -20,185 +21,354 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
-	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
 // Result is what a study has found so far; complete when Next says done.
 type Result struct {
-	Study     string              `json:"study"` // digest, hex
-	Name      string              `json:"name"`
-	Cohort    *describe.Cohort    `json:"cohort,omitempty"`
-	Model     *glm.Model          `json:"model,omitempty"`
-	Audit     *fairness.Audit     `json:"audit,omitempty"`
-	Diagnoses []compute.Diagnosis `json:"diagnoses,omitempty"`
+	Study       string                `json:"study"` // digest, hex
+	Name        string                `json:"name"`
+	Description *describe.Description `json:"description,omitempty"`
+	Cohort      *describe.Cohort      `json:"cohort,omitempty"`
+	Model       *Model                `json:"model,omitempty"`
+	Validation  *validation.Result    `json:"validation,omitempty"`
+	Audit       *fairness.Audit       `json:"audit,omitempty"`
+	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`
 }
 
-// Session is one run of a study.
+// Session is one run of a study: stages, one after the other.
 type Session struct {
-	study    *study.Study
-	step     string // of the open question; empty when done
-	counts   *describe.Counts
-	design   *glm.Design
-	logistic *glm.Logistic
-	question fairness.Question
-	failed   *compute.Diagnosis
-	result   Result
+	study  *study.Study
+	now    *stage // nil when done
+	failed *compute.Diagnosis
+	result Result
+
+	everyone *describe.Counts // of all records
+	training *describe.Counts // of the records that the released model is fitted to
+	sites    []study.SiteID   // that were counted, ascending
+	knots    [][]float64
+	trials   []trial // models beside the parts that they were not fitted to
+	auditing bool
+}
+
+// stage is a computation within a scope, and what follows it.
+type stage struct {
+	computation
+	wrap func(parameters []byte) ([]byte, error) // the scope, or the models to try, beside the step's own parameters
+	then func() error
 }
 
 // New starts at the counts.
 func New(s *study.Study) *Session {
 	digest := s.Digest()
-	return &Session{study: s, step: describe.Step, result: Result{Study: hex.EncodeToString(digest[:]), Name: s.Name}}
+	session := &Session{study: s, result: Result{Study: hex.EncodeToString(digest[:]), Name: s.Name}}
+	session.count(scope{}, session.counted)
+	return session
 }
 
 // Next is the question whose sum Absorb expects; asked again it is the same. An
 // error that is a *compute.Diagnosis says why the study ends without a model.
 func (s *Session) Next() (q compute.Question, done bool, err error) {
-	if s.failed != nil {
+	switch {
+	case s.failed != nil:
 		return q, true, s.failed
-	}
-	if s.step == "" {
+	case s.now == nil:
 		return q, true, nil
 	}
-	q.Step = s.step
-	switch s.step {
-	case glm.StepGram:
-		q.Parameters, err = s.design.GramParameters()
-	case glm.StepNewton:
-		q.Parameters, err = s.logistic.Parameters()
-	case fairness.Step:
-		q.Parameters, err = s.question.Parameters()
-	}
-	if err != nil {
+	if q, _, err = s.now.Next(); err != nil {
 		return q, false, err
 	}
-	q.Layout, err = Layout(s.study, q.Step, q.Parameters)
+	q.Parameters, err = s.now.wrap(q.Parameters)
 	return q, false, err
 }
 
 // Absorb takes the opened sum of the question of Next. After a diagnosis it
 // returns nil, and Next returns the diagnosis.
 func (s *Session) Absorb(sum compute.Sum) error {
-	if s.failed != nil || s.step == "" {
+	if s.failed != nil || s.now == nil {
 		return errors.New("the study is over: no sum is expected")
 	}
-	err := s.absorb(sum)
-	var d *compute.Diagnosis
-	if errors.As(err, &d) {
-		s.failed, s.step = d, ""
-		s.result.Diagnoses = append(s.result.Diagnoses, *d)
-		return nil
-	}
-	return err
-}
-
-func (s *Session) absorb(sum compute.Sum) (err error) {
-	switch s.step {
-	case describe.Step:
-		return s.absorbCounts(sum)
-	case glm.StepGram:
-		model, remarks, err := glm.FitGaussian(s.design, sum)
-		if err != nil {
-			return err
-		}
-		s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
-		s.audit(model)
-	case glm.StepNewton:
-		done, err := s.logistic.Absorb(sum)
-		if err != nil || !done {
-			return err
-		}
-		s.audit(s.logistic.Model())
-	case fairness.Step:
-		if s.result.Audit, err = fairness.Read(s.study, s.question, s.counts, sum); err != nil {
-			return err
-		}
-		s.step = ""
-	}
-	return nil
-}
-
-func (s *Session) absorbCounts(sum compute.Sum) (err error) {
-	if s.counts, err = describe.Read(s.study, sum); err != nil {
+	if err := s.now.Absorb(sum); err != nil && !s.diagnosed(err) {
 		return err
 	}
-	s.result.Cohort = s.counts.Cohort()
-	if s.study.Model.Kind == study.Describe {
-		s.step = ""
-		return nil
+	return s.settle()
+}
+
+// settle goes on to the stage that has a question to ask.
+func (s *Session) settle() error {
+	for s.now != nil {
+		_, done, err := s.now.Next()
+		if err == nil && !done {
+			return nil
+		}
+		if err == nil {
+			err = s.now.then()
+		}
+		if err != nil && !s.diagnosed(err) {
+			return err
+		}
 	}
-	if d := s.counts.Diagnose(); d != nil {
-		return d
-	}
-	empty, remarks := s.counts.Empty()
-	s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
-	means := s.counts.Means()
-	s.design = glm.NewDesign(s.study, empty, glm.NewCentre(s.study, means, s.counts.MeanOutcome()))
-	if s.study.Model.Family == study.Gaussian {
-		s.step = glm.StepGram
-		return nil
-	}
-	prevalence := float64(s.counts.Positives) / float64(s.counts.Patients)
-	s.logistic = glm.NewLogistic(s.design, prevalence, means)
-	s.step = glm.StepNewton
 	return nil
 }
 
-func (s *Session) audit(model *glm.Model) {
-	s.result.Model = model
-	s.question = fairness.Ask(s.study, s.counts, model.Coefficients(s.study))
-	s.step = fairness.Step
+// diagnosed takes note of a diagnosis. One of a model that was only to be tried
+// ends the validation, not the study.
+func (s *Session) diagnosed(err error) bool {
+	d, ok := errors.AsType[*compute.Diagnosis](err)
+	if !ok {
+		return false
+	}
+	if s.result.Model != nil && !s.auditing {
+		s.result.Diagnoses = append(s.result.Diagnoses, compute.Diagnosis{Kind: compute.NoValidation, Terms: d.Terms,
+			Message: "the model could not be tried on patients it had not seen: " + d.Message})
+		s.trials = nil
+		return s.audit() == nil
+	}
+	s.failed, s.now = d, nil
+	s.result.Diagnoses = append(s.result.Diagnoses, *d)
+	return true
 }
 
 // Result is what is known so far. The caller must not change it.
 func (s *Session) Result() *Result { return &s.result }
 
-// Layout is the vector of a step: what a site recomputes and compares with the
-// plan it is sent.
-func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
-	if err := belongs(s, step, parameters); err != nil {
-		return nil, err
-	}
-	switch step {
-	case describe.Step:
-		return describe.Layout(s), nil
-	case glm.StepGram:
-		return glm.GramLayout(s), glm.CheckGram(s, parameters)
-	case glm.StepNewton:
-		return glm.NewtonLayout(s), glm.CheckNewton(s, parameters)
-	default:
-		return fairness.Layout(s, parameters)
-	}
+// run makes a computation the next stage.
+func (s *Session) run(within scope, c computation, then func() error) {
+	s.now = &stage{c, func(parameters []byte) ([]byte, error) {
+		return compute.EncodeParameters(scoped{within, parameters})
+	}, then}
 }
 
-// Answer is a site's vector.
-func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]float64, error) {
-	if err := belongs(s, step, parameters); err != nil {
-		return nil, err
-	}
-	switch step {
-	case describe.Step:
-		return describe.Answer(s, m)
-	case glm.StepGram:
-		return glm.AnswerGram(s, parameters, m)
-	case glm.StepNewton:
-		return glm.AnswerNewton(s, parameters, m)
-	default:
-		return fairness.Answer(s, parameters, m)
-	}
+// count asks for the counts within a scope.
+func (s *Session) count(within scope, then func(*describe.Counts, []study.SiteID) error) {
+	known, err := within.study(s.study)
+	c := &counting{study: known, err: err}
+	s.run(within, c, func() error { return then(c.counts, c.sites) })
 }
 
-// belongs refuses a step that the study does not have.
-func belongs(s *study.Study, step string, parameters []byte) error {
-	for _, known := range steps(s) {
-		if known.Step != step {
-			continue
-		}
-		if !known.parameters && len(parameters) != 0 {
-			return fmt.Errorf("step %s takes no parameters", step)
-		}
+// counting is the first sum as a computation.
+type counting struct {
+	study  *study.Study
+	err    error
+	counts *describe.Counts
+	sites  []study.SiteID
+}
+
+func (c *counting) Next() (q compute.Question, done bool, err error) {
+	if c.err != nil || c.counts != nil {
+		return q, c.counts != nil, c.err
+	}
+	return compute.Question{Step: describe.Step, Layout: describe.CountsLayout(c.study)}, false, nil
+}
+
+func (c *counting) Absorb(sum compute.Sum) (err error) {
+	for _, name := range sum.Sites {
+		c.sites = append(c.sites, study.SiteID(name))
+	}
+	c.counts, err = describe.Read(c.study, sum)
+	return err
+}
+
+// counted goes on from the counts of all records.
+func (s *Session) counted(counts *describe.Counts, sites []study.SiteID) error {
+	s.everyone, s.sites = counts, sites
+	s.result.Cohort = counts.Cohort()
+	if s.study.Model.Kind == study.Describe {
+		d := describe.NewDescription(s.study, counts)
+		s.run(scope{}, d, func() error {
+			s.result.Description, s.now = d.Description(), nil
+			return nil
+		})
 		return nil
 	}
-	return fmt.Errorf("the study has no step %q", step)
+	if wants := splineQuantiles(s.study); wants != nil {
+		q := describe.NewQuantiles(s.study, counts.Patients, wants)
+		s.run(scope{}, q, func() (err error) {
+			if s.knots, err = knotsOf(s.study, q.Values()); err != nil {
+				return err
+			}
+			return s.train()
+		})
+		return nil
+	}
+	return s.train()
+}
+
+// train fits the model that will be released: to all records, or to those that
+// a hold-out or an external validation leaves.
+func (s *Session) train() error {
+	within := scope{LeaveOut: held(s.study), Knots: s.knots}
+	done := func(m *Model, counts *describe.Counts, remarks []compute.Diagnosis) error {
+		s.training, s.result.Model = counts, m
+		s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
+		if !within.LeaveOut.nothing() {
+			s.trials = []trial{{within.LeaveOut, m}}
+			return s.validate()
+		}
+		return s.tryFold(0)
+	}
+	if within.LeaveOut.nothing() && within.Knots == nil {
+		return s.fit(within, s.everyone, done)
+	}
+	s.count(within, func(counts *describe.Counts, _ []study.SiteID) error { return s.fit(within, counts, done) })
+	return nil
+}
+
+// fit makes the fit of a model to the records of a scope the next stage.
+func (s *Session) fit(within scope, counts *describe.Counts, then func(*Model, *describe.Counts, []compute.Diagnosis) error) error {
+	known, err := within.study(s.study)
+	if err != nil {
+		return err
+	}
+	if d := counts.Diagnose(); d != nil {
+		return d
+	}
+	f, err := newFit(known, counts)
+	if err != nil {
+		return err
+	}
+	s.run(within, f, func() error { return then(modelOf(f, within.Knots, counts), counts, f.Remarks()) })
+	return nil
+}
+
+// held is the part that the released model is not fitted to.
+func held(s *study.Study) leaveOut {
+	switch s.Validation.Kind {
+	case study.Holdout:
+		fold := study.HeldOut
+		return leaveOut{Fold: &fold}
+	case study.External:
+		return leaveOut{Sites: external(s)}
+	}
+	return leaveOut{}
+}
+
+// tryFold fits the k-th model that is only to be tried, or goes on when there
+// are no more.
+func (s *Session) tryFold(k int) error {
+	parts, err := s.parts()
+	if err != nil {
+		return err
+	}
+	if k == len(parts) {
+		return s.validate()
+	}
+	within := scope{LeaveOut: parts[k], Knots: s.knots}
+	s.count(within, func(counts *describe.Counts, _ []study.SiteID) error {
+		return s.fit(within, counts, func(m *Model, _ *describe.Counts, _ []compute.Diagnosis) error {
+			s.trials = append(s.trials, trial{parts[k], m})
+			return s.tryFold(k + 1)
+		})
+	})
+	return nil
+}
+
+// parts are what the models that are only tried leave out, in order.
+func (s *Session) parts() (parts []leaveOut, err error) {
+	switch s.study.Validation.Kind {
+	case study.KFold:
+		for fold := range s.study.Validation.Folds {
+			parts = append(parts, leaveOut{Fold: &fold})
+		}
+	case study.LeaveOneSiteOut:
+		if floor := s.study.MinimumContributors(); len(s.sites) <= floor {
+			return nil, &compute.Diagnosis{Kind: compute.NoValidation, Message: fmt.Sprintf(
+				"leaving out one of %d hospitals leaves fewer than the %d that every sum needs", len(s.sites), floor)}
+		}
+		for _, site := range s.sites {
+			parts = append(parts, leaveOut{Sites: []study.SiteID{site}})
+		}
+	}
+	return parts, nil
+}
+
+// validate tries the models on the parts that they were not fitted to.
+func (s *Session) validate() error {
+	if s.trials == nil {
+		return s.audit()
+	}
+	v := &validating{study: s.study, models: len(s.trials)}
+	err := s.judge(v, func() error {
+		s.result.Validation = v.result
+		s.result.Model.Interval = v.result.Prediction
+		return s.audit()
+	})
+	return err
+}
+
+// validating is the sum of a validation as a computation.
+type validating struct {
+	study  *study.Study
+	models int
+	result *validation.Result
+}
+
+func (v *validating) Next() (q compute.Question, done bool, err error) {
+	if v.result != nil {
+		return q, true, nil
+	}
+	return compute.Question{Step: validation.Step, Layout: validation.Layout(v.study)}, false, nil
+}
+
+func (v *validating) Absorb(sum compute.Sum) (err error) {
+	v.result, err = validation.Read(v.study, v.study.Validation.Kind, v.models, sum)
+	return err
+}
+
+// audit asks for whom the model errs: on patients that it had not seen where
+// the study validates, on those it was fitted to where it does not.
+func (s *Session) audit() error {
+	s.auditing = true
+	sizes := fairness.Sizes{Patients: s.everyone.Patients, Positives: s.everyone.Positives, Group: s.everyone.Group, Unseen: s.trials != nil}
+	if s.trials == nil {
+		s.trials = []trial{{leaveOut{}, s.result.Model}}
+	}
+	if part := held(s.study); sizes.Unseen && !part.nothing() {
+		sizes.Patients -= s.training.Patients
+		sizes.Positives -= s.training.Positives
+		sizes.Group = func(a, g int) int { return s.everyone.Group(a, g) - s.training.Group(a, g) }
+	}
+	a := fairness.New(s.study, sizes)
+	return s.judge(a, func() error {
+		s.result.Audit, s.now = a.Audit(), nil
+		return nil
+	})
+}
+
+// judge makes a computation on the models' predictions the next stage.
+func (s *Session) judge(c computation, then func() error) error {
+	t, err := newTrials(s.knots, s.trials)
+	if err != nil {
+		return err
+	}
+	s.now = &stage{c, t.wrap, then}
+	return nil
+}
+
+// splineQuantiles are the quantiles at which the study's splines have knots.
+func splineQuantiles(s *study.Study) (wants []describe.Want) {
+	for _, spline := range s.Model.Splines {
+		for j, t := range s.Terms() {
+			if t.Feature == spline.Feature {
+				wants = append(wants, describe.Want{Term: j, Probabilities: study.SplineKnotProbabilities(spline.DF)})
+			}
+		}
+	}
+	return wants
+}
+
+// knotsOf turns quantiles into knots. Where two are the same the column has too
+// few values for a curve so fine.
+func knotsOf(s *study.Study, quantiles [][]float64) ([][]float64, error) {
+	for i, knots := range quantiles {
+		for k := 1; k < len(knots); k++ {
+			if !(knots[k-1] < knots[k]) {
+				column := s.Features[s.Model.Splines[i].Feature].Column
+				return nil, &compute.Diagnosis{Kind: compute.Collinearity, Terms: []string{fmt.Sprintf("spline(%s)", column)},
+					Message: fmt.Sprintf("too many patients have the same %s for %d knots; choose a smaller df, or no spline", column, len(knots))}
+			}
+		}
+	}
+	return quantiles, nil
 }

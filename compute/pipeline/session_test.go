@@ -131,11 +131,11 @@ func TestSiteThatLeavesBetweenRounds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for j, term := range session.Result().Model.Terms {
-			near(t, term.Name, term.Estimate, want.Model.Terms[j].Estimate, 1e-8)
-			near(t, term.Name, term.StdError, want.Model.Terms[j].StdError, 1e-8)
+		for j, term := range session.Result().Model.GLM.Terms {
+			near(t, term.Name, term.Estimate, want.Model.GLM.Terms[j].Estimate, 1e-8)
+			near(t, term.Name, term.StdError, want.Model.GLM.Terms[j].StdError, 1e-8)
 		}
-		if session.Result().Model.N != want.Model.N || session.Result().Audit.N != want.Model.N {
+		if session.Result().Model.GLM.N != want.Model.GLM.N || session.Result().Audit.N != want.Model.GLM.N {
 			t.Error("patients of the site that left are still counted")
 		}
 	}
@@ -147,65 +147,97 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 	const centre = `"centre":{"columns":[0,0,0,0,0],"outcome":0}`
 	newton := func(coefficients string) string { return `{"coefficients":` + coefficients + `,` + centre + `}` }
 	good := newton("[0,0,0,0,0]")
-	if _, err := Answer(s, glm.StepNewton, []byte(good), sites[0]); err != nil {
+	own := Site{"A", sites[0]}
+	if _, err := Answer(s, glm.StepNewton, within(good), own); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Answer(dose, glm.StepGram, []byte("{"+centre+"}"), sites[0]); err != nil {
+	if _, err := Answer(dose, glm.StepGram, within("{"+centre+"}"), own); err != nil {
 		t.Fatal(err)
 	}
-	audit := `{"coefficients":[0,0,0,0,0],"prevalence":0.5,"cells":[0,1,3]}`
-	if _, err := Answer(s, fairness.Step, []byte(audit), sites[0]); err != nil {
+	audit := `{"prevalence":0.5,"cells":[0,1,3]}`
+	models := auditOf(t, s, sites)
+	if _, err := Answer(s, fairness.Step, models(audit), own); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		study            *study.Study
 		step, parameters string
 	}{
-		"unknown step":                   {s, "glm/hessian", ""},
-		"empty step":                     {s, "", ""},
-		"step of another family":         {s, glm.StepGram, ""},
-		"another family's step":          {dose, glm.StepNewton, good},
-		"counts with parameters":         {s, "describe/counts", good},
-		"gram with coefficients":         {dose, glm.StepGram, good},
-		"gram without a centre":          {dose, glm.StepGram, ""},
-		"centre of too few columns":      {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0],"outcome":0}}`},
-		"centre outside its range":       {dose, glm.StepGram, `{"centre":{"columns":[0,1e9,0,0,0],"outcome":0}}`},
-		"centre of the intercept":        {dose, glm.StepGram, `{"centre":{"columns":[1,0,0,0,0],"outcome":0}}`},
-		"minus zero as a centre":         {dose, glm.StepGram, `{"centre":{"columns":[0,-0,0,0,0],"outcome":0}}`},
-		"outcome's centre out of range":  {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0,0],"outcome":21}}`},
-		"centre of a binary outcome":     {s, glm.StepNewton, strings.Replace(good, `"outcome":0`, `"outcome":0.5`, 1)},
-		"no centre":                      {s, glm.StepNewton, `{"coefficients":[0,0,0,0,0]}`},
-		"no parameters":                  {s, glm.StepNewton, ""},
-		"too few coefficients":           {s, glm.StepNewton, newton("[0,0,0,0]")},
-		"too many coefficients":          {s, glm.StepNewton, newton("[0,0,0,0,0,0]")},
-		"null":                           {s, glm.StepNewton, newton("null")},
-		"not a number":                   {s, glm.StepNewton, newton("[0,0,NaN,0,0]")},
-		"overflowing number":             {s, glm.StepNewton, newton("[0,0,1e999,0,0]")},
-		"beyond reach":                   {s, glm.StepNewton, newton("[0,0,1e12,0,0]")},
-		"minus zero":                     {s, glm.StepNewton, newton("[-0,0,0,0,0]")},
-		"another spelling of a number":   {s, glm.StepNewton, newton("[0.0,0,0,0,0]")},
-		"space":                          {s, glm.StepNewton, newton("[0, 0,0,0,0]")},
-		"unknown key":                    {s, glm.StepNewton, strings.TrimSuffix(good, "}") + `,"x":1}`},
-		"other case of a key":            {s, glm.StepNewton, strings.Replace(good, "coef", "Coef", 1)},
-		"trailing bytes":                 {s, glm.StepNewton, good + "{}"},
-		"trailing space":                 {s, glm.StepNewton, good + "\n"},
-		"audit without all":              {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[1,3]", 1)},
-		"audit without groups":           {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[]", 1)},
-		"group twice":                    {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,1,1]", 1)},
-		"group that is not declared":     {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,5]", 1)},
-		"negative group":                 {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,-1]", 1)},
-		"prevalence of one":              {s, fairness.Step, strings.Replace(audit, "0.5", "1", 1)},
-		"binary audit, no prevalence":    {s, fairness.Step, `{"coefficients":[0,0,0,0,0],"cells":[0]}`},
-		"dose audit with prevalence":     {dose, fairness.Step, audit},
-		"audit coefficients too large":   {s, fairness.Step, strings.Replace(audit, "[0,0,0,0,0]", "[0,1e200,0,0,0]", 1)},
-		"audit with a wrong coefficient": {s, fairness.Step, strings.Replace(audit, "[0,0,0,0,0]", "[0,0]", 1)},
+		"unknown step":                  {s, "glm/hessian", ""},
+		"empty step":                    {s, "", ""},
+		"step of another family":        {s, glm.StepGram, ""},
+		"another family's step":         {dose, glm.StepNewton, good},
+		"counts with parameters":        {s, "describe/counts", good},
+		"gram with coefficients":        {dose, glm.StepGram, good},
+		"gram without a centre":         {dose, glm.StepGram, ""},
+		"centre of too few columns":     {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0],"outcome":0}}`},
+		"centre outside its range":      {dose, glm.StepGram, `{"centre":{"columns":[0,1e9,0,0,0],"outcome":0}}`},
+		"centre of the intercept":       {dose, glm.StepGram, `{"centre":{"columns":[1,0,0,0,0],"outcome":0}}`},
+		"minus zero as a centre":        {dose, glm.StepGram, `{"centre":{"columns":[0,-0,0,0,0],"outcome":0}}`},
+		"outcome's centre out of range": {dose, glm.StepGram, `{"centre":{"columns":[0,0,0,0,0],"outcome":21}}`},
+		"centre of a binary outcome":    {s, glm.StepNewton, strings.Replace(good, `"outcome":0`, `"outcome":0.5`, 1)},
+		"no centre":                     {s, glm.StepNewton, `{"coefficients":[0,0,0,0,0]}`},
+		"no parameters":                 {s, glm.StepNewton, ""},
+		"too few coefficients":          {s, glm.StepNewton, newton("[0,0,0,0]")},
+		"too many coefficients":         {s, glm.StepNewton, newton("[0,0,0,0,0,0]")},
+		"null":                          {s, glm.StepNewton, newton("null")},
+		"not a number":                  {s, glm.StepNewton, newton("[0,0,NaN,0,0]")},
+		"overflowing number":            {s, glm.StepNewton, newton("[0,0,1e999,0,0]")},
+		"beyond reach":                  {s, glm.StepNewton, newton("[0,0,1e12,0,0]")},
+		"minus zero":                    {s, glm.StepNewton, newton("[-0,0,0,0,0]")},
+		"another spelling of a number":  {s, glm.StepNewton, newton("[0.0,0,0,0,0]")},
+		"space":                         {s, glm.StepNewton, newton("[0, 0,0,0,0]")},
+		"unknown key":                   {s, glm.StepNewton, strings.TrimSuffix(good, "}") + `,"x":1}`},
+		"other case of a key":           {s, glm.StepNewton, strings.Replace(good, "coef", "Coef", 1)},
+		"trailing bytes":                {s, glm.StepNewton, good + "{}"},
+		"trailing space":                {s, glm.StepNewton, good + "\n"},
+		"audit without all":             {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[1,3]", 1)},
+		"audit without groups":          {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[]", 1)},
+		"group twice":                   {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,1,1]", 1)},
+		"group that is not declared":    {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,5]", 1)},
+		"negative group":                {s, fairness.Step, strings.Replace(audit, "[0,1,3]", "[0,-1]", 1)},
+		"prevalence of one":             {s, fairness.Step, strings.Replace(audit, "0.5", "1", 1)},
+		"binary audit, no prevalence":   {s, fairness.Step, `{"cells":[0]}`},
+		"dose audit with prevalence":    {dose, fairness.Step, audit},
 	} {
-		if _, err := Answer(c.study, c.step, []byte(c.parameters), sites[0]); err == nil {
+		parameters := within(c.parameters)
+		if c.step == fairness.Step {
+			parameters = models(c.parameters)
+		}
+		if _, err := Answer(c.study, c.step, parameters, own); err == nil {
 			t.Errorf("%s: answered", name)
 		}
-		if _, err := Layout(c.study, c.step, []byte(c.parameters)); err == nil {
+		if _, err := Layout(c.study, c.step, parameters); err == nil {
 			t.Errorf("%s: has a layout", name)
 		}
+	}
+}
+
+// within puts a step's own parameters where a question has them.
+func within(parameters string) []byte {
+	if parameters == "" {
+		return []byte("{}")
+	}
+	return []byte(`{"parameters":` + parameters + "}")
+}
+
+// auditOf puts an audit's own parameters beside the model of a fit.
+func auditOf(t testing.TB, s *study.Study, sites []*study.Matrix) func(parameters string) []byte {
+	t.Helper()
+	result, err := federate(t, s, sites, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := result.Model.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := json.Marshal([]tried{{Model: encoded}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(parameters string) []byte {
+		return []byte(`{"models":` + string(models) + `,"parameters":` + parameters + "}")
 	}
 }
 
@@ -225,8 +257,8 @@ func TestSumOfAnotherLayoutIsRefused(t *testing.T) {
 // is longer than announced.
 func TestStepsAnnounceWhatIsAsked(t *testing.T) {
 	s, sites := binaryStudy(t)
-	announced := map[string]StepSummary{}
-	for _, step := range Steps(s) {
+	announced := map[string]compute.StepSummary{}
+	for _, step := range Steps(s, len(sites)) {
 		announced[step.Step] = step
 	}
 	asked := map[string]int{}
@@ -269,7 +301,7 @@ func TestSmallGroupsStayOutOfTheVector(t *testing.T) {
 		}
 		if q.Step == fairness.Step {
 			// All, four of race4 (unknown is empty), female and male (unknown: 2).
-			if !strings.HasSuffix(string(q.Parameters), `"cells":[0,1,2,3,4,6,7]}`) {
+			if !strings.HasSuffix(string(q.Parameters), `"cells":[0,1,2,3,4,6,7]}}`) {
 				t.Errorf("cells in %s", q.Parameters)
 			}
 			for _, f := range q.Layout {
@@ -288,14 +320,15 @@ func TestSmallGroupsStayOutOfTheVector(t *testing.T) {
 func FuzzParameters(f *testing.F) {
 	s, sites := binaryStudy(f)
 	dose := parse(f, fmt.Sprintf(small, `{column: y, type: number, range: [-20, 20]}`, "gaussian", 0.0, 3, 25))
-	f.Add(glm.StepNewton, []byte(`{"coefficients":[0.5,-1,0,2,1048570]}`))
-	f.Add(fairness.Step, []byte(`{"coefficients":[0,0,0,0,1e150],"prevalence":0.5,"cells":[0,1,3]}`))
-	f.Add(fairness.Step, []byte(`{"coefficients":[0,0,9e147,-9e147,0],"cells":[0,4]}`))
+	models := auditOf(f, s, sites)
+	f.Add(glm.StepNewton, within(`{"coefficients":[0.5,-1,0,2,1048570]}`))
+	f.Add(fairness.Step, models(`{"prevalence":0.5,"cells":[0,1,3]}`))
+	f.Add(fairness.Step, models(`{"cells":[0,4]}`))
 	f.Add(glm.StepGram, []byte(nil))
 	f.Fuzz(func(t *testing.T, step string, parameters []byte) {
 		for _, study := range []*study.Study{s, dose} {
 			layout, err := Layout(study, step, parameters)
-			values, err2 := Answer(study, step, parameters, sites[0])
+			values, err2 := Answer(study, step, parameters, Site{"A", sites[0]})
 			if (err == nil) != (err2 == nil) {
 				t.Fatalf("layout: %v, answer: %v", err, err2)
 			}

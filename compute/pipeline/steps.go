@@ -4,42 +4,48 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
-	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
-// StepSummary tells a person what a step of a study sends.
-type StepSummary struct {
-	Step    string          `json:"step"`
-	Purpose string          `json:"purpose"`
-	Fields  []compute.Field `json:"fields"` // at most: an audit leaves out small groups
-	Numbers int             `json:"numbers"`
-	Rounds  int             `json:"rounds"` // at most
-
-	parameters bool // the step has some
+// Steps lists the steps of a study in order, with the most rounds that each can
+// take where so many hospitals are invited.
+func Steps(s *study.Study, sites int) []compute.StepSummary {
+	trained := 1 // models
+	switch s.Validation.Kind {
+	case study.KFold:
+		trained += s.Validation.Folds
+	case study.LeaveOneSiteOut:
+		trained += sites
+	}
+	out := []compute.StepSummary{{Step: describe.Step, Rounds: 1, Fields: describe.CountsLayout(s),
+		Purpose: "how many patients there are, at each level and in each group, and the mean and spread of the numbers"}}
+	if s.Model.Kind == study.Describe {
+		return numbered(append(out, describe.Steps(s)...))
+	}
+	if wants := splineQuantiles(s); wants != nil {
+		out = append(out, describe.QuantilesSummary(s, wants))
+	}
+	if s.Validation.Kind != "" || len(s.Model.Splines) > 0 {
+		out[0].Rounds += trained // each model begins with the counts of its own patients
+	}
+	for _, step := range halves[s.Model.Kind].steps(s) {
+		step.Rounds *= trained
+		out = append(out, step)
+	}
+	if s.Validation.Kind != "" {
+		out = append(out, compute.StepSummary{Step: validation.Step, Rounds: 1, Fields: validation.Layout(s),
+			Purpose: "how well the model predicts patients that it was not fitted to: sums of errors, and counts in bins of predictions"})
+	}
+	return numbered(append(out, fairness.Steps(s)...))
 }
 
-// Steps lists the steps of a study in order.
-func Steps(s *study.Study) []StepSummary { return steps(s) }
-
-func steps(s *study.Study) []StepSummary {
-	out := []StepSummary{{Step: describe.Step, Rounds: 1, Fields: describe.Layout(s),
-		Purpose: "how many patients there are, at each level and in each group, and the mean and spread of the numbers"}}
-	if s.Model.Kind == study.GLM {
-		if s.Model.Family == study.Gaussian {
-			out = append(out, StepSummary{Step: glm.StepGram, Rounds: 1, Fields: glm.GramLayout(s), parameters: true,
-				Purpose: "the products of the columns with each other and with the outcome, summed over patients: all that the linear model needs"})
-		} else {
-			out = append(out, StepSummary{Step: glm.StepNewton, Rounds: s.Schedule.Rounds, Fields: glm.NewtonLayout(s), parameters: true,
-				Purpose: "the log-likelihood of the logistic model at the current coefficients, its slope and its curvature, summed over patients"})
-		}
-		out = append(out, StepSummary{Step: fairness.Step, Rounds: 1, Fields: fairness.LargestLayout(s), parameters: true,
-			Purpose: "how far the model is off in each group of patients that is large enough: counts and sums of errors"})
-	}
-	for i := range out {
-		for _, f := range out[i].Fields {
-			out[i].Numbers += f.Length
+func numbered(steps []compute.StepSummary) []compute.StepSummary {
+	for i := range steps {
+		steps[i].Numbers = 0
+		for _, f := range steps[i].Fields {
+			steps[i].Numbers += f.Length
 		}
 	}
-	return out
+	return steps
 }

@@ -57,8 +57,8 @@ model: {kind: glm, family: gaussian}
 			if err != nil {
 				t.Fatalf("range of %s: %v", width, err)
 			}
-			near(t, "intercept for a range of "+width, result.Model.Terms[0].Estimate, wantIntercept, 1e-8)
-			near(t, "slope for a range of "+width, result.Model.Terms[1].Estimate, wantSlope, 1e-8)
+			near(t, "intercept for a range of "+width, result.Model.GLM.Terms[0].Estimate, wantIntercept, 1e-8)
+			near(t, "slope for a range of "+width, result.Model.GLM.Terms[1].Estimate, wantSlope, 1e-8)
 		}
 	}
 }

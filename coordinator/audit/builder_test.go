@@ -2,16 +2,17 @@ package audit
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -198,6 +199,7 @@ func (b *builder) run() {
 		sum := b.round(question, invited(again), "published")
 		absorb, err := compute.NewSum(sum.Contributors(), question.Layout, sum.Values())
 		must(b.t, err)
+		absorb.Sites = siteNames
 		must(b.t, session.Absorb(absorb))
 	}
 	if b.lies.more {
@@ -220,15 +222,18 @@ func (b *builder) run() {
 	}
 }
 
-// shift changes the coefficients that the question about the model's errors is
-// asked with, and makes it another question.
+// shift changes the model that the question about the model's errors is asked
+// with, and makes it another question.
 func shift(t *testing.T, q *compute.Question) {
-	var asked fairness.Question
-	must(t, compute.DecodeParameters(q.Parameters, &asked))
-	asked.Coefficients[0] += 0.25
-	var err error
-	q.Parameters, err = asked.Parameters()
+	model := regexp.MustCompile(`"model":"([^"]*)"`).FindSubmatch(q.Parameters)
+	decoded, err := base64.StdEncoding.DecodeString(string(model[1]))
 	must(t, err)
+	digit := regexp.MustCompile(`[0-9]\.[0-9]`).FindIndex(decoded)
+	if digit[0]++; decoded[digit[0]+1] == '9' {
+		decoded[digit[0]+1] = '0'
+	}
+	decoded[digit[0]+1]++
+	q.Parameters = bytes.Replace(q.Parameters, model[1], []byte(base64.StdEncoding.EncodeToString(decoded)), 1)
 }
 
 // round runs one round to the given end.
@@ -252,7 +257,7 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 	var chunks [][][]byte
 	var shares [][][]byte
 	for _, site := range plan.Invited {
-		values, err := pipeline.Answer(b.study, question.Step, question.Parameters, b.data[site])
+		values, err := pipeline.Answer(b.study, question.Step, question.Parameters, pipeline.Site{Name: study.SiteID(site), Records: b.data[site]})
 		must(b.t, err)
 		sealed, err := round.Seal(values)
 		must(b.t, err)

@@ -45,7 +45,7 @@ func TestDemonstration(t *testing.T) {
 		t.Fatal(err)
 	}
 	summary := readSummary(t, out)
-	if summary.Study.State != "completed" || len(summary.Model.Terms) != 16 || len(summary.Sites) != 6 || len(summary.Release.Accepted) == 0 {
+	if summary.Study.State != "completed" || len(summary.Model.GLM.Terms) != 16 || len(summary.Sites) != 6 || len(summary.Release.Accepted) == 0 {
 		t.Errorf("summary: %+v", summary)
 	}
 	if !summary.Verification.Holds || summary.Ledger.Size == 0 || len(summary.Fairness.Groups) == 0 {
@@ -112,8 +112,8 @@ func TestKilledProcessesResume(t *testing.T) {
 	for _, site := range summary.Sites {
 		rows += site.Rows
 	}
-	if summary.Study.State != "completed" || summary.Model.N != rows || !summary.Verification.Holds {
-		t.Errorf("the study is %s over %d patients, want completed over %d; evidence holds: %v", summary.Study.State, summary.Model.N, rows, summary.Verification.Holds)
+	if summary.Study.State != "completed" || summary.Model.GLM.N != rows || !summary.Verification.Holds {
+		t.Errorf("the study is %s over %d patients, want completed over %d; evidence holds: %v", summary.Study.State, summary.Model.GLM.N, rows, summary.Verification.Holds)
 	}
 }
 

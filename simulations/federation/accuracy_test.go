@@ -29,7 +29,7 @@ func long(t *testing.T) {
 func TestLinearModelEqualsReference(t *testing.T) {
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t)})
-	sameFit(t, result.Model, want.Linear)
+	sameFit(t, result.Model.GLM, want.Linear)
 
 	t.Run("audit", func(t *testing.T) {
 		for attribute, name := range map[string]string{"all": "all", "race4": "race", "sex": "sex"} {
@@ -72,7 +72,7 @@ func TestLogisticModelEqualsReference(t *testing.T) {
 	long(t)
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "high-dose.yaml"), Sites: warfarinSites(t)})
-	sameFit(t, result.Model, want.Logistic)
+	sameFit(t, result.Model.GLM, want.Logistic)
 	for attribute, name := range map[string]string{"all": "all", "race4": "race", "sex": "sex"} {
 		for level, want := range groupsOf[classFigures](t, want.Logistic.Metrics, name) {
 			if want.N < 11 {
@@ -95,7 +95,7 @@ func TestRidgeModelEqualsReference(t *testing.T) {
 	want := loadReference(t)
 	edits := append(slices.Clone(apart), "ridge: 0", "ridge: 1")
 	result := run(t, Spec{Protocol: protocol(t, "high-dose.yaml", edits...), Sites: warfarinSites(t)})
-	sameFit(t, result.Model, want.Ridge)
+	sameFit(t, result.Model.GLM, want.Ridge)
 }
 
 // No patient with these alleles needs the high dose: the model has no estimate,
@@ -125,10 +125,10 @@ func TestSiteDroppedAtCollectingEqualsLeaveOneOut(t *testing.T) {
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t), Drops: []Drop{{"3", Collecting}}})
 	fold := want.LeaveOneSiteOut.Folds["3"]
-	if result.Model == nil || result.Model.N != fold.N {
+	if result.Model == nil || result.Model.GLM.N != fold.N {
 		t.Fatalf("model %+v, want one of %d patients", result.Model, fold.N)
 	}
-	for i, term := range result.Model.Terms {
+	for i, term := range result.Model.GLM.Terms {
 		if !near(term.Estimate, fold.Coefficients[i]) {
 			t.Errorf("%s: estimate %.17g, want %.17g", term.Name, term.Estimate, fold.Coefficients[i])
 		}
@@ -165,7 +165,7 @@ func anySubset(t *testing.T, phase Phase) {
 		}
 		t.Run(fmt.Sprint(drops), func(t *testing.T) {
 			result := run(t, Spec{Protocol: source, Sites: sites, Drops: drops})
-			sameModel(t, result.Model, pooled(t, source, left).Model)
+			sameModel(t, result.Model.GLM, pooled(t, source, left).Model.GLM)
 		})
 	}
 }
@@ -185,7 +185,7 @@ func TestAllButThreeDroppedAtCollecting(t *testing.T) {
 	}
 	source := protocol(t, "warfarin-dose.yaml")
 	result := run(t, Spec{Protocol: source, Sites: sites, Drops: drops})
-	sameModel(t, result.Model, pooled(t, source, left).Model)
+	sameModel(t, result.Model.GLM, pooled(t, source, left).Model.GLM)
 }
 
 // Of 17 committee members 12 have to help; five may be gone.
@@ -197,7 +197,7 @@ func TestSitesDroppedAtOpeningChangeNothing(t *testing.T) {
 		drops = append(drops, Drop{site, Opening})
 	}
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t), Drops: drops})
-	sameFit(t, result.Model, want.Linear)
+	sameFit(t, result.Model.GLM, want.Linear)
 	for _, r := range result.Rounds {
 		if len(r.Contributors) != 17 || len(r.Openers) != 12 {
 			t.Errorf("round %s: %d contributors, %d openers, want 17 and 12", r.Step, len(r.Contributors), len(r.Openers))
@@ -260,7 +260,7 @@ func pooled(t *testing.T, source []byte, sites []Site) *pipeline.Result {
 		if done {
 			return session.Result()
 		}
-		values, err := pipeline.Answer(s, question.Step, question.Parameters, matrix)
+		values, err := pipeline.Answer(s, question.Step, question.Parameters, pipeline.Site{Name: "pooled", Records: matrix})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,9 +4,11 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -18,7 +20,7 @@ func (r *Result) Predict(source records.Source, w io.Writer) error {
 	if r.Model == nil {
 		return errors.New("the study has no model to predict with")
 	}
-	model, err := glm.NewPredictor(r.Model, r.protocol)
+	model, err := r.Model.Predictor(r.protocol)
 	if err != nil {
 		return err
 	}
@@ -27,7 +29,7 @@ func (r *Result) Predict(source records.Source, w io.Writer) error {
 		return err
 	}
 	defer rows.Close() // read only: nothing is lost if closing fails
-	reader, err := r.protocol.NewPredictor(rows.Columns())
+	reader, err := model.Reader(rows.Columns())
 	if err != nil {
 		return err
 	}
@@ -59,12 +61,16 @@ func (r *Result) Predict(source records.Source, w io.Writer) error {
 	return out.Error()
 }
 
-func predict(reader *study.Predictor, model *glm.Predictor, record []string) (glm.Prediction, error) {
+func predict(reader *study.Predictor, model *pipeline.Predictor, record []string) (glm.Prediction, error) {
 	row, err := reader.Row(record)
 	if err != nil {
 		return glm.Prediction{}, err
 	}
-	return model.Predict(row)
+	offset, err := reader.Offset(record)
+	if err != nil {
+		return glm.Prediction{}, err
+	}
+	return model.Predict(row, offset)
 }
 
 // unusable reports whether an error is about one record only.
@@ -74,5 +80,11 @@ func unusable(err error) bool {
 	return record || level
 }
 
-// decimal is the shortest text that reads back as the same number.
-func decimal(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+// decimal is the shortest text that reads back as the same number; empty for
+// what is not known.
+func decimal(x float64) string {
+	if math.IsNaN(x) {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}

@@ -75,7 +75,7 @@ func TestCoordinatorKilledMidStudyResumes(t *testing.T) {
 			}
 		}
 	})
-	sameModel(t, result.Model, pooled(t, source, sites).Model)
+	sameModel(t, result.Model.GLM, pooled(t, source, sites).Model.GLM)
 	published(t, result, 3, len(sites))
 }
 
@@ -115,7 +115,7 @@ func TestSiteKilledMidUploadResumes(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	sameModel(t, result.Model, pooled(t, source, sites).Model)
+	sameModel(t, result.Model.GLM, pooled(t, source, sites).Model.GLM)
 	published(t, result, 3, len(sites))
 	if uploads.Load() == 0 {
 		t.Error("the site was not killed in an upload")

@@ -118,14 +118,14 @@ func (r *Result) AddComputed(encoded []byte) error {
 		}
 		return nil
 	}
-	r.Model = computed.Model
+	r.Model, r.Validation = computed.Model, computed.Validation
 	if computed.Audit == nil {
 		return nil
 	}
 	r.Fairness = &Fairness{Groups: groups(computed.Audit)}
 	var err error
 	r.Page, err = page.Render(page.Document{
-		Cohort: computed.Cohort, Model: computed.Model, Audit: computed.Audit, Diagnoses: computed.Diagnoses,
+		Cohort: computed.Cohort, Model: computed.Model.GLM, Audit: computed.Audit, Diagnoses: computed.Diagnoses,
 		Evidence: r.evidence(),
 	})
 	return err

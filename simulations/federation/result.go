@@ -3,7 +3,8 @@ package federation
 import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
-	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -21,9 +22,10 @@ type Result struct {
 
 	Rounds []RoundReport `json:"rounds"`
 
-	Model     *glm.Model         `json:"model"`               // null unless the study completed
-	Fairness  *Fairness          `json:"fairness"`            // null unless the study completed
-	Diagnosis *compute.Diagnosis `json:"diagnosis,omitempty"` // why there is no model
+	Model      *pipeline.Model    `json:"model"`                // null unless the study completed
+	Validation *validation.Result `json:"validation,omitempty"` // how the model does on patients it had not seen
+	Fairness   *Fairness          `json:"fairness"`             // null unless the study completed
+	Diagnosis  *compute.Diagnosis `json:"diagnosis,omitempty"`  // why there is no model
 
 	Cohort    *describe.Cohort    `json:"cohort"`              // who is in the data; null if nothing was opened
 	Diagnoses []compute.Diagnosis `json:"diagnoses,omitempty"` // all of them, also of terms that were left out of a model

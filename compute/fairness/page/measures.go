@@ -42,7 +42,7 @@ func bound(x float64) *float64 { return &x }
 
 func measures(a *fairness.Audit) []measure {
 	zero, one, hundred := bound(0), bound(1), bound(100)
-	if a.Family == study.Gaussian {
+	if a.OutcomeType == string(study.Number) || a.OutcomeType == string(study.Count) {
 		u := a.Unit
 		return []measure{
 			{Name: "mae", Short: "Mean absolute error", Noun: "mean absolute error", Title: "How far off, on average", Tile: "mean absolute error", Unit: u, Scale: 1, Digits: 2, Plot: true, Floor: zero,

@@ -60,7 +60,7 @@ var templates = template.Must(template.Must(template.New("report").Funcs(templat
 // Document is what a report is made of.
 type Document struct {
 	Cohort    *describe.Cohort
-	Model     *glm.Model
+	Model     *glm.Model // nil if the study's model is of another kind
 	Audit     *fairness.Audit
 	Diagnoses []compute.Diagnosis // remarks on the fit
 	Evidence  []Fact              // how the signed evidence names this report; may be empty
@@ -71,14 +71,16 @@ type Fact struct{ Name, Value string }
 
 // Render writes the report over all hospitals.
 func Render(d Document) ([]byte, error) {
-	if d.Cohort == nil || d.Model == nil || d.Audit == nil {
-		return nil, errors.New("a report needs the cohort, the model and the audit of a completed study")
+	if d.Cohort == nil || d.Audit == nil {
+		return nil, errors.New("a report needs the cohort and the audit of a completed study")
 	}
 	v := newView(d.Audit, nil)
 	v.Document = d
 	v.Features = features(d.Cohort)
 	v.Populations = populations(d.Cohort)
-	v.Coefficients = coefficients(d.Model)
+	if d.Model != nil {
+		v.Coefficients = coefficients(d.Model)
+	}
 	return v.write("report")
 }
 
@@ -89,7 +91,7 @@ func Render(d Document) ([]byte, error) {
 // coordinator, which is not trusted: whatever numbers it holds make a page or an
 // error.
 func Compare(site string, whole, local *fairness.Audit) ([]byte, error) {
-	if whole == nil || local == nil || whole.Study != local.Study || whole.Family != local.Family || len(local.Groups) == 0 ||
+	if whole == nil || local == nil || whole.Study != local.Study || whole.OutcomeType != local.OutcomeType || len(local.Groups) == 0 ||
 		!slices.EqualFunc(whole.Groups, local.Groups, func(a, b fairness.Group) bool { return a.Attribute == b.Attribute && a.Level == b.Level }) {
 		return nil, errors.New("a comparison needs two audits of the same study, with the same groups")
 	}
@@ -133,7 +135,7 @@ type view struct {
 type tile struct{ Value, Label, Note string }
 
 func newView(whole, local *fairness.Audit) *view {
-	v := &view{Audit: whole, Local: local, Dose: whole.Family == study.Gaussian}
+	v := &view{Audit: whole, Local: local, Dose: whole.OutcomeType == string(study.Number) || whole.OutcomeType == string(study.Count)}
 	v.Subject = whole.Outcome
 	if whole.Unit != "" {
 		v.Subject += " in " + whole.Unit

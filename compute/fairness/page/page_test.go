@@ -81,7 +81,7 @@ func complete(t *testing.T, protocol string, binary bool) (*study.Study, *study.
 		if done {
 			return s, m, session.Result()
 		}
-		values, err := pipeline.Answer(s, q.Step, q.Parameters, m)
+		values, err := pipeline.Answer(s, q.Step, q.Parameters, pipeline.Site{Name: "A", Records: m})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func pages(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for _, binary := range []bool{false, true} {
 		s, m, r := completed(t, binary)
-		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model, Audit: r.Audit,
+		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: r.Audit,
 			Diagnoses: []compute.Diagnosis{{Kind: compute.EmptyLevel, Terms: []string{"c=w"}, Message: "left out"}},
 			Evidence:  []page.Fact{{Name: "Audit digest", Value: "00ff"}}})
 		if err != nil {
@@ -111,7 +111,11 @@ func pages(t *testing.T) map[string]string {
 		if binary {
 			prevalence = &r.Audit.Thresholds[1]
 		}
-		local, err := fairness.Local(s, r.Model.Coefficients(s), prevalence, m)
+		predictions, err := r.Model.Predictions(s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		local, err := fairness.Local(s, prevalence, m, predictions)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +226,7 @@ func TestPageWithoutAttributes(t *testing.T) {
 	for _, binary := range []bool{false, true} {
 		without := protocol[:strings.Index(protocol, "fairness:")]
 		_, _, r := complete(t, without, binary)
-		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model, Audit: r.Audit})
+		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: r.Audit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +256,11 @@ func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 		if binary {
 			prevalence = &r.Audit.Thresholds[1]
 		}
-		local, err := fairness.Local(s, r.Model.Coefficients(s), prevalence, m)
+		predictions, err := r.Model.Predictions(s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		local, err := fairness.Local(s, prevalence, m, predictions)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +268,7 @@ func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 			"no groups":        func(a *fairness.Audit) { a.Groups = nil },
 			"a group less":     func(a *fairness.Audit) { a.Groups = a.Groups[1:] },
 			"another group":    func(a *fairness.Audit) { a.Groups[1].Level = "another" },
-			"another family":   func(a *fairness.Audit) { a.Family = "poisson" },
+			"another outcome":  func(a *fairness.Audit) { a.OutcomeType = "count" },
 			"another study":    func(a *fairness.Audit) { a.Study = "another" },
 			"groups in excess": func(a *fairness.Audit) { a.Groups = append(a.Groups, a.Groups...) },
 		} {

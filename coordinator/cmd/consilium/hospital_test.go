@@ -155,7 +155,7 @@ func (h *hospital) contribute(ctx context.Context, c *consiliumv1.Contribute) er
 	if err != nil {
 		return err
 	}
-	values, err := pipeline.Answer(h.study, plan.Step, c.GetParameters(), matrix)
+	values, err := pipeline.Answer(h.study, plan.Step, c.GetParameters(), pipeline.Site{Name: study.SiteID(h.name), Records: matrix})
 	if err != nil {
 		return err
 	}

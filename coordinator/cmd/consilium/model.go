@@ -15,10 +15,10 @@ func (a *app) showModel(r *pipeline.Result) {
 	for _, d := range r.Diagnoses {
 		a.Printf("\n%s\n", d.Error())
 	}
-	m := r.Model
-	if m == nil {
+	if r.Model == nil || r.Model.GLM == nil {
 		return
 	}
+	m := r.Model.GLM
 	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s)\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance))
 	rows := [][]string{{"TERM", "ESTIMATE", "STD. ERROR", strings.ToUpper(m.Statistic), "P"}}
 	for _, t := range m.Terms {
@@ -78,13 +78,15 @@ func countText(c describe.Count) string {
 
 // measures are the columns of the audit's table, for doses and for yes or no.
 var measures = map[string][]string{
-	"gaussian": {"mae", "rmse", "bias", "within20"},
-	"binomial": {"tpr", "fpr", "ppv", "brier"},
+	"number":   {"mae", "rmse", "bias", "within20"},
+	"count":    {"mae", "rmse", "bias", "within20"},
+	"binary":   {"tpr", "fpr", "ppv", "brier"},
+	"survival": {"event_share"},
 }
 
 var measureNames = map[string]string{
 	"mae": "MEAN ERROR", "rmse": "RMSE", "bias": "BIAS", "within20": "WITHIN 20%",
-	"tpr": "TPR", "fpr": "FPR", "ppv": "PPV", "brier": "BRIER",
+	"event_share": "EVENTS", "tpr": "TPR", "fpr": "FPR", "ppv": "PPV", "brier": "BRIER",
 }
 
 // showFairness prints the bias audit by group. The page has the intervals and
@@ -138,7 +140,7 @@ func (a *app) showFairness(r *pipeline.Result) {
 // auditColumns picks the measures that the audit has and a table has room for.
 func auditColumns(audit *fairness.Audit) []string {
 	var columns []string
-	for _, c := range measures[audit.Family] {
+	for _, c := range measures[audit.OutcomeType] {
 		if slices.ContainsFunc(audit.Groups, func(g fairness.Group) bool { _, ok := g.Metrics[c]; return ok }) {
 			columns = append(columns, c)
 		}

@@ -33,7 +33,7 @@ func renderReport(o *outcome) ([]byte, error) {
 	}
 	evidence = append(evidence, page.Fact{Name: "prove it", Value: "consilium audit fetch " + console.Short(o.status.Study) + " --out bundle && consilium audit verify bundle"})
 	return page.Render(page.Document{
-		Cohort: o.result.Cohort, Model: o.result.Model, Audit: o.result.Audit,
+		Cohort: o.result.Cohort, Model: o.result.Model.GLM, Audit: o.result.Audit,
 		Diagnoses: o.result.Diagnoses, Evidence: evidence,
 	})
 }

@@ -153,7 +153,7 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 	for _, attribute := range s.Fairness.Attributes {
 		out.Groups = append(out.Groups, groupJSON{attribute.Column, attribute.Groups()})
 	}
-	for _, step := range pipeline.Steps(s) {
+	for _, step := range pipeline.Steps(s, s.MinimumContributors()) {
 		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
 		for _, f := range step.Fields {
 			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})

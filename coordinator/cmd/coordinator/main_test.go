@@ -147,7 +147,7 @@ func TestKilledProcessResumes(t *testing.T) {
 		t.Errorf("study ended %v", last.GetStatus())
 	}
 	var found pipeline.Result
-	if err := json.Unmarshal(last.GetResult(), &found); err != nil || found.Model.N != 90 || found.Model.Contributors != 3 {
+	if err := json.Unmarshal(last.GetResult(), &found); err != nil || found.Model.GLM.N != 90 || found.Model.GLM.Contributors != 3 {
 		t.Errorf("model %+v, %v", found.Model, err)
 	}
 

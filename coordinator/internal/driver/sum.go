@@ -127,5 +127,6 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 		layout[i] = compute.Field(f)
 	}
 	opened, err := compute.NewSum(sum.Contributors(), layout, sum.Values())
+	opened.Sites = r.Contributors()
 	return opened, err
 }

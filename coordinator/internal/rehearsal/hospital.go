@@ -261,7 +261,7 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 	for _, row := range h.rows {
 		builder.Add(row)
 	}
-	values, err := pipeline.Answer(s, plan.Step, parameters, builder.Matrix())
+	values, err := pipeline.Answer(s, plan.Step, parameters, pipeline.Site{Name: study.SiteID(h.Name), Records: builder.Matrix()})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,70 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/validation"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Model is a fitted model of whichever kind the study names: one of the
+// pointers is set. Its JSON is that of the kind, with the knots of the study's
+// splines and the interval that validation found beside it.
+type Model struct {
+	GLM *glm.Model
+
+	Knots    [][]float64            // of the study's splines, in its order
+	Means    []float64              // of the columns over the patients of the fit: the baseline of explanations; nil for a GLM, whose terms have them
+	Interval *validation.Prediction // around a prediction; nil without a validation
+}
+
+// beside is what every kind's JSON has besides its own.
+type beside struct {
+	Knots    [][]float64            `json:"knots,omitempty"`
+	Means    []float64              `json:"means,omitempty"`
+	Interval *validation.Prediction `json:"interval,omitempty"`
+}
+
+type glmForm struct {
+	*glm.Model
+	beside
+}
+
+// MarshalJSON writes the model of the kind.
+func (m *Model) MarshalJSON() ([]byte, error) {
+	also := beside{m.Knots, m.Means, m.Interval}
+	switch {
+	case m.GLM != nil:
+		return json.Marshal(glmForm{m.GLM, also})
+	}
+	return nil, errors.New("an empty model has no JSON")
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *Model) UnmarshalJSON(data []byte) error {
+	var named struct {
+		Kind string `json:"kind"`
+		beside
+	}
+	if err := json.Unmarshal(data, &named); err != nil {
+		return err
+	}
+	*m = Model{Knots: named.Knots, Means: named.Means, Interval: named.Interval}
+	switch named.Kind {
+	case study.GLM:
+		return json.Unmarshal(data, &m.GLM)
+	}
+	return fmt.Errorf("this version knows no model of kind %q", named.Kind)
+}
+
+// encode is what a question carries of the model.
+func (m *Model) encode() ([]byte, error) {
+	switch {
+	case m.GLM != nil:
+		return glmEncode(m.GLM)
+	}
+	return nil, errors.New("an empty model predicts nothing")
+}

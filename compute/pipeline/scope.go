@@ -1,0 +1,119 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Site is what a hospital brings to a question.
+type Site struct {
+	Name    study.SiteID
+	Records *study.Matrix
+}
+
+// leaveOut names the records that are kept from a fit, so that it can be tried
+// on them. The zero value leaves out nothing.
+type leaveOut struct {
+	Fold  *int           `json:"fold,omitempty"`  // of a validation by patients
+	Sites []study.SiteID `json:"sites,omitempty"` // ascending
+}
+
+func (l leaveOut) nothing() bool { return l.Fold == nil && l.Sites == nil }
+
+// holds reports whether record i of a site is left out.
+func (l leaveOut) holds(site Site, i int) bool {
+	if l.Fold != nil {
+		return site.Records.Fold(i) == *l.Fold
+	}
+	return slices.Contains(l.Sites, site.Name)
+}
+
+// check refuses a part that the study's validation does not name.
+func (l leaveOut) check(s *study.Study) error {
+	if l.nothing() {
+		return nil
+	}
+	v := s.Validation
+	byPatient := l.Fold != nil && l.Sites == nil
+	bySite := l.Fold == nil && slices.IsSorted(l.Sites)
+	switch {
+	case v.Kind == study.Holdout && byPatient && *l.Fold == study.HeldOut:
+	case v.Kind == study.KFold && byPatient && *l.Fold >= 0 && *l.Fold < v.Folds:
+	case v.Kind == study.LeaveOneSiteOut && bySite && len(l.Sites) == 1:
+	case v.Kind == study.External && bySite && slices.Equal(l.Sites, external(s)):
+	default:
+		return errors.New("the study's validation leaves out no such part of the patients")
+	}
+	return nil
+}
+
+// external are the hospitals that only validate, in order.
+func external(s *study.Study) []study.SiteID { return slices.Sorted(slices.Values(s.Validation.Sites)) }
+
+// scope says of which records, and in which columns, a question is asked.
+type scope struct {
+	LeaveOut leaveOut    `json:"leave_out,omitzero"`
+	Knots    [][]float64 `json:"knots,omitempty"` // of the study's splines, once they are known
+}
+
+// scoped are the public parameters of every step but the audit's and the
+// validation's.
+type scoped struct {
+	scope
+	Parameters json.RawMessage `json:"parameters,omitempty"` // of the step itself
+}
+
+func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study, err error) {
+	if err := compute.DecodeParameters(parameters, &q); err != nil {
+		return q, nil, err
+	}
+	if err := q.LeaveOut.check(s); err != nil {
+		return q, nil, err
+	}
+	known, err = q.study(s)
+	return q, known, err
+}
+
+// study is the study with the columns of the scope.
+func (c scope) study(s *study.Study) (*study.Study, error) {
+	if c.Knots == nil {
+		return s, nil
+	}
+	known, err := s.Knotted(c.Knots)
+	if err != nil {
+		return nil, fmt.Errorf("the knots do not fit the study: %w", err)
+	}
+	return known, nil
+}
+
+// part is the key under which a matrix remembers a part of itself.
+type part struct{ of string }
+
+// records are a site's records within the scope.
+func (c scope) records(site Site) (m *study.Matrix, err error) {
+	key, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := site.Records.Memo(part{string(key)}, func() any {
+		m := site.Records
+		if !c.LeaveOut.nothing() {
+			m = m.Select(func(i int) bool { return !c.LeaveOut.holds(site, i) })
+		}
+		if c.Knots != nil {
+			if m, err = m.Knotted(c.Knots); err != nil {
+				return nil
+			}
+		}
+		return m
+	}).(*study.Matrix)
+	if !ok {
+		return nil, errors.New("the knots do not fit the records")
+	}
+	return m, nil
+}

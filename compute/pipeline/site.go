@@ -1,0 +1,100 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/validation"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Layout is the vector of a step: what a site recomputes and compares with the
+// plan it is sent.
+func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
+	if err := belongs(s, step); err != nil {
+		return nil, err
+	}
+	if judges(step) {
+		t, err := readTrials(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := t.predictors(s); err != nil {
+			return nil, err
+		}
+		if step == validation.Step {
+			return validation.Layout(s), noParameters(step, t.Parameters)
+		}
+		return fairness.Layout(s, step, t.Parameters)
+	}
+	q, known, err := readScoped(s, parameters)
+	if err != nil {
+		return nil, err
+	}
+	h, err := halfOf(step)
+	if err != nil {
+		return nil, err
+	}
+	return h.layout(known, step, q.Parameters)
+}
+
+// Answer is a site's vector.
+func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float64, error) {
+	if err := belongs(s, step); err != nil {
+		return nil, err
+	}
+	if judges(step) {
+		t, err := readTrials(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		f, err := t.forecast(s, site)
+		if err != nil {
+			return nil, err
+		}
+		if step == validation.Step {
+			if err := noParameters(step, t.Parameters); err != nil {
+				return nil, err
+			}
+			return validation.Answer(s, site.Records, f.values, f.by)
+		}
+		return fairness.Answer(s, step, t.Parameters, site.Records, f.values)
+	}
+	q, known, err := readScoped(s, parameters)
+	if err != nil {
+		return nil, err
+	}
+	m, err := q.records(site)
+	if err != nil {
+		return nil, err
+	}
+	h, err := halfOf(step)
+	if err != nil {
+		return nil, err
+	}
+	return h.answer(known, step, q.Parameters, m)
+}
+
+// judges reports whether a step is about predictions.
+func judges(step string) bool {
+	return step == validation.Step || strings.HasPrefix(step, "fairness/")
+}
+
+func noParameters(step string, parameters []byte) error {
+	if len(parameters) != 0 {
+		return fmt.Errorf("step %s takes no parameters of its own", step)
+	}
+	return nil
+}
+
+// belongs refuses a step that the study does not have.
+func belongs(s *study.Study, step string) error {
+	for _, known := range Steps(s, 0) {
+		if known.Step == step {
+			return nil
+		}
+	}
+	return fmt.Errorf("the study has no step %q", step)
+}
