@@ -154,9 +154,9 @@ func (p *pooled) descend(steps int, rate, momentum float64) {
 // Fedsgd is gradient descent on the pooled records, however they are divided
 // over hospitals, one of which has none.
 func TestFedSGDEqualsPooledGradientDescent(t *testing.T) {
-	const rounds, momentum = 60, 0.9
+	const rounds, momentum = 40, 0.9
 	rates := map[string]float64{"number": 0.02, "binary": 0.05, "count": 0.002}
-	records := patients(400, 5)
+	records := patients(240, 5)
 	splits := map[string]struct {
 		sites int
 		site  func(i int) int

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // A model that has been JSON predicts the same, to the last bit, and its
@@ -221,5 +222,39 @@ func TestStepsAreWhatIsAsked(t *testing.T) {
 				t.Errorf("%s is asked %d times; said to be %+v", step, n, known[step])
 			}
 		}
+	}
+}
+
+// Products and the terms of splines are inputs like any other; a spline's terms
+// count for its feature, a product for itself.
+func TestInteractionsAndSplinesAreInputs(t *testing.T) {
+	s := parse(t, numberOutcome, `{kind: neural, hidden: [5], interactions: ["a:c"], splines: ["spline(b, df: 3)"]}`, "{rounds: 3}")
+	knots := [][]float64{{350, 450, 550, 650}}
+	knotted, err := s.Knotted(knots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sites []*study.Matrix
+	for _, m := range divide(t, s, patients(200, 25), 3, apart(2)) {
+		if m, err = m.Knotted(knots); err != nil {
+			t.Fatal(err)
+		}
+		sites = append(sites, m)
+	}
+	m := train(t, knotted, sites)
+	var names []string
+	for _, i := range m.Importance {
+		names = append(names, i.Feature)
+	}
+	slices.Sort(names)
+	if want := []string{"a", "a:c=v", "a:c=w", "b", "c"}; !slices.Equal(names, want) || m.Parameters != s.Parameters() {
+		t.Errorf("importance of %v, want %v; %d parameters, the study has %d", names, want, m.Parameters, s.Parameters())
+	}
+	encoded, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Decode(knotted, encoded); err != nil {
+		t.Error(err)
 	}
 }
