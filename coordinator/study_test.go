@@ -153,7 +153,7 @@ func TestAStudyRunsFromProposalToRelease(t *testing.T) {
 			t.Errorf("round %+v", r)
 		}
 	}
-	m := p.result().Model
+	m := p.result().Model.GLM
 	if m == nil || m.N != 120 || m.Contributors != 4 || len(m.Terms) != 3 {
 		t.Errorf("model %+v", m)
 	}

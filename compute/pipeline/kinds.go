@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -26,6 +28,10 @@ func newFit(s *study.Study, counts *describe.Counts) (fit, error) {
 	switch s.Model.Kind {
 	case study.GLM:
 		return newGLM(s, counts)
+	case study.Boost:
+		return boost.New(s, counts)
+	case study.Neural:
+		return neural.New(s, counts)
 	}
 	return nil, fmt.Errorf("this version fits no model of kind %q", s.Model.Kind)
 }
@@ -36,6 +42,10 @@ func modelOf(f fit, knots [][]float64, counts *describe.Counts) *Model {
 	switch f := f.(type) {
 	case *glmFit:
 		m.GLM, m.Means = f.model, nil
+	case *boost.Fit:
+		m.Boost = f.Model()
+	case *neural.Fit:
+		m.Neural = f.Model()
 	}
 	return m
 }
@@ -45,6 +55,10 @@ func decode(s *study.Study, encoded []byte) (compute.Predictor, error) {
 	switch s.Model.Kind {
 	case study.GLM:
 		return glmDecode(s, encoded)
+	case study.Boost:
+		return boost.Decode(s, encoded)
+	case study.Neural:
+		return neural.Decode(s, encoded)
 	}
 	return nil, fmt.Errorf("this version knows no model of kind %q", s.Model.Kind)
 }
@@ -60,6 +74,8 @@ type half struct {
 var halves = map[string]half{
 	"describe": {describe.Steps, describe.Layout, describe.Answer},
 	"glm":      {glmSteps, glmLayout, glmAnswer},
+	"boost":    {boost.Steps, boost.Layout, boost.Answer},
+	"neural":   {neural.Steps, neural.Layout, neural.Answer},
 }
 
 func halfOf(step string) (half, error) {

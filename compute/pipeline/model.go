@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -14,7 +16,9 @@ import (
 // pointers is set. Its JSON is that of the kind, with the knots of the study's
 // splines and the interval that validation found beside it.
 type Model struct {
-	GLM *glm.Model
+	GLM    *glm.Model
+	Boost  *boost.Model
+	Neural *neural.Model
 
 	Knots    [][]float64            // of the study's splines, in its order
 	Means    []float64              // of the columns over the patients of the fit: the baseline of explanations; nil for a GLM, whose terms have them
@@ -28,10 +32,21 @@ type beside struct {
 	Interval *validation.Prediction `json:"interval,omitempty"`
 }
 
-type glmForm struct {
-	*glm.Model
-	beside
-}
+// Forms of the JSON, by kind.
+type (
+	glmForm struct {
+		*glm.Model
+		beside
+	}
+	boostForm struct {
+		*boost.Model
+		beside
+	}
+	neuralForm struct {
+		*neural.Model
+		beside
+	}
+)
 
 // MarshalJSON writes the model of the kind.
 func (m *Model) MarshalJSON() ([]byte, error) {
@@ -39,6 +54,10 @@ func (m *Model) MarshalJSON() ([]byte, error) {
 	switch {
 	case m.GLM != nil:
 		return json.Marshal(glmForm{m.GLM, also})
+	case m.Boost != nil:
+		return json.Marshal(boostForm{m.Boost, also})
+	case m.Neural != nil:
+		return json.Marshal(neuralForm{m.Neural, also})
 	}
 	return nil, errors.New("an empty model has no JSON")
 }
@@ -56,6 +75,10 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	switch named.Kind {
 	case study.GLM:
 		return json.Unmarshal(data, &m.GLM)
+	case study.Boost:
+		return json.Unmarshal(data, &m.Boost)
+	case study.Neural:
+		return json.Unmarshal(data, &m.Neural)
 	}
 	return fmt.Errorf("this version knows no model of kind %q", named.Kind)
 }
@@ -65,6 +88,10 @@ func (m *Model) encode() ([]byte, error) {
 	switch {
 	case m.GLM != nil:
 		return glmEncode(m.GLM)
+	case m.Boost != nil:
+		return m.Boost.Encode()
+	case m.Neural != nil:
+		return m.Neural.Encode()
 	}
 	return nil, errors.New("an empty model predicts nothing")
 }
