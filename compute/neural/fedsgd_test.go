@@ -156,7 +156,7 @@ func (p *pooled) descend(steps int, rate, momentum float64) {
 func TestFedSGDEqualsPooledGradientDescent(t *testing.T) {
 	const rounds, momentum = 40, 0.9
 	rates := map[string]float64{"number": 0.02, "binary": 0.05, "count": 0.002}
-	records := patients(240, 5)
+	records := patients(160, 5)
 	splits := map[string]struct {
 		sites int
 		site  func(i int) int
@@ -171,6 +171,9 @@ func TestFedSGDEqualsPooledGradientDescent(t *testing.T) {
 		rate := rates[name]
 		for _, hidden := range [][]int{nil, {6}, {5, 4}} {
 			for _, activation := range []string{"relu", "tanh"} {
+				if hidden == nil && activation == "tanh" {
+					continue // the same model
+				}
 				list := "["
 				for i, h := range hidden {
 					if i > 0 {
