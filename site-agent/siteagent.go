@@ -120,6 +120,7 @@ func Open(o Options) (*Agent, error) {
 	a.site = participant.Site{Name: node.Name(), Rosters: node.Rosters(), Memory: v, Floor: o.Policy.MinimumContributors}
 	if a.outbox, err = outbox.Open(filepath.Join(o.Dir, outboxFile), o.Now); err == nil {
 		a.witness, err = openWitness(filepath.Join(o.Dir, witnessFile), node)
+		a.site.Ledger = a.witness
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

@@ -7,20 +7,24 @@ import (
 	"maps"
 	"math/bits"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
 )
 
-// ledgerWitness is what the site keeps of the ledger: the last checkpoint, and
-// how far it has read the entries itself. Reading is verified: the entries read
-// must be those of the checkpoint's tree.
+// ledgerWitness is what the site keeps of the ledger: the last checkpoint, how
+// far it has read the entries itself, and what studies' committees are drawn
+// from. Reading is verified: the entries read must be those of the checkpoint's
+// tree, and their rosters those that governance signed, in that order.
 type ledgerWitness struct {
-	path string
+	path    string
+	rosters *identity.Chain
 
 	mu      sync.Mutex
 	witness *ledger.Witness
@@ -29,10 +33,14 @@ type ledgerWitness struct {
 }
 
 // readState is a compact range (RFC 6962, section 2.1): the roots of the
-// perfect subtrees that make up the first Size leaves, the largest first.
+// perfect subtrees that make up the first Size leaves, the largest first. With
+// it goes what those leaves say of rosters and of studies' starts.
 type readState struct {
-	Size  uint64      `json:"size"`
-	Peaks []tlog.Hash `json:"peaks"`
+	Size    uint64                    `json:"size"`
+	Peaks   []tlog.Hash               `json:"peaks"`
+	Rosters uint64                    `json:"rosters"` // how many are among the leaves
+	Latest  statement.Digest          `json:"latest"`  // the last of them
+	Draws   map[string]statement.Draw `json:"draws"`   // by study, in hex
 }
 
 type witnessState struct {
@@ -53,7 +61,10 @@ func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
 			return nil, fmt.Errorf("%s is damaged: restore the state directory from a backup, or enrol anew", path)
 		}
 	}
-	w := &ledgerWitness{path: path, read: kept.Read, leaves: make(map[uint64][]byte)}
+	if kept.Read.Draws == nil { // nothing read yet, or by a version that kept no draws: it is read again
+		kept.Read = readState{Draws: make(map[string]statement.Draw)}
+	}
+	w := &ledgerWitness{path: path, rosters: node.Rosters(), read: kept.Read, leaves: make(map[uint64][]byte)}
 	w.witness, err = ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -113,6 +124,9 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 			}
 			entries = append(entries, entry)
 			read.add(leaf)
+			if err := read.note(entry, w.rosters); err != nil {
+				return err
+			}
 		}
 	}
 	if head.Size > 0 && read.root() != head.Root {
@@ -137,8 +151,36 @@ func (w *ledgerWitness) leaf(index uint64) ([]byte, bool) {
 	return leaf, ok
 }
 
+// Draw is what the committees of a study are drawn from: the checkpoint whose
+// last entry is the first to start the study.
+func (w *ledgerWitness) Draw(study statement.Digest) (statement.Draw, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	draw, started := w.read.Draws[study.String()]
+	return draw, started
+}
+
 func (r readState) clone() readState {
-	return readState{r.Size, append([]tlog.Hash(nil), r.Peaks...)}
+	r.Peaks, r.Draws = slices.Clone(r.Peaks), maps.Clone(r.Draws)
+	return r
+}
+
+// note keeps what the leaf that was just added says of rosters and starts.
+func (r *readState) note(entry ledger.Entry, rosters *identity.Chain) error {
+	switch entry.Type {
+	case ledger.TypeRoster:
+		r.Rosters++
+		// The coordinator passes a roster on before it enters it.
+		if signed, ok := rosters.Signed(entry.Subject); !ok || signed.Number != r.Rosters {
+			return fmt.Errorf("%w: entry %d is not roster %d as governance signed it", ledger.ErrSecurity, r.Size-1, r.Rosters)
+		}
+		r.Latest = entry.Subject
+	case ledger.TypeStart:
+		if _, before := r.Draws[entry.Study]; !before { // a study starts once
+			r.Draws[entry.Study] = statement.Draw{Size: r.Size, Root: statement.Digest(r.root()), Roster: r.Latest}
+		}
+	}
+	return nil
 }
 
 // add appends a leaf and merges subtrees of equal size, as a binary counter

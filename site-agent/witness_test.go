@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -159,6 +160,131 @@ func TestADamagedWitnessIsRefused(t *testing.T) {
 		os.WriteFile(path, []byte(content), 0o600)
 		if _, err := openWitness(path, l.node); err == nil {
 			t.Errorf("%q is believed", content)
+		}
+	}
+}
+
+// add appends one entry.
+func (l *testLog) add(kind string, study, subject statement.Digest) {
+	l.t.Helper()
+	e := ledger.Entry{Time: time.Now(), Type: kind, Subject: subject, Actor: "someone"}
+	if !study.IsZero() {
+		e.Study = study.String()
+	}
+	leaf, err := e.Leaf()
+	if err == nil {
+		_, err = l.Append(leaf)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// read advances a witness to the end of the log and reads on.
+func (l *testLog) read(w *ledgerWitness) error {
+	l.t.Helper()
+	if err := l.advance(w); err != nil {
+		return err
+	}
+	return w.readOn(l.Leaves, func(ledger.Entry) error { return nil })
+}
+
+func (l *testLog) open(path string) *ledgerWitness {
+	l.t.Helper()
+	w, err := openWitness(path, l.node)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return w
+}
+
+func (l *testLog) roster() statement.Digest {
+	return statement.DigestOf(l.node.Rosters().Envelopes()[0])
+}
+
+// Committees are drawn from the ledger up to the first entry that starts the
+// study. Nothing that comes later changes that, nor does a restart, nor the
+// state of a version that did not keep it.
+func TestADrawIsFromTheCheckpointThatStartsTheStudy(t *testing.T) {
+	l := newTestLog(t)
+	path := filepath.Join(t.TempDir(), "ledger.json")
+	first, second := statement.DigestOf([]byte("first")), statement.DigestOf([]byte("second"))
+	w := l.open(path)
+	l.add(ledger.TypeStart, second, second)
+	l.add(ledger.TypeRoster, statement.Digest{}, l.roster())
+	l.grow(3)
+	l.add(ledger.TypeStart, first, first)
+	size, _ := l.Size()
+	root, _ := l.Root()
+	want := statement.Draw{Size: size, Root: root, Roster: l.roster()}
+	l.grow(2)
+	l.add(ledger.TypeStart, first, second) // started again
+	if err := l.read(w); err != nil {
+		t.Fatal(err)
+	}
+	holds := func(when string) {
+		t.Helper()
+		if got, started := w.Draw(first); !started || got != want {
+			t.Errorf("%s: %+v, want %+v", when, got, want)
+		}
+		if got, started := w.Draw(second); !started || got.Size != 1 || !got.Roster.IsZero() {
+			t.Errorf("%s: a study that started before the first roster: %+v", when, got)
+		}
+		if _, started := w.Draw(statement.DigestOf(nil)); started {
+			t.Errorf("%s: a study that never started has a draw", when)
+		}
+	}
+	holds("read")
+	l.grow(1)
+	if err := l.read(w); err != nil {
+		t.Fatal(err)
+	}
+	holds("read on")
+	w = l.open(path)
+	holds("after a restart")
+
+	state, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := regexp.MustCompile(`,"rosters".*`).ReplaceAll(state, []byte("}}"))
+	if len(older) == len(state) {
+		t.Fatalf("the state has another form: %s", state)
+	}
+	if err := os.WriteFile(path, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w = l.open(path)
+	if _, started := w.Draw(first); started {
+		t.Error("a draw that was not kept is known")
+	}
+	if err := l.read(w); err != nil {
+		t.Fatal(err)
+	}
+	holds("after an update")
+}
+
+// The coordinator enters the rosters that governance signed, each once and in
+// their order: it cannot bring an earlier draw back, nor make one up.
+func TestALedgerWithOtherRostersThanGovernancesIsRefused(t *testing.T) {
+	for name, roster := range map[string]func(l *testLog){
+		"made up":        func(l *testLog) { l.add(ledger.TypeRoster, statement.Digest{}, statement.DigestOf([]byte("try 1"))) },
+		"the same again": func(l *testLog) { l.add(ledger.TypeRoster, statement.Digest{}, l.roster()) },
+	} {
+		l := newTestLog(t)
+		w := l.open(filepath.Join(t.TempDir(), "ledger.json"))
+		l.add(ledger.TypeRoster, statement.Digest{}, l.roster())
+		if err := l.read(w); err != nil {
+			t.Fatal(err)
+		}
+		roster(l)
+		study := statement.DigestOf([]byte("study"))
+		l.add(ledger.TypeStart, study, study)
+		if err := l.read(w); !errors.Is(err, ledger.ErrSecurity) {
+			t.Errorf("%s: %v, want a security violation", name, err)
+		}
+		if _, started := w.Draw(study); started {
+			t.Errorf("%s: a draw is kept of what was refused", name)
 		}
 	}
 }

@@ -48,6 +48,7 @@ type verifier struct {
 
 	proposal    *record
 	start       *record
+	drawn       *statement.Draw // what the study's committees are drawn from, once looked up
 	approvals   []*record
 	rounds      []*round
 	byID        map[statement.Digest]*round

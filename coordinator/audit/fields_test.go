@@ -107,6 +107,8 @@ func alter(t *testing.T, field any) {
 		}
 	case *[]statement.Digest:
 		*p = (*p)[1:]
+	case **statement.Draw:
+		*p = &statement.Draw{Size: 1}
 	case *[]secagg.Field:
 		*p = (*p)[1:]
 	case *[]statement.ReleasedRound:

@@ -13,9 +13,6 @@ import (
 	"github.com/consilium-fl/consilium/study"
 )
 
-// maxCommittee is the most sites that hold key shares of a round.
-const maxCommittee = 20
-
 // checkStudy reads the protocol file and who proposed and started it.
 func (v *verifier) checkStudy() (string, error) {
 	s, err := study.Parse(v.source)
@@ -124,9 +121,8 @@ func (v *verifier) checkPlan(round *round) error {
 			return fmt.Errorf("it invites %q, which is no site on roster %d", site, roster.Number)
 		}
 	}
-	// Whoever could choose the committee could choose its friends.
-	if !slices.Equal(plan.Committee, plan.Invited[:min(len(plan.Invited), maxCommittee)]) {
-		return fmt.Errorf("its committee is not the first %d of the invited sites", min(len(plan.Invited), maxCommittee))
+	if err := v.checkCommittee(plan); err != nil {
+		return err
 	}
 	if want := v.study.MinimumContributors(); plan.MinimumContributors < want {
 		return fmt.Errorf("it is content with %d contributors where the study wants %d", plan.MinimumContributors, want)

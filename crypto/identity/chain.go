@@ -17,8 +17,9 @@ type Chain struct {
 
 	mu        sync.RWMutex
 	rosters   []*Roster
-	digests   []statement.Digest
+	digests   []statement.Digest // of the payloads
 	envelopes [][]byte
+	signed    []statement.Digest // of the envelopes
 }
 
 // NewChain returns an empty chain that accepts what the governance key signs.
@@ -88,6 +89,7 @@ func (c *Chain) add(r *Roster, envelope []byte) {
 	c.rosters = append(c.rosters, r)
 	c.digests = append(c.digests, r.Digest())
 	c.envelopes = append(c.envelopes, bytes.Clone(envelope))
+	c.signed = append(c.signed, statement.DigestOf(envelope))
 }
 
 // Latest returns the roster in force, nil if there is none yet.
@@ -105,6 +107,17 @@ func (c *Chain) At(digest statement.Digest) (*Roster, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if i := slices.Index(c.digests, digest); i >= 0 {
+		return c.rosters[i], true
+	}
+	return nil, false
+}
+
+// Signed returns the roster whose signed envelope has that digest, now or
+// earlier in force. What only the signature makes unforeseeable is in this one.
+func (c *Chain) Signed(envelope statement.Digest) (*Roster, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if i := slices.Index(c.signed, envelope); i >= 0 {
 		return c.rosters[i], true
 	}
 	return nil, false

@@ -63,6 +63,8 @@ func fill(v reflect.Value, next *int) {
 		v.SetBool(true)
 	case reflect.Int:
 		v.SetInt(int64(1000 + *next))
+	case reflect.Uint64:
+		v.SetUint(uint64(1000 + *next))
 	case reflect.Float64:
 		v.SetFloat(float64(*next) + 0.5)
 	case reflect.String:
@@ -129,6 +131,9 @@ func others(v reflect.Value) (values []reflect.Value) {
 	case reflect.Int:
 		add(func(c reflect.Value) { c.SetInt(c.Int() + 1) })
 		add(func(c reflect.Value) { c.SetInt(-c.Int()) })
+	case reflect.Uint64:
+		add(func(c reflect.Value) { c.SetUint(c.Uint() + 1) })
+		add(func(c reflect.Value) { c.SetUint(0) })
 	case reflect.Float64:
 		add(func(c reflect.Value) { c.SetFloat(2 * c.Float()) })
 	case reflect.String:

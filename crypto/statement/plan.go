@@ -66,6 +66,12 @@ func (p *Plan) Validate() error {
 		}
 	}
 	n, m := len(p.Invited), len(p.Committee)
+	if n > MaxCommittee && p.Draw == nil {
+		return fmt.Errorf("plan invites %d sites and does not say what its committee of %d is drawn from", n, MaxCommittee)
+	}
+	if n <= MaxCommittee && p.Draw != nil {
+		return fmt.Errorf("plan draws a committee although all of the %d invited sites are on it", n)
+	}
 	// More than half, or two disjoint sets of members could open two sets.
 	if 2*p.Threshold <= m || p.Threshold > m {
 		return fmt.Errorf("threshold %d is not a majority of a committee of %d", p.Threshold, m)

@@ -79,13 +79,14 @@ type Approval struct {
 // Plan fixes a round. SHA-256 of its encoding is the round id.
 type Plan struct {
 	Study               Digest         `json:"study"`
-	Step                string         `json:"step"`       // of the computation, such as glm/gram
-	Parameters          Digest         `json:"parameters"` // SHA-256 of the step's public parameters
-	Epoch               string         `json:"epoch"`      // cohort epoch: names the freeze of the records
-	Question            Digest         `json:"question"`   // QuestionDigest of this plan
-	Roster              Digest         `json:"roster"`     // of the signed roster's payload
-	Invited             []string       `json:"invited"`    // sites, in ascending order
-	Committee           []string       `json:"committee"`  // invited sites, in ascending order; member j holds Shamir point j+1
+	Step                string         `json:"step"`           // of the computation, such as glm/gram
+	Parameters          Digest         `json:"parameters"`     // SHA-256 of the step's public parameters
+	Epoch               string         `json:"epoch"`          // cohort epoch: names the freeze of the records
+	Question            Digest         `json:"question"`       // QuestionDigest of this plan
+	Roster              Digest         `json:"roster"`         // of the signed roster's payload
+	Invited             []string       `json:"invited"`        // sites, in ascending order
+	Draw                *Draw          `json:"draw,omitempty"` // of the committee, where more than MaxCommittee sites are invited
+	Committee           []string       `json:"committee"`      // invited sites, in ascending order; member j holds Shamir point j+1
 	Threshold           int            `json:"threshold"`
 	MinimumContributors int            `json:"minimum_contributors"`
 	Layout              []secagg.Field `json:"layout"`

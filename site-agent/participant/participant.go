@@ -6,8 +6,8 @@
 //
 // The coordinator is not trusted with privacy. Everything in a plan that
 // follows from something else is computed again and compared: the layout from
-// the study, the suite from the layout, the threshold from the study and the
-// committee. What does not follow from anything is bounded: the number of
+// the study, the suite from the layout, the committee from a draw that the site
+// has seen in the ledger itself, the threshold from the study and the committee. What does not follow from anything is bounded: the number of
 // contributors by the site's own floor, the deadlines by the study, the number
 // of questions by the study's steps. What cannot be checked against anything
 // is checked against the past: the same question is not answered twice, and a
@@ -34,9 +34,8 @@ const (
 	// LeastFloor is below what no policy can go: a sum over one site is that
 	// site's data.
 	LeastFloor = 2
-	// MaxCommittee is the most sites that hold key shares: of more invited
-	// sites, the first in ascending order.
-	MaxCommittee = 20
+	// MaxCommittee is the most sites that hold key shares.
+	MaxCommittee = statement.MaxCommittee
 	// DefaultSkew is how far two clocks may differ.
 	DefaultSkew = 2 * time.Minute
 )
@@ -45,6 +44,16 @@ const (
 type Rosters interface {
 	Latest() *identity.Roster
 	At(statement.Digest) (*identity.Roster, bool)
+	// Signed finds a roster by the digest of its signed envelope.
+	Signed(envelope statement.Digest) (*identity.Roster, bool)
+}
+
+// Ledger is what a site has read in the ledger itself, all of it verified
+// against the checkpoints it keeps; the agent's witness is one.
+type Ledger interface {
+	// Draw is what the committees of a study are drawn from, false where the
+	// ledger does not show that the study was started.
+	Draw(study statement.Digest) (statement.Draw, bool)
 }
 
 // Memory is what a site remembers durably; the vault is one.
@@ -83,6 +92,8 @@ type Site struct {
 	Name    string
 	Rosters Rosters
 	Memory  Memory
+	// Ledger is asked only about plans that draw their committee.
+	Ledger Ledger
 	// Floor is the least number of contributors this site allows;
 	// 0 is DefaultFloor.
 	Floor int

@@ -102,9 +102,8 @@ func (s *Site) readPlan(now time.Time, envelope []byte) (*Round, error) {
 			return nil, ErrInvitedUnknown.because("%q", name)
 		}
 	}
-	// A coordinator that could choose the committee could choose its friends.
-	if !slices.Equal(plan.Committee, plan.Invited[:min(len(plan.Invited), MaxCommittee)]) {
-		return nil, ErrCommittee
+	if err := s.checkCommittee(&plan); err != nil {
+		return nil, err
 	}
 	if want := round.Study.Threshold(len(plan.Committee)); plan.Threshold != want {
 		return nil, ErrThreshold.because("%d of %d, not %d", plan.Threshold, len(plan.Committee), want)

@@ -296,26 +296,3 @@ func TestARoundThatEndedStaysEnded(t *testing.T) {
 	_, err = c.site.AcceptOpening(now, opening)
 	wants(t, err, participant.ErrRoundEnded)
 }
-
-func TestASiteBeyondTheCommitteeContributesAndOpensNothing(t *testing.T) {
-	c := newConsortium(t)
-	people := map[string]identity.Role{}
-	for i := range participant.MaxCommittee {
-		people[string([]byte{'b', byte('a' + i)})] = identity.RoleSite
-	}
-	c.admit(people)
-	c.site.Name = "gamma" // after alpha and the twenty
-	p := c.plan()
-	p.Invited = []string{"alpha"}
-	for i := range participant.MaxCommittee {
-		p.Invited = append(p.Invited, string([]byte{'b', byte('a' + i)}))
-	}
-	p.Invited = append(p.Invited, "gamma")
-	p.Committee, p.Threshold = p.Invited[:participant.MaxCommittee], c.study.Threshold(participant.MaxCommittee)
-	if _, err := c.site.AcceptPlan(now, c.request(derive(p))); err != nil {
-		t.Fatalf("a large round: %v", err)
-	}
-	in := c.opening(p, []string{"alpha", "ba", "gamma"})
-	_, err := c.site.AcceptOpening(now, in)
-	wants(t, err, participant.ErrNotMember)
-}

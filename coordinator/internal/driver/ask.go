@@ -16,13 +16,8 @@ import (
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
-const (
-	// maxCommittee is the most sites that hold key shares; of more invited
-	// sites, the first in ascending order do, so that nobody chooses.
-	maxCommittee = 20
-	// epoch names the freeze of the records that a study's sums are taken over.
-	epoch = "1"
-)
+// epoch names the freeze of the records that a study's sums are taken over.
+const epoch = "1"
 
 // advance takes a running study that has no open round one step further: it
 // feeds the computation with sums that are opened already, and makes the plan of
@@ -83,9 +78,10 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 		return d.endStudy(s, ended{State: Failed, Reason: fmt.Sprintf("too few sites for %s: %d are left of the %d that are needed", plan.Step, len(sites), plan.MinimumContributors)})
 	}
 	plan.Invited = sites
-	plan.Committee = sites[:min(len(sites), maxCommittee)]
-	plan.Threshold = s.study.Threshold(len(plan.Committee))
-	if earlier := s.overlapping(plan); earlier != nil {
+	if err := d.appoint(s, plan); err != nil {
+		return err
+	}
+	if earlier := s.overlapping(plan); earlier != nil && (exact || !d.recall(s, plan, d.approved(s))) {
 		return d.endStudy(s, ended{State: Failed, Reason: fmt.Sprintf(
 			"%s: %s (missing: %s); the %d sites that are left are too few to ask again: sites refuse where the earlier committee could have opened another set without them",
 			plan.Step, earlier.End().Reason, list(earlier.End().Missing), len(sites))})
@@ -164,23 +160,6 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 		return nil, false, "a question whose first round failed can be asked once more only of the same sites, and one of them has left"
 	}
 	return left, exact, ""
-}
-
-// overlapping returns an announced round of the plan's question that could have
-// been opened as well as the plan's, by members who have to answer only one of
-// them; nil if there is none. Sites refuse such a plan (participant, question.go).
-func (s *studyState) overlapping(plan *statement.Plan) *roundState {
-	for _, r := range s.rounds {
-		earlier := r.Plan()
-		if earlier.Question != plan.Question || r.End().Cause == round.CauseWithdrawn {
-			continue
-		}
-		members := len(plan.Committee) + len(without(earlier.Committee, plan.Committee))
-		if earlier.Threshold+plan.Threshold <= members {
-			return r
-		}
-	}
-	return nil
 }
 
 func (s *studyState) lastPublished() *roundState {
