@@ -29,6 +29,10 @@ func ByFeature(s *study.Study, feature int) Grouping {
 	return g
 }
 
+// Feature is the index of the category that divides the patients, negative if
+// none does.
+func (g Grouping) Feature() int { return g.feature }
+
 // Groupings are everyone, each category, and each attribute that is not one of
 // the categories.
 func Groupings(s *study.Study) []Grouping {

@@ -1,0 +1,266 @@
+package cox
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/study"
+)
+
+const (
+	// highestHazard bounds a cumulative baseline hazard: beyond it nobody is free
+	// of the event.
+	highestHazard = 1000
+	// highestScore bounds the score of one site.
+	highestScore  = maxRows * 2 * largest
+	siteScoreBits = 56
+)
+
+// fitted are the coefficients of the fit and, for robust standard errors without
+// strata, what a hospital needs of the shared baseline to compute its part of the
+// score.
+type fitted struct {
+	point
+	Shared *shared `json:"shared,omitempty"`
+}
+
+// shared is by merged interval, and where it is about columns by interval and
+// column. For a patient with relative hazard w and columns z who leaves in
+// interval k without the event the score is w (Mean[k] - z Hazard[k]); with it
+// z - AtEvent[k] + w (DeadMean[k] - z DeadHazard[k]).
+type shared struct {
+	Hazard     []float64 `json:"hazard"`
+	Mean       []float64 `json:"mean"`
+	DeadHazard []float64 `json:"dead_hazard"`
+	DeadMean   []float64 `json:"dead_mean"`
+	AtEvent    []float64 `json:"at_event"`
+}
+
+func readFitted(s *study.Study, parameters []byte) (p fitted, err error) {
+	if err := compute.DecodeParameters(parameters, &p); err != nil {
+		return p, err
+	}
+	if err := p.check(s); err != nil {
+		return p, err
+	}
+	if (p.Shared != nil) != needsShared(s) {
+		return p, errors.New("a shared baseline belongs to robust standard errors without strata")
+	}
+	if p.Shared == nil {
+		return p, nil
+	}
+	k, width := len(p.Intervals), len(p.Coefficients)
+	for i, v := range [][]float64{p.Shared.Hazard, p.Shared.Mean, p.Shared.DeadHazard, p.Shared.DeadMean, p.Shared.AtEvent} {
+		want := k
+		if i%2 == 1 || i == 4 {
+			want = k * width
+		}
+		if len(v) != want {
+			return p, fmt.Errorf("a part of the shared baseline has %d numbers instead of %d", len(v), want)
+		}
+		for _, x := range v {
+			if !isFinite(x) || x == 0 && math.Signbit(x) {
+				return p, errors.New("the shared baseline holds what is no number")
+			}
+		}
+	}
+	return p, nil
+}
+
+func needsShared(s *study.Study) bool {
+	return s.Model.Robust && s.Model.Stratify == study.StratifyNone
+}
+
+// trial is the category by whose levels restricted mean survival times are
+// compared: the study's first; nil if it has none.
+func trial(s *study.Study) []describe.Grouping {
+	for f, feature := range s.Features {
+		if feature.Type == study.Category {
+			return []describe.Grouping{describe.ByFeature(s, f)}
+		}
+	}
+	return nil
+}
+
+// checksLayout is the vector of StepChecks: pairs of patients for the
+// concordance; events times the cumulative baseline hazard of the site at each
+// time of the grid; the score and information of the columns times t, scaled to
+// the end of the declared range; the products of the site's score; and events and
+// censorings by level of the first category. Without strata the coordinator has
+// most of it already.
+func checksLayout(s *study.Study) []compute.Field {
+	p := len(s.Terms()) - 1
+	const squares = maxRows * maxRows
+	fields := []compute.Field{
+		{Name: "pairs", Length: 3, Bound: squares},
+		{Name: "pair_squares", Length: 3, Bound: squares * maxRows},
+	}
+	if s.Model.Stratify == study.StratifySite {
+		fields = append(fields,
+			compute.Field{Name: "baseline", Length: len(s.Outcome.Grid), FracBits: likelihoodBits, Bound: maxRows * highestHazard},
+			compute.Field{Name: "time_score", Length: p, FracBits: fracBits, Bound: scoreBound},
+			compute.Field{Name: "time_cross", Length: triangle(p), FracBits: fracBits, Bound: informationBound},
+			compute.Field{Name: "time_square", Length: triangle(p), FracBits: fracBits, Bound: informationBound})
+	} else {
+		fields = append(fields, compute.Field{Name: "event_times", Length: p, FracBits: fracBits, Bound: scoreBound})
+	}
+	if s.Model.Robust {
+		fields = append(fields, compute.Field{Name: "site_scores", Length: triangle(p), FracBits: siteScoreBits, Bound: highestScore * highestScore})
+	}
+	if by := trial(s); by != nil {
+		fields = append(fields, describe.LifetableLayout(s, by)...)
+	}
+	return fields
+}
+
+func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error) {
+	records := arrange(s, at.point, m)
+	out := records.concordance()
+	var score []float64
+	if s.Model.Stratify == study.StratifySite {
+		var sums []float64
+		sums, score = records.followUp(s)
+		out = append(out, sums...)
+	} else {
+		sums := compute.NewAccumulator(len(at.Coefficients))
+		for i, z := range records.z {
+			in, beyond := interval(s, at.Intervals, records.time[i])
+			if records.event[i] && !beyond {
+				g := s.Outcome.Grid[at.Intervals[in]] / s.Outcome.Range.Hi
+				for j, x := range z {
+					sums.Add(j, g*x)
+				}
+			}
+		}
+		out = append(out, sums.Values()...)
+		if at.Shared != nil {
+			score = records.score(s, at)
+		}
+	}
+	if s.Model.Robust {
+		for i, a := range score {
+			if !(math.Abs(a) <= highestScore) {
+				return nil, errors.New("the shared baseline is not one of these patients: the hospital's score is out of bounds")
+			}
+			for _, b := range score[i:] {
+				out = append(out, a*b)
+			}
+		}
+	}
+	if by := trial(s); by != nil {
+		out = append(out, describe.AnswerLifetables(s, by, m)...)
+	}
+	return out, nil
+}
+
+// followUp is a stratum's part of the vector about time, and its score.
+func (p *patients) followUp(s *study.Study) (sums, score []float64) {
+	width := len(s.Terms()) - 1
+	t := triangle(width)
+	grid := s.Outcome.Grid
+	total := compute.NewAccumulator(width + 2*t)
+	scores := compute.NewAccumulator(width)
+	surplus := make([]float64, width)
+	var times, hazards []float64 // descending
+	events := 0
+	p.walk(s.Model.Ties == study.Breslow, func(m *moment, first, last int) {
+		g := p.time[first] / s.Outcome.Range.Hi
+		p.surplus(surplus, m, first, last)
+		for j, v := range surplus {
+			scores.Add(j, v)
+			total.Add(j, g*v)
+		}
+		for j, v := range m.variance {
+			total.Add(width+j, g*v)
+			total.Add(width+t+j, g*g*v)
+		}
+		times, hazards = append(times, p.time[first]), append(hazards, m.hazards)
+		events += m.deaths
+	})
+	cumulative, next := 0.0, len(times)-1
+	for _, end := range grid {
+		for next >= 0 && times[next] <= end {
+			cumulative += hazards[next]
+			next--
+		}
+		sums = append(sums, float64(events)*min(cumulative, highestHazard))
+	}
+	return append(sums, total.Values()...), scores.Values()
+}
+
+// score of a site where the hospitals share a baseline: the sum of its
+// patients' score residuals.
+func (p *patients) score(s *study.Study, at fitted) []float64 {
+	width := len(at.Coefficients)
+	sums := compute.NewAccumulator(width)
+	b := at.Shared
+	for i, z := range p.z {
+		w := math.Exp(min(p.eta[i], highest))
+		k, beyond := interval(s, at.Intervals, p.time[i])
+		dead := p.event[i] && !beyond
+		for j, x := range z {
+			if dead {
+				sums.Add(j, x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k]))
+			} else {
+				sums.Add(j, w*(b.Mean[k*width+j]-x*b.Hazard[k]))
+			}
+		}
+	}
+	return sums.Values()
+}
+
+// fitted are the parameters of StepChecks.
+func (f *Fit) fitted() fitted {
+	out := fitted{point: f.point()}
+	if !needsShared(f.study) {
+		return out
+	}
+	p, k := len(f.terms), len(f.intervals)
+	b := &shared{Hazard: make([]float64, k), Mean: make([]float64, k*p), DeadHazard: make([]float64, k), DeadMean: make([]float64, k*p), AtEvent: make([]float64, k*p)}
+	hazard, mean, next := 0.0, make([]float64, p), 0
+	for in := range f.intervals {
+		if next < len(f.final.intervals) && f.final.intervals[next] == in {
+			m := f.final.moments[next]
+			next++
+			whole, wholeMean, part, partMean := m.shares(f.study.Model.Ties == study.Breslow)
+			b.DeadHazard[in] = hazard + part
+			for j := range mean {
+				b.DeadMean[in*p+j] = mean[j] + partMean[j] + 0
+				b.AtEvent[in*p+j] = m.mean[j]/float64(m.deaths) + 0
+				mean[j] += wholeMean[j]
+			}
+			hazard += whole
+		}
+		b.Hazard[in] = hazard
+		for j := range mean {
+			b.Mean[in*p+j] = mean[j] + 0
+		}
+	}
+	out.Shared = b
+	return out
+}
+
+// shares are the hazards of a moment, and the hazards times the means of z, as
+// they fall on a patient at risk, and on one who has the event: of the l-th of d
+// tied events such a patient meets the share 1 - l/d.
+func (m *moment) shares(breslow bool) (whole float64, wholeMean []float64, part float64, partMean []float64) {
+	wholeMean, partMean = make([]float64, len(m.mean)), make([]float64, len(m.mean))
+	for l := range m.deaths {
+		phi := float64(l) / float64(m.deaths)
+		if breslow {
+			phi = 0
+		}
+		s := m.risk0 - phi*m.dead0
+		whole += 1 / s
+		part += (1 - phi) / s
+		for j := range m.mean {
+			v := (m.risk1[j] - phi*m.dead1[j]) / (s * s)
+			wholeMean[j] += v
+			partMean[j] += (1 - phi) * v
+		}
+	}
+	return whole, wholeMean, part, partMean
+}

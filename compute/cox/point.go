@@ -1,0 +1,121 @@
+package cox
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+)
+
+const (
+	// largest is the magnitude that no scaled column exceeds.
+	largest = 2
+	// reach bounds the linear predictor that a site will evaluate. A fit that
+	// runs further has no finite estimate and is diagnosed long before.
+	reach = 1 << 20
+)
+
+// point is where the partial likelihood is to be evaluated: coefficients of
+// scaled columns, and where the columns are centred. Both are by term without
+// the intercept.
+type point struct {
+	Coefficients []float64 `json:"coefficients"`
+	Centre       []float64 `json:"centre"`
+	// Without strata: the last intervals of the merged ones, ascending.
+	Intervals []int `json:"intervals,omitempty"`
+}
+
+func readPoint(s *study.Study, parameters []byte) (p point, err error) {
+	if err := compute.DecodeParameters(parameters, &p); err != nil {
+		return p, err
+	}
+	return p, p.check(s)
+}
+
+func (p point) check(s *study.Study) error {
+	terms := s.Terms()[1:]
+	magnitudes := make([]float64, len(terms))
+	for j := range magnitudes {
+		magnitudes[j] = largest
+	}
+	if err := compute.CheckCoefficients(p.Coefficients, magnitudes, reach); err != nil {
+		return err
+	}
+	if len(p.Centre) != len(terms) {
+		return fmt.Errorf("the centre has %d columns, the study %d terms", len(p.Centre), len(terms))
+	}
+	for j, t := range terms {
+		if x := p.Centre[j]; !(x >= t.Lo && x <= t.Hi) || x == 0 && math.Signbit(x) {
+			return fmt.Errorf("the centre of %s is outside its bounds", t.Name)
+		}
+	}
+	return p.checkIntervals(s)
+}
+
+func (p point) checkIntervals(s *study.Study) error {
+	if s.Model.Stratify != study.StratifyNone {
+		if p.Intervals != nil {
+			return errors.New("a model that is stratified by site has no intervals")
+		}
+		return nil
+	}
+	last := -1
+	for _, k := range p.Intervals {
+		if k <= last {
+			return errors.New("the intervals do not ascend")
+		}
+		last = k
+	}
+	if last != len(s.Outcome.Grid)-1 {
+		return errors.New("the intervals do not end where the study's grid ends")
+	}
+	return nil
+}
+
+// scale maps the columns to [-largest, largest]: z = (x - centre) / half, where
+// half is half the width of the column's bounds.
+type scale struct{ centre, half []float64 }
+
+func newScale(s *study.Study, centre []float64) scale {
+	c := scale{centre: centre}
+	for _, t := range s.Terms()[1:] {
+		c.half = append(c.half, t.Hi/2-t.Lo/2)
+	}
+	return c
+}
+
+// patients are a site's records as a fit needs them, by descending time.
+type patients struct {
+	time  []float64
+	event []bool
+	z     [][]float64 // scaled columns
+	eta   []float64   // linear predictor
+}
+
+// arrange evaluates the linear predictor of every record.
+func arrange(s *study.Study, at point, m *study.Matrix) *patients {
+	order := m.Memo(byTime{}, func() any { return sortByTime(m) }).([]int)
+	c := newScale(s, at.Centre)
+	p, n := len(c.half), m.Rows()
+	out := &patients{time: make([]float64, n), event: make([]bool, n), z: make([][]float64, n), eta: make([]float64, n)}
+	cells := make([]float64, n*p)
+	var row []float64
+	for i, r := range order {
+		row = m.AppendRow(row[:0], r)
+		z := cells[i*p : (i+1)*p]
+		eta := 0.0
+		for j, x := range row[1:] {
+			z[j] = (x - c.centre[j]) / c.half[j]
+			eta += at.Coefficients[j] * z[j]
+		}
+		out.time[i], out.event[i], out.z[i], out.eta[i] = m.Outcome(r), m.Event(r), z, eta
+	}
+	return out
+}
+
+// packed is the position of (i, j), i <= j, in an upper triangle by rows.
+func packed(p, i, j int) int { return i*p - i*(i-1)/2 + j - i }
+
+func triangle(p int) int { return p * (p + 1) / 2 }
