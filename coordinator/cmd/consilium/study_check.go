@@ -24,9 +24,11 @@ func (a *app) studyCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Say what hospitals would compute and send",
 		Long: `Read a protocol file as strictly as the hospitals do and say what it means: the
-terms of the model, every secure sum with its fields and sizes, how many bytes a
-hospital would send among 5 and among 20 hospitals, and the digest that
-hospitals approve. It needs no identity and no network.
+terms of the model, how many patients it needs, every secure sum with its fields
+and sizes, what can be worked out from the sums beside the model, how many bytes
+a hospital would send among 5 and among 20 hospitals, and the digest that
+hospitals approve. It needs no identity and no network. A study that cannot be
+answered privately, whatever the patients, is refused.
 
 With --data it also reads a CSV file the way a hospital would and counts the
 records that are usable, and those that are skipped by reason. Nothing of the
@@ -39,6 +41,9 @@ A mistake is reported as FILE:LINE.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := readStudy(args[0])
 			if err != nil {
+				return err
+			}
+			if err := refuse(s, args[0]); err != nil {
 				return err
 			}
 			summary, err := summarise(s)
@@ -86,21 +91,26 @@ func readStudy(path string) (*study.Study, error) {
 
 // The JSON of study check. The keys are stable.
 type summaryJSON struct {
-	Study   string      `json:"study"`
-	Name    string      `json:"name"`
-	Title   string      `json:"title"`
-	Version int         `json:"version"`
-	Kind    string      `json:"kind"`
-	Family  string      `json:"family,omitempty"`
-	Outcome string      `json:"outcome"`
-	Columns []string    `json:"columns"`
-	Terms   []string    `json:"terms"`
-	Groups  []groupJSON `json:"groups"`
-	Minimum int         `json:"minimum_contributors"`
-	Sums    []sumJSON   `json:"sums"`
-	Rounds  int         `json:"rounds"` // at most
-	Cost    []costJSON  `json:"cost"`
-	Data    *dryRunJSON `json:"data,omitempty"`
+	Study      string      `json:"study"`
+	Name       string      `json:"name"`
+	Title      string      `json:"title"`
+	Version    int         `json:"version"`
+	Kind       string      `json:"kind"`
+	Family     string      `json:"family,omitempty"`
+	Outcome    string      `json:"outcome"`
+	Columns    []string    `json:"columns"`
+	Terms      []string    `json:"terms"`
+	Parameters int         `json:"parameters"` // that the fit estimates; 0 for a description and for trees
+	Patients   int         `json:"patients"`   // that the fit needs, over all hospitals
+	Groups     []groupJSON `json:"groups"`
+	Validation string      `json:"validation,omitempty"`
+	Minimum    int         `json:"minimum_contributors"`
+	Hospitals  int         `json:"hospitals"` // among which the sums below are asked
+	Sums       []sumJSON   `json:"sums"`
+	Rounds     int         `json:"rounds"` // at most
+	Shown      []string    `json:"shown"`  // beside the model
+	Cost       []costJSON  `json:"cost"`
+	Data       *dryRunJSON `json:"data,omitempty"`
 }
 
 type groupJSON struct {
@@ -115,6 +125,7 @@ type sumJSON struct {
 	Numbers int         `json:"numbers"`
 	Fields  []fieldJSON `json:"fields"`
 	layout  secagg.Layout
+	varies  bool // the rounds, with the hospitals
 }
 
 type fieldJSON struct {
@@ -127,6 +138,7 @@ type fieldJSON struct {
 type costJSON struct {
 	Hospitals int    `json:"hospitals"`
 	Threshold int    `json:"threshold"` // of them, to open a sum
+	Rounds    int    `json:"rounds"`    // at most
 	Bytes     uint64 `json:"bytes"`     // at most, for the whole study
 }
 
@@ -142,10 +154,17 @@ const sealing = 1088 + 65 + 16
 
 // summarise says what a study would make a hospital compute and send.
 func summarise(s *study.Study) (*summaryJSON, error) {
+	// With knots anywhere the sums have the sizes that they have in the end.
+	s, err := s.KnottedEvenly()
+	if err != nil {
+		return nil, err
+	}
 	out := &summaryJSON{
 		Study: statement.Digest(s.Digest()).String(), Name: s.Name, Title: s.Title, Version: s.Version,
 		Kind: s.Model.Kind, Family: s.Model.Family, Outcome: outcomeText(s.Outcome), Columns: s.Columns(),
-		Terms: []string{}, Groups: []groupJSON{}, Minimum: s.MinimumContributors(),
+		Terms: []string{}, Parameters: s.Parameters(), Patients: patientsNeeded(s), Groups: []groupJSON{},
+		Validation: validationText(s.Validation), Minimum: s.MinimumContributors(), Hospitals: max(5, s.MinimumContributors()),
+		Shown: shown(s),
 	}
 	for _, t := range s.Terms() {
 		out.Terms = append(out.Terms, t.Name)
@@ -153,26 +172,37 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 	for _, attribute := range s.Fairness.Attributes {
 		out.Groups = append(out.Groups, groupJSON{attribute.Column, attribute.Groups()})
 	}
-	for _, step := range pipeline.Steps(s, s.MinimumContributors()) {
-		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
-		for _, f := range step.Fields {
-			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})
-			sum.layout = append(sum.layout, secagg.Field(f))
-		}
-		out.Sums = append(out.Sums, sum)
-		out.Rounds += step.Rounds
+	out.Sums = sumsAmong(s, out.Hospitals)
+	more := sumsAmong(s, 2*out.Hospitals)
+	for i := range out.Sums {
+		out.Rounds += out.Sums[i].Rounds
+		out.Sums[i].varies = out.Sums[i].Rounds != more[i].Rounds
 	}
 	for _, hospitals := range []int{5, 20} {
 		if hospitals < s.MinimumContributors() {
 			continue
 		}
-		cost, err := costAmong(s, out.Sums, hospitals)
+		cost, err := costAmong(s, sumsAmong(s, hospitals), hospitals)
 		if err != nil {
 			return nil, err
 		}
 		out.Cost = append(out.Cost, cost)
 	}
 	return out, nil
+}
+
+// sumsAmong lists the sums that are asked of so many hospitals.
+func sumsAmong(s *study.Study, hospitals int) []sumJSON {
+	var sums []sumJSON
+	for _, step := range pipeline.Steps(s, hospitals) {
+		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
+		for _, f := range step.Fields {
+			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})
+			sum.layout = append(sum.layout, secagg.Field(f))
+		}
+		sums = append(sums, sum)
+	}
+	return sums
 }
 
 // costAmong adds up what one of so many hospitals sends, all of them being on
@@ -189,7 +219,8 @@ func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) 
 			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
 		}
 		once := round.Chunks()*round.ChunkBytes() + hospitals*(round.ShareBytes()+sealing) + round.ShareBytes()
-		cost.Bytes += uint64(sum.Rounds * once)
+		cost.Bytes += uint64(sum.Rounds) * uint64(once)
+		cost.Rounds += sum.Rounds
 	}
 	return cost, nil
 }
@@ -201,6 +232,10 @@ func outcomeText(o study.Outcome) string {
 		text += " >= " + strconv.FormatFloat(*o.AtLeast, 'g', -1, 64)
 	case o.Type == study.Binary:
 		text += " in " + strings.Join(o.Positive, ", ")
+	case o.Type == study.Survival:
+		text += " until " + o.Event.Column + " in " + strings.Join(o.Event.Positive, ", ")
+	case o.Type == study.Count:
+		text = "count of " + text
 	case o.Scale != study.Identity:
 		text = string(o.Scale) + " of " + text
 	}
@@ -210,11 +245,40 @@ func outcomeText(o study.Outcome) string {
 	return text
 }
 
+// validationText says on whom the model is tried, empty if on nobody.
+func validationText(v study.Validation) string {
+	by := ""
+	if v.By != "" {
+		by = ", by " + v.By
+	}
+	switch v.Kind {
+	case study.Holdout:
+		return fmt.Sprintf("%s of the patients are held out%s", percent(v.Fraction), by)
+	case study.KFold:
+		return fmt.Sprintf("the patients are divided into %d folds%s, and each is held out once", v.Folds, by)
+	case study.LeaveOneSiteOut:
+		return "each hospital is left out once"
+	case study.External:
+		var names []string
+		for _, site := range v.Sites {
+			names = append(names, string(site))
+		}
+		return "these hospitals only validate: " + strings.Join(names, ", ")
+	}
+	return ""
+}
+
+func percent(share float64) string { return strconv.FormatFloat(100*share, 'g', 4, 64) + "%" }
+
 func (a *app) showSummary(path string, s *summaryJSON) {
 	a.Printf("%s\n%s version %d: %s of %s\n\n", s.Title, s.Name, s.Version, strings.TrimSpace(s.Family+" "+s.Kind), s.Outcome)
 	a.Printf("A hospital reads these columns and nothing else:\n%s\n", wrapped("  ", s.Columns))
 	if len(s.Terms) > 0 {
 		a.Printf("The model has %s:\n%s\n", console.Count(len(s.Terms), "term"), wrapped("  ", s.Terms))
+	}
+	a.showNeeds(s)
+	if s.Validation != "" {
+		a.Printf("The model is tried on patients that it was not fitted to:\n%s\n", filled("  ", strings.Fields(s.Validation)))
 	}
 	for _, g := range s.Groups {
 		a.Printf("The bias audit compares by %s:\n%s\n", g.Attribute, wrapped("  ", g.Levels))
@@ -225,17 +289,24 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 		if sum.Rounds > 1 {
 			times = fmt.Sprintf("at most %d times", sum.Rounds)
 		}
+		if sum.varies {
+			times += fmt.Sprintf(" among %d hospitals", s.Hospitals)
+		}
 		a.Printf("\n  %s: %s, %s\n", sum.Step, console.Count(sum.Numbers, "number"), times)
 		a.Printf("%s", filled("    ", strings.Fields(sum.Purpose)))
-		var fields []string
-		for _, f := range sum.Fields {
-			fields = append(fields, fmt.Sprintf("%s (%d)", f.Name, f.Length))
-		}
-		a.Printf("%s", wrapped("    ", fields))
+		a.Printf("%s", wrapped("    ", fieldTexts(sum.Fields)))
 	}
 	a.Printf("\n")
+	if len(s.Shown) > 0 {
+		a.Printf("What the sums show beside the model:\n")
+		for _, note := range s.Shown {
+			a.Printf("%s", filled("  - ", strings.Fields(note)))
+		}
+		a.Printf("\n")
+	}
 	for _, c := range s.Cost {
-		a.Printf("Among %d hospitals each one sends %s at most; %d of them must agree to open a sum.\n", c.Hospitals, console.Size(c.Bytes), c.Threshold)
+		a.Printf("Among %d hospitals each one sends %s at most, in %s; %d of them must agree to open a sum.\n",
+			c.Hospitals, console.Size(c.Bytes), console.Count(c.Rounds, "sum"), c.Threshold)
 	}
 	if s.Data != nil {
 		a.Printf("\nOf %s in the file %d are usable.\n", console.Count(s.Data.Records, "record"), s.Data.Usable)
@@ -244,8 +315,54 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 				a.Printf("  %6d skipped: %s\n", n, strings.ReplaceAll(string(reason), "_", " "))
 			}
 		}
+		if s.Data.Usable < s.Patients {
+			a.Printf("That is fewer than the %d that the model needs over all hospitals.\n", s.Patients)
+		}
 	}
 	a.Printf("\nDigest, which is the study's name:\n  %s\n\nNext: consilium study propose %s\n", s.Study, path)
+}
+
+// fieldTexts names fields with their lengths. Fields that differ only in the
+// number behind a slash, such as those of a tree's nodes, are named once.
+func fieldTexts(fields []fieldJSON) []string {
+	kind := func(f fieldJSON) string {
+		name, number, _ := strings.Cut(f.Name, "/")
+		if _, err := strconv.Atoi(number); err != nil {
+			name = f.Name
+		}
+		return fmt.Sprintf("%s (%d)", name, f.Length)
+	}
+	times := make(map[string]int)
+	for _, f := range fields {
+		times[kind(f)]++
+	}
+	var texts []string
+	for _, f := range fields {
+		text := kind(f)
+		switch n := times[text]; {
+		case n > 1:
+			texts = append(texts, fmt.Sprintf("%d times %s", n, text))
+		case n == 1:
+			texts = append(texts, text)
+		}
+		delete(times, text)
+	}
+	return texts
+}
+
+// showNeeds says how many patients the fit needs.
+func (a *app) showNeeds(s *summaryJSON) {
+	switch s.Kind {
+	case study.GLM, study.Cox:
+		a.Printf("The fit estimates %s and needs %s at least, over all hospitals.\n\n",
+			console.Count(s.Parameters, "parameter"), console.Count(s.Patients, "patient"))
+	case study.Neural:
+		a.Printf("The network has %s; the fit needs %s at least, over all hospitals.\n\n",
+			console.Count(s.Parameters, "parameter"), console.Count(s.Patients, "patient"))
+	case study.Boost:
+		a.Printf("The fit needs %s at least, over all hospitals: model.min_leaf on each side of a split.\n\n",
+			console.Count(s.Patients, "patient"))
+	}
 }
 
 // wrapped lists names in lines of a readable length.
@@ -257,16 +374,18 @@ func wrapped(indent string, names []string) string {
 	return filled(indent, words)
 }
 
-// filled breaks words into lines of a readable length.
+// filled breaks words into lines of a readable length. A mark in the indent
+// stands on the first line only.
 func filled(indent string, words []string) string {
 	var out strings.Builder
-	line := indent
+	line, first := indent, indent
 	for _, word := range words {
-		if len(line)+1+len(word) > 80 && line != indent {
+		if len(line)+1+len(word) > 80 && line != first {
 			out.WriteString(line + "\n")
-			line = indent
+			first = strings.Repeat(" ", len(indent))
+			line = first
 		}
-		if line != indent {
+		if line != first {
 			line += " "
 		}
 		line += word
