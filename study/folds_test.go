@@ -37,8 +37,8 @@ func byID(i int) []string { return []string{fmt.Sprintf("p%d", i), "0.5", "5"} }
 var idColumns = []string{"id", "x", "y"}
 
 // The first eight patients' folds are pinned, as computed apart in Python with
-// hashlib: a release that put patients
-// elsewhere could not be compared with its predecessor.
+// hashlib: a release that put patients elsewhere could not be compared with its
+// predecessor.
 func TestFoldsNeverChange(t *testing.T) {
 	holdout := foldsOf(t, validated("{kind: holdout, fraction: 0.5, by: id}"), idColumns, 8, byID)
 	folds := foldsOf(t, validated("{kind: k-fold, folds: 5, by: id}"), idColumns, 8, byID)

@@ -1,0 +1,62 @@
+package study
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestTheGuidesExamplesAreAccepted: what the researcher's guide shows can be
+// copied. A block that is no whole study is tried in one whose other parts suit
+// it; of several outcomes or validations each line is tried.
+func TestTheGuidesExamplesAreAccepted(t *testing.T) {
+	guide, err := os.ReadFile("../docs/researcher-guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string]string{GLM: countOutcome, Cox: survivalOutcome, Boost: numberOutcome, Neural: binaryOutcome, Describe: survivalOutcome}
+	families := map[string]string{"number": "{kind: glm, family: gaussian}", "binary": "{kind: neural}", "count": "{kind: glm, family: poisson}", "survival": "{kind: cox}"}
+	tried := map[string]int{}
+	try := func(src string) {
+		t.Helper()
+		if _, err := Parse([]byte(src)); err != nil {
+			t.Errorf("%s\n%v", src, err)
+		}
+	}
+	for i, part := range strings.Split(string(guide), "```yaml\n") {
+		block, _, _ := strings.Cut(part, "```")
+		key, _, _ := strings.Cut(block, ":")
+		switch {
+		case i == 0:
+			continue
+		case key == "study":
+			try(block)
+		case key == "model":
+			_, kind, _ := strings.Cut(block, "kind: ")
+			kind = strings.FieldsFunc(kind, func(r rune) bool { return strings.ContainsRune(",}\n", r) })[0]
+			model := strings.TrimSuffix(strings.TrimPrefix(block, "model:"), "\n")
+			try(kindStudy(outcomes[kind], model))
+			tried[kind]++
+		case key == "outcome":
+			for line := range strings.Lines(block) {
+				outcome := strings.TrimSpace(strings.TrimPrefix(line, "outcome:"))
+				_, kind, _ := strings.Cut(outcome, "type: ")
+				kind, _, _ = strings.Cut(kind, ",")
+				try(kindStudy(outcome, families[kind]))
+				tried[kind]++
+			}
+		case key == "validation":
+			for line := range strings.Lines(block) {
+				try(kindStudy(numberOutcome, "{kind: glm, family: gaussian}", line))
+			}
+		default:
+			t.Errorf("the guide has a block of %q, which no test tries", key)
+		}
+		tried[key]++
+	}
+	for _, key := range []string{"study", "model", "outcome", "validation", GLM, Cox, Boost, Neural, Describe, "number", "binary", "count", "survival"} {
+		if tried[key] == 0 {
+			t.Errorf("the guide shows no %s", key)
+		}
+	}
+}
