@@ -33,8 +33,8 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 // read for the values in layout order, as many at a time as the slice it gives
 // holds, and emit for every chunk in order; the bytes are emit's until it
 // returns. Both are called from this goroutine, while others encrypt the next
-// chunks. It needs memory for as many chunks as there are processors, up to
-// four, whatever the vector's length.
+// chunks. It needs memory for a chunk, or for two where there are processors to
+// encrypt them at a time, whatever the vector's length.
 //
 // The shares come last. After an error, of read, of emit or a *RangeError, the
 // chunks so far belong to no contribution and are to be discarded.
@@ -99,9 +99,9 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 	return shares, nil
 }
 
-// maxSealers bounds the memory of a seal. Preparing chunks is a quarter to a third
-// of the work and stays on one goroutine, so that more would find little to do.
-const maxSealers = 4
+// maxSealers is as many as find something to do: preparing chunks, which stays on
+// one goroutine, is about as much work as encrypting them.
+const maxSealers = 2
 
 // sealer encrypts a chunk at a time, apart from the goroutine that prepares
 // chunks and hands them on.
