@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sort"
 
 	"github.com/consilium-fl/consilium/study"
@@ -118,38 +117,49 @@ func (b bins) encode() []byte {
 
 var errEdges = errors.New("the edges of the bins cannot be read")
 
+// shortest reads a number in as few bytes as there are for it, which makes its
+// spelling the only one; n is 0 if there is none.
+func shortest(in []byte) (x uint64, n int) {
+	x, n = binary.Uvarint(in)
+	if n <= 0 || n > 1 && in[n-1] == 0 {
+		return 0, 0
+	}
+	return x, n
+}
+
 // decodeBins reads what encode writes, for a study.
 func decodeBins(s *study.Study, encoded []byte) (bins, error) {
 	out := make(bins, len(s.Terms()))
-	most := s.Model.Boost.Bins - 1
+	most := uint64(s.Model.Boost.Bins - 1)
 	rest := encoded
 	for j := range out[1:] {
 		c := &out[j+1]
-		head, n := binary.Uvarint(rest)
-		if n <= 0 {
+		head, n := shortest(rest)
+		if n == 0 {
 			return nil, errEdges
 		}
 		rest = rest[n:]
-		if head>>1 > uint64(most) {
+		if head>>1 > most {
 			return nil, fmt.Errorf("a column has %d edges, more than the study's bins allow", head>>1)
 		}
 		c.missing = head&1 == 1
+		c.edges = make([]float64, head>>1)
 		key := uint64(0)
-		for i := range int(head >> 1) {
-			step, n := binary.Uvarint(rest)
-			if n <= 0 || step >= 1<<(64-edgeDropped) || i > 0 && step == 0 {
+		for i := range c.edges {
+			step, n := shortest(rest)
+			if n == 0 || step >= 1<<(64-edgeDropped) || i > 0 && step == 0 {
 				return nil, errEdges
 			}
 			rest = rest[n:]
 			key += step
 			x := keyEdge(key)
-			if math.IsNaN(x) || math.IsInf(x, 0) || edgeKey(x) != key || x == 0 && math.Signbit(x) {
+			if key >= 1<<(64-edgeDropped) || math.IsNaN(x) || math.IsInf(x, 0) || x == 0 && math.Signbit(x) {
 				return nil, errEdges
 			}
-			c.edges = append(c.edges, x)
+			c.edges[i] = x
 		}
 	}
-	if len(rest) != 0 || !slices.Equal(out.encode(), encoded) {
+	if len(rest) != 0 {
 		return nil, errEdges
 	}
 	return out, nil

@@ -212,10 +212,6 @@ func (f *Fit) absorbTree(sum compute.Sum) error {
 		return nil
 	}
 	if len(g.tree) == 1 { // no split lowers the loss, nor would it another time
-		if len(f.trees) == 0 {
-			f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.NoSplit,
-				Message: "no split of at least min_leaf patients on each side lowers the loss, so the model predicts the same for every patient"})
-		}
 		f.finish()
 		return nil
 	}
@@ -260,6 +256,10 @@ func (f *Fit) finish() {
 	if f.study.Model.Boost.Patience > 0 {
 		f.trees = slices.Clip(f.trees[:f.best])
 		f.gains = f.gains[:f.best]
+	}
+	if len(f.trees) == 0 {
+		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.NoSplit,
+			Message: "no split with min_leaf patients on each side lowers the loss, or none lowers that of the patients held out: the model predicts the same for everybody"})
 	}
 	f.growth, f.done = nil, true
 }

@@ -72,12 +72,12 @@ func (f *Fit) Model() *Model {
 	for _, t := range f.trees {
 		var flat Tree
 		for _, n := range t {
-			left := n.child
+			left := int(n.child)
 			if n.leaf() {
 				left = -1
 			}
 			goes := !n.leaf() && f.bins[n.column].goesLeft(n, f.bins[n.column].bin(math.NaN()))
-			flat.Column = append(flat.Column, n.column-1)
+			flat.Column = append(flat.Column, int(n.column)-1)
 			flat.Bin = append(flat.Bin, int(n.bin))
 			flat.MissingLeft = append(flat.MissingLeft, goes)
 			flat.Left = append(flat.Left, left)
@@ -142,7 +142,7 @@ func (m *Model) Encode() ([]byte, error) {
 			case at == 0:
 				t = append(t, node{value: float32(flat.Value[i])})
 			default:
-				t = append(t, node{column: at, bin: uint8(flat.Bin[i]), left: flat.MissingLeft[i] && b[at].missing, child: flat.Left[i]})
+				t = append(t, node{column: uint16(at), bin: uint8(flat.Bin[i]), left: flat.MissingLeft[i] && b[at].missing, child: int32(flat.Left[i])})
 			}
 		}
 		trees = append(trees, t)
@@ -203,7 +203,7 @@ func thresholds(b bins, t tree) []threshold {
 			continue
 		}
 		c := b[n.column]
-		out[i] = threshold{column: n.column, upTo: math.Inf(1), left: c.goesLeft(n, c.bin(math.NaN())), child: n.child}
+		out[i] = threshold{column: int(n.column), upTo: math.Inf(1), left: c.goesLeft(n, c.bin(math.NaN())), child: int(n.child)}
 		if int(n.bin) < len(c.edges) {
 			out[i].upTo = c.edges[n.bin]
 		}

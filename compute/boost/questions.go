@@ -83,12 +83,8 @@ func readTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error) 
 	if q.trees, err = readTrees(q.bins, b.Depth, b.Trees, q.Trees); err != nil {
 		return nil, err
 	}
-	var rest []byte
-	if q.tree, rest, err = readTree(q.bins, b.Depth, q.Tree, true); err != nil {
+	if q.tree, err = readGrowing(q.bins, b.Depth, q.Tree); err != nil {
 		return nil, err
-	}
-	if len(rest) != 0 || string(q.tree.append(nil)) != string(q.Tree) {
-		return nil, errTree
 	}
 	if err := checkBase(q.Base, q.loss); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"slices"
 )
 
 // tree is a list of nodes, level by level, each level from left to right. The
@@ -14,10 +13,10 @@ import (
 type tree []node
 
 type node struct {
-	column int     // term of the study; 0, the intercept, for a leaf
+	column uint16  // term of the study; 0, the intercept, for a leaf
 	bin    uint8   // a value in this bin or one below goes left
 	left   bool    // a missing value goes left
-	child  int     // the left one; the right follows
+	child  int32   // the left one; the right follows
 	value  float32 // of a leaf, learning rate included
 }
 
@@ -25,14 +24,7 @@ func (n node) leaf() bool { return n.column == 0 }
 
 // split appends a node with children.
 func (t tree) split(column int, bin uint8, left bool) tree {
-	splits := 0
-	for i := len(t) - 1; i >= 0; i-- {
-		if !t[i].leaf() {
-			splits = (t[i].child-1)/2 + 1
-			break
-		}
-	}
-	return append(t, node{column: column, bin: bin, left: left, child: 2*splits + 1})
+	return append(t, node{column: uint16(column), bin: bin, left: left, child: int32(t.size())})
 }
 
 // close appends a leaf.
@@ -44,7 +36,7 @@ func (t tree) close(value float64) tree {
 func (t tree) size() int {
 	for i := len(t) - 1; i >= 0; i-- {
 		if !t[i].leaf() {
-			return t[i].child + 2
+			return int(t[i].child) + 2
 		}
 	}
 	return 1
@@ -84,20 +76,35 @@ func (t tree) append(out []byte) []byte {
 
 var errTree = errors.New("a tree cannot be read")
 
-// readTree reads one tree: until no node is open, or, of one that grows, to
-// the end of the bytes.
-func readTree(b bins, depth int, in []byte, grows bool) (t tree, rest []byte, err error) {
-	levels := make([]int, 1, 64)
-	for (grows && len(in) > 0) || (!grows && len(t) < len(levels)) {
-		if len(t) == len(levels) {
+// reader reads trees into one array; a question has hundreds.
+type reader struct {
+	bins   bins
+	depth  int
+	nodes  []node
+	levels []uint8
+}
+
+func newReader(b bins, depth, bytes int) *reader {
+	// A tree has one leaf more than splits, of 5 bytes and of 2 at least.
+	return &reader{bins: b, depth: depth, nodes: make([]node, 0, bytes/3+1), levels: make([]uint8, 0, 1<<(depth+1))}
+}
+
+// read reads one tree: until no node is open, or, of one that grows, to the
+// end of the bytes.
+func (r *reader) read(in []byte, grows bool) (t tree, rest []byte, err error) {
+	first := len(r.nodes)
+	levels := append(r.levels[:0], 0)
+	n := 0 // nodes read
+	for ; (grows && len(in) > 0) || (!grows && n < len(levels)); n++ {
+		if n == len(levels) {
 			return nil, nil, errTree // more nodes than the splits have children
 		}
-		at, n := binary.Uvarint(in)
-		if n <= 0 || at >= uint64(len(b)) {
+		column, size := shortest(in)
+		if size == 0 || column >= uint64(len(r.bins)) {
 			return nil, nil, errTree
 		}
-		in = in[n:]
-		if at == 0 {
+		in = in[size:]
+		if column == 0 {
 			if len(in) < 4 {
 				return nil, nil, errTree
 			}
@@ -105,23 +112,22 @@ func readTree(b bins, depth int, in []byte, grows bool) (t tree, rest []byte, er
 			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) || v == 0 && math.Signbit(f) {
 				return nil, nil, errTree
 			}
-			t, in = append(t, node{value: v}), in[4:]
+			r.nodes, in = append(r.nodes, node{value: v}), in[4:]
 			continue
 		}
-		bin, n := binary.Uvarint(in)
-		level := levels[len(t)]
-		if n <= 0 || level >= depth || !b[at].splits(bin>>1) || bin&1 == 1 && !b[at].missing {
+		c := &r.bins[column]
+		bin, size := shortest(in)
+		if size == 0 || int(levels[n]) >= r.depth || !c.splits(bin>>1) || bin&1 == 1 && !c.missing {
 			return nil, nil, errTree
 		}
-		t = append(t, node{column: int(at), bin: uint8(bin >> 1), left: bin&1 == 1, child: len(levels)})
-		in, levels = in[n:], append(levels, level+1, level+1)
+		r.nodes = append(r.nodes, node{column: uint16(column), bin: uint8(bin >> 1), left: bin&1 == 1, child: int32(len(levels))})
+		in, levels = in[size:], append(levels, levels[n]+1, levels[n]+1)
 	}
 	// A growing tree is whole but for its last level.
-	if len(t) < len(levels) && levels[len(t)] != levels[len(levels)-1] ||
-		0 < len(t) && len(t) < len(levels) && levels[len(t)-1] == levels[len(t)] {
+	if n < len(levels) && (levels[n] != levels[len(levels)-1] || n > 0 && levels[n-1] == levels[n]) {
 		return nil, nil, errTree
 	}
-	return t, in, nil
+	return r.nodes[first:len(r.nodes):len(r.nodes)], in, nil
 }
 
 // splits says that a split after the bin has something on both sides.
@@ -144,20 +150,24 @@ func appendTrees(trees []tree) []byte {
 // readTrees reads what appendTrees writes, at most so many.
 func readTrees(b bins, depth, most int, encoded []byte) ([]tree, error) {
 	var out []tree
+	r := newReader(b, depth, len(encoded))
 	for rest := encoded; len(rest) > 0; {
 		if len(out) == most {
 			return nil, errTree
 		}
-		t, after, err := readTree(b, depth, rest, false)
+		t, after, err := r.read(rest, false)
 		if err != nil {
 			return nil, err
 		}
 		out, rest = append(out, t), after
 	}
-	if !slices.Equal(appendTrees(out), encoded) {
-		return nil, errTree // a second spelling
-	}
 	return out, nil
+}
+
+// readGrowing reads a tree without its last level.
+func readGrowing(b bins, depth int, encoded []byte) (tree, error) {
+	t, _, err := newReader(b, depth, len(encoded)).read(encoded, true)
+	return t, err
 }
 
 // goesLeft says on which side of a split a bin of its column is.

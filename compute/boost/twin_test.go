@@ -137,7 +137,7 @@ func (w *twin) grow() tree {
 							continue
 						}
 						found, bestGain, bestLeft, bestRight = true, gain, low, high
-						best = node{column: j, bin: uint8(bin), left: left}
+						best = node{column: uint16(j), bin: uint8(bin), left: left}
 						if c.missing && lacking == 0 && bin < len(c.edges) {
 							best.left = len(low) >= len(high)
 						}
@@ -160,7 +160,7 @@ func (w *twin) grow() tree {
 					splits++
 				}
 			}
-			best.child = 2*splits + 1
+			best.child = int32(2*splits + 1)
 			out = append(out, best)
 			l, r := twinNode{bestLeft, n.lo, n.hi}, twinNode{bestRight, n.lo, n.hi}
 			middle := value(bestLeft, n)/2 + value(bestRight, n)/2
@@ -182,7 +182,7 @@ func (w *twin) grow() tree {
 		k := 0
 		for !out[k].leaf() {
 			n := out[k]
-			k = n.child
+			k = int(n.child)
 			if !w.bins[n.column].goesLeft(n, w.binned[i][n.column]) {
 				k++
 			}

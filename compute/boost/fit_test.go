@@ -1,0 +1,491 @@
+package boost
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// A value equal to an edge is in the bin that the edge ends, so a split there
+// sends it left; the same in training and in prediction.
+func TestAValueOnAnEdgeGoesLeft(t *testing.T) {
+	c := column{edges: []float64{-1, 0, 2.5}, missing: true}
+	for x, want := range map[float64]int{-9: 0, -1: 0, math.Nextafter(-1, 0): 1, 0: 1, math.Copysign(0, -1): 1, 1e-300: 2, 2.5: 2, 2.6: 3, math.Inf(1): 3} {
+		if got := c.bin(x); got != want {
+			t.Errorf("%v is in bin %d, want %d", x, got, want)
+		}
+	}
+	if got := c.bin(math.NaN()); got != 4 {
+		t.Errorf("a missing value is in bin %d, want the one after the last", got)
+	}
+	if got := (column{edges: c.edges}).bin(math.NaN()); got != 1 {
+		t.Errorf("without a bin of its own a missing value is in bin %d, want the middle one", got)
+	}
+	b := bins{{}, c}
+	for bin, edge := range c.edges {
+		grown := tree(nil).split(1, uint8(bin), false).close(1).close(2)
+		p := &ensemble{loss: &loss{kind: study.LossCox, lo: -9, hi: 9}, trees: [][]threshold{thresholds(b, grown)}}
+		if at, above := p.Predict([]float64{1, edge}, 0), p.Predict([]float64{1, math.Nextafter(edge, 9)}, 0); at != 1 || above != 2 {
+			t.Errorf("at the edge %v the prediction is %v and above it %v, want left and right", edge, at, above)
+		}
+	}
+}
+
+func TestBinsBelowTheMinimumCellAreMerged(t *testing.T) {
+	raw := bins{{},
+		{edges: []float64{1, 2, 3, 4}, missing: true},
+		{edges: []float64{1, 2, 3}, missing: true},
+		{edges: []float64{0.5}, missing: true},
+		{edges: []float64{0.5}, missing: true},
+		{edges: []float64{0.5}, missing: true},
+		{edges: []float64{7}, missing: true}}
+	got := raw.merge([][]int{nil,
+		{3, 4, 5, 6, 1, 5}, // 3+4 | 5 | 6+1: the last is too small alone
+		{0, 0, 9, 0, 4},    // all in one bin; too few missing
+		{50, 4, 0},         // a rare level is no column
+		{50, 5, 3},
+		{2, 2, 90},  // hardly anybody has a value
+		{0, 40, 20}, // one bin, but missing or not is a difference
+	}, 5)
+	want := bins{{}, {edges: []float64{2, 3}, missing: true}, {}, {}, {edges: []float64{0.5}}, {}, {missing: true}}
+	for j := range want {
+		if !slices.Equal(got[j].edges, want[j].edges) || got[j].missing != want[j].missing {
+			t.Errorf("column %d is cut into %v, want %v", j, got[j], want[j])
+		}
+	}
+}
+
+// Everything that the coordinator opens at a tree's root is of at least the
+// minimum cell of patients, and every leaf of at least min_leaf.
+func TestRootBinsAndLeavesAreLargeEnough(t *testing.T) {
+	const cell, leaf = 8, 11
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 5, depth: 6, bins: 100, min_leaf: 11", 3, cell))
+		sites := divide(t, random, s, columns(3), patients(random, loss, 400, 3), 7)
+		f, _ := federate(t, s, sites)
+		w := newTwin(f, sites)
+		for j, c := range f.bins {
+			n := make([]int, c.width())
+			for i := range w.binned {
+				if c.width() > 0 {
+					n[w.binned[i][j]]++
+				}
+			}
+			for bin := range n {
+				if n[bin] < cell {
+					t.Errorf("%s: bin %d of column %d has %d patients", loss, bin, j, n[bin])
+				}
+			}
+		}
+		for _, grown := range f.trees {
+			n := make([]int, len(grown))
+			for i := range w.binned {
+				k := 0
+				for n[k]++; !grown[k].leaf(); n[k]++ {
+					x := grown[k]
+					if k = int(x.child); !f.bins[x.column].goesLeft(x, w.binned[i][x.column]) {
+						k++
+					}
+				}
+			}
+			if slices.Min(n) < leaf {
+				t.Errorf("%s: a node has %d patients", loss, slices.Min(n))
+			}
+		}
+	}
+}
+
+// A site that was restarted knows nothing but the question, and answers the
+// same; so does one without records.
+func TestEveryQuestionCanBeAnsweredByItself(t *testing.T) {
+	for _, loss := range losses {
+		random := rand.New(rand.NewPCG(5, 5))
+		s := parse(t, protocol(loss, ", trees: 3, depth: 4, bins: 8, min_leaf: 10, early_stopping: {patience: 5, fraction: 0.3}", 3, 5))
+		records := patients(random, loss, 300, 3)
+		m := matrix(t, s, columns(3), records)
+		_, questions := federate(t, s, []*study.Matrix{m})
+		for i := range questions {
+			q := questions[len(questions)-1-i] // the caches are of later questions
+			old, err := Answer(s, q.Step, q.Parameters, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh, err := Answer(s, q.Step, q.Parameters, matrix(t, s, columns(3), records))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(old, fresh) {
+				t.Fatalf("%s: question %d is answered differently after a restart", loss, len(questions)-1-i)
+			}
+			none, err := Answer(s, q.Step, q.Parameters, matrix(t, s, columns(3), nil))
+			if err != nil || len(none) != len(old) || slices.ContainsFunc(none, func(v float64) bool { return v != 0 }) {
+				t.Fatalf("%s: without records the answer is not zero: %v", loss, err)
+			}
+		}
+	}
+}
+
+// Two coordinators that absorb the same sums ask the same and find the same.
+func TestReplayIsTheSameByteForByte(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 5))
+	s := parse(t, protocol(study.LossLogistic, ", trees: 4, depth: 3, min_leaf: 10", 3, 5))
+	sites := divide(t, random, s, columns(3), patients(random, study.LossLogistic, 400, 3), 4)
+	a, asked := federate(t, s, sites)
+	b, again := federate(t, s, sites)
+	if !reflect.DeepEqual(asked, again) {
+		t.Error("the questions differ")
+	}
+	one, _ := json.Marshal(a.Model())
+	two, _ := json.Marshal(b.Model())
+	if string(one) != string(two) {
+		t.Error("the models differ")
+	}
+	var back Model
+	if err := json.Unmarshal(one, &back); err != nil || !reflect.DeepEqual(&back, a.Model()) {
+		t.Errorf("a model does not survive JSON: %v", err)
+	}
+}
+
+// A hospital that leaves between a tree's levels makes the difference of two
+// sums meaningless: the sibling is asked instead, and the tree goes on as that
+// of the hospitals that are left.
+func TestSiblingsAreAskedWhenAHospitalComesOrGoes(t *testing.T) {
+	random := rand.New(rand.NewPCG(8, 8))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 6, depth: 3, bins: 8, min_leaf: 5", 3, 5))
+		sites := divide(t, random, s, columns(3), patients(random, loss, 600, 3), 5)
+		f := begin(t, s, sites)
+		siblings, trees := 0, 0
+		for round := 0; ; round++ {
+			q, done, err := f.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done {
+				break
+			}
+			here := sites
+			if f.growth != nil && !f.growth.root() && len(f.trees)%2 == 1 {
+				here = sites[1:] // the largest is away, but for the roots
+			}
+			if f.growth != nil && f.growth.parted {
+				siblings++
+			}
+			if err := f.Absorb(ask(t, s, q, here)); err != nil {
+				t.Fatal(err)
+			}
+			trees = len(f.trees)
+			if g := f.growth; g != nil {
+				for _, n := range g.open {
+					for _, x := range n.histogram {
+						if x.count < 0 || x.hessian < 0 {
+							t.Fatalf("%s: a histogram has fewer than no patients", loss)
+						}
+					}
+				}
+			}
+		}
+		if siblings == 0 || trees != 6 {
+			t.Errorf("%s: siblings were asked %d times, and %d trees grew", loss, siblings, trees)
+		}
+	}
+}
+
+func TestASiteThatIsLargerThanAllWereDoesNotAnswer(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 8))
+	s := parse(t, protocol(study.LossSquared, ", trees: 2, depth: 2, min_leaf: 10", 3, 5))
+	site := matrix(t, s, columns(3), patients(random, study.LossSquared, 100, 3))
+	_, questions := federate(t, s, []*study.Matrix{site})
+	larger := matrix(t, s, columns(3), patients(random, study.LossSquared, 101, 3))
+	q := questions[len(questions)-1]
+	if _, err := Answer(s, q.Step, q.Parameters, larger); !errors.Is(err, errMore) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMonotoneColumnsAreMonotone(t *testing.T) {
+	random := rand.New(rand.NewPCG(10, 1))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 20, depth: 4, bins: 16, min_leaf: 5, learning_rate: 0.3, monotone: {x0: 1, x2: -1}", 3, 5))
+		f, _ := federate(t, s, divide(t, random, s, columns(3), patients(random, loss, 800, 3), 3))
+		p := predictor(t, s, f.Model())
+		split := map[int]bool{}
+		for _, grown := range f.trees {
+			for _, n := range grown {
+				split[int(n.column)] = true
+			}
+		}
+		if !split[1] || !split[3] {
+			t.Fatalf("%s: the monotone columns are not used", loss)
+		}
+		for range 200 {
+			row := []float64{1, 0, random.Float64()*6 - 3, 0, float64(random.IntN(2)), 0}
+			if random.IntN(5) == 0 {
+				row[2] = math.NaN()
+			}
+			for _, c := range []struct {
+				column int
+				sign   float64
+			}{{1, 1}, {3, -1}} {
+				last := math.Inf(-1)
+				for x := -10.0; x <= 10; x += 0.25 {
+					row[c.column] = x
+					y := c.sign * p.Predict(row, 0)
+					if y < last {
+						t.Fatalf("%s: column %d is not monotone at %v", loss, c.column, x)
+					}
+					last = y
+				}
+				row[c.column] = 0
+			}
+		}
+	}
+}
+
+func TestEarlyStoppingKeepsTheBestTrees(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 1))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 300, depth: 5, bins: 16, min_leaf: 5, learning_rate: 0.5, early_stopping: {patience: 3, fraction: 0.3}", 3, 5))
+		f, _ := federate(t, s, divide(t, random, s, columns(3), patients(random, loss, 600, 3), 4))
+		m := f.Model()
+		last := m.Curve[len(m.Curve)-1].Round
+		if last != len(m.Trees)+3 || *m.BestRound != len(m.Trees) || last >= 300 || m.N != 600 {
+			t.Errorf("%s: %d trees of %d, best %d, %d patients", loss, len(m.Trees), last, *m.BestRound, m.N)
+		}
+		for _, p := range m.Curve {
+			if *p.HeldOut < *m.Curve[len(m.Trees)].HeldOut {
+				t.Errorf("%s: %d trees are better than those kept", loss, p.Round)
+			}
+		}
+	}
+}
+
+// Who is held out hangs on the set of records, not on their order, and does not
+// take all patients who are alike.
+func TestHoldingOutDoesNotDependOnTheOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(12, 1))
+	s := parse(t, protocol(study.LossLogistic, ", early_stopping: {patience: 3, fraction: 0.25}", 1, 5))
+	records := patients(random, study.LossLogistic, 1000, 1)
+	for i := range 400 {
+		records[i] = []string{"1", "GG", strconv.Itoa(i % 2), "0"} // few kinds of patients
+	}
+	multiset := func(records [][]string) (held map[[5]float64]int, total int) {
+		m := matrix(t, s, columns(1), records)
+		held = map[[5]float64]int{}
+		for i, out := range heldOut(s, m) {
+			if out {
+				row := m.Row(i)
+				if math.IsNaN(row[1]) {
+					row[1] = -99
+				}
+				held[[5]float64{row[0], row[1], row[2], row[3], m.Outcome(i)}]++
+				total++
+			}
+		}
+		return held, total
+	}
+	want, n := multiset(records)
+	if n < 200 || n > 300 {
+		t.Errorf("%d of 1000 held out, want about 250", n)
+	}
+	for y := range 2 {
+		if n := want[[5]float64{1, 1, 0, 0, float64(y)}]; n < 25 || n > 80 {
+			t.Errorf("%d of more than 200 patients who are alike are held out", n)
+		}
+	}
+	random.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+	if got, _ := multiset(records); !reflect.DeepEqual(got, want) {
+		t.Error("another order holds out others")
+	}
+}
+
+// Deviations of the loss from finite differences, and the loss of a Cox model
+// from its definition.
+func TestSlopesAreThoseOfTheLoss(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 1))
+	for _, kind := range losses[:3] {
+		l := newLoss(parse(t, protocol(kind, "", 1, 5)))
+		for range 1000 {
+			score, y := random.Float64()*4-2, float64(random.IntN(2))
+			const e = 1e-4
+			at := func(score float64) float64 {
+				_, _, v := l.at(score, y)
+				if kind != study.LossLogistic {
+					v /= 2 // a squared error and a deviance are twice the loss that trees descend
+				}
+				return v
+			}
+			g, h, _ := l.at(score, y)
+			if d := (at(score+e) - at(score-e)) / (2 * e); math.Abs(d-g) > 1e-6 {
+				t.Fatalf("%s: the slope at %v is %v, by differences %v", kind, score, g, d)
+			}
+			if d := (at(score+e) - 2*at(score) + at(score-e)) / (e * e); math.Abs(d-h) > 1e-5 {
+				t.Fatalf("%s: the curvature at %v is %v, by differences %v", kind, score, h, d)
+			}
+		}
+	}
+	l := newLoss(parse(t, protocol(study.LossCox, "", 1, 5)))
+	times := []float64{9, 7, 7, 7, 4, 4, 2}
+	events := []bool{true, false, true, true, true, false, true}
+	scores := []float64{0.3, -0.2, 0.7, 0, 1.1, -0.9, 0.4}
+	// Breslow's negative partial log-likelihood, straight from its definition.
+	likelihood := func(scores []float64) float64 {
+		total := 0.0
+		for i := range times {
+			if !events[i] {
+				continue
+			}
+			risk := 0.0
+			for j := range times {
+				if times[j] >= times[i] {
+					risk += math.Exp(scores[j])
+				}
+			}
+			total += math.Log(risk) - scores[i]
+		}
+		return total
+	}
+	n := len(times)
+	g, h, v := make([]float64, n), make([]float64, n), make([]float64, n)
+	l.coxSlopes(times, events, scores, g, h, v)
+	sum := 0.0
+	for i := range times {
+		sum += v[i]
+		const e = 1e-4
+		up, down := slices.Clone(scores), slices.Clone(scores)
+		up[i] += e
+		down[i] -= e
+		if d := (likelihood(up) - likelihood(down)) / (2 * e); math.Abs(d-g[i]) > 1e-7 {
+			t.Errorf("the slope of record %d is %v, by differences %v", i, g[i], d)
+		}
+		if d := (likelihood(up) - 2*likelihood(scores) + likelihood(down)) / (e * e); math.Abs(d-h[i]) > 1e-5 {
+			t.Errorf("the curvature of record %d is %v, by differences %v", i, h[i], d)
+		}
+	}
+	if math.Abs(sum-likelihood(scores)) > 1e-12 {
+		t.Errorf("the losses add up to %v, want %v", sum, likelihood(scores))
+	}
+}
+
+func TestWhatCannotBeFittedIsSaid(t *testing.T) {
+	random := rand.New(rand.NewPCG(14, 1))
+	diagnosis := func(err error, kind string) {
+		t.Helper()
+		var d *compute.Diagnosis
+		if !errors.As(err, &d) || d.Kind != kind {
+			t.Errorf("got %v, want the diagnosis %s", err, kind)
+		}
+	}
+	small := parse(t, protocol(study.LossSquared, ", min_leaf: 9", 1, 10))
+	_, err := New(small, &describe.Counts{Patients: 1000})
+	diagnosis(err, compute.TooFewPatients)
+	few := parse(t, protocol(study.LossSquared, ", min_leaf: 20", 1, 10))
+	_, err = New(few, &describe.Counts{Patients: 39})
+	diagnosis(err, compute.TooFewPatients)
+
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", min_leaf: 10", 1, 5))
+		records := patients(random, loss, 100, 1)
+		for i := range records {
+			records[i][2], records[i][3] = "0", "0"
+		}
+		f := begin(t, s, []*study.Matrix{matrix(t, s, columns(1), records)})
+		for err = error(nil); err == nil; {
+			q, done, e := f.Next()
+			if done || e != nil {
+				t.Fatal(done, e)
+			}
+			err = f.Absorb(ask(t, s, q, []*study.Matrix{matrix(t, s, columns(1), records)}))
+		}
+		diagnosis(err, compute.ConstantTarget)
+	}
+
+	// Nothing to split: a model, and a remark.
+	s := parse(t, protocol(study.LossSquared, ", min_leaf: 10", 1, 5))
+	records := patients(random, study.LossSquared, 100, 1)
+	for i := range records {
+		records[i][0], records[i][1] = "1", "GG"
+	}
+	f, _ := federate(t, s, []*study.Matrix{matrix(t, s, columns(1), records)})
+	if m := f.Model(); len(m.Trees) != 0 || len(m.Curve) != 1 || len(f.Remarks()) != 1 || f.Remarks()[0].Kind != compute.NoSplit {
+		t.Errorf("%v, remarks %v", m, f.Remarks())
+	}
+}
+
+// The summary that people approve bounds what is asked.
+func TestStepsBoundTheQuestions(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 1))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 3, depth: 4, bins: 40, min_leaf: 5", 3, 5))
+		_, questions := federate(t, s, divide(t, random, s, columns(3), patients(random, loss, 900, 3), 3))
+		most := map[string]compute.StepSummary{}
+		for _, step := range Steps(s) {
+			most[step.Step] = step
+		}
+		rounds := map[string]int{}
+		for _, q := range questions {
+			rounds[q.Step]++
+			n := 0
+			for _, f := range q.Layout {
+				n += f.Length
+			}
+			if step := most[q.Step]; n > step.Numbers || rounds[q.Step] > step.Rounds {
+				t.Errorf("%s: step %s asks %d numbers in round %d; its summary says %d in %d", loss, q.Step, n, rounds[q.Step], step.Numbers, step.Rounds)
+			}
+		}
+	}
+}
+
+// The predictor that a question carries gives what the trees gave in training.
+func TestPredictionsAreTheScoresOfTraining(t *testing.T) {
+	random := rand.New(rand.NewPCG(16, 1))
+	for _, loss := range losses {
+		s := parse(t, protocol(loss, ", trees: 8, depth: 4, bins: 12, min_leaf: 5", 3, 5))
+		m := matrix(t, s, columns(3), patients(random, loss, 400, 3))
+		f, _ := federate(t, s, []*study.Matrix{m})
+		p := predictor(t, s, f.Model())
+		c := known(m)
+		for k, i := range c.records.order {
+			want := f.loss.predict(s, c.scores[k])
+			if got := p.Predict(m.Row(i), 0); got != want {
+				t.Fatalf("%s: the prediction is %v, in training %v", loss, got, want)
+			}
+		}
+		encoded, _ := f.Model().Encode()
+		for _, damaged := range [][]byte{nil, encoded[:len(encoded)-1], append(slices.Clone(encoded), ' '), []byte("{}"), []byte(`{"base":0,"edges":"AA=="}`)} {
+			if _, err := Decode(s, damaged); err == nil {
+				t.Errorf("%.20q is a model", damaged)
+			}
+		}
+	}
+}
+
+func TestASquareRootIsUndone(t *testing.T) {
+	random := rand.New(rand.NewPCG(17, 1))
+	old := outcomes[study.LossSquared]
+	outcomes[study.LossSquared] = "{column: y, type: number, range: [0, 100], transform: sqrt}"
+	defer func() { outcomes[study.LossSquared] = old }()
+	s := parse(t, protocol(study.LossSquared, ", trees: 60, min_leaf: 10", 1, 5))
+	var records [][]string
+	for range 500 {
+		x := random.IntN(2)
+		records = append(records, []string{strconv.Itoa(x), "GG", strconv.Itoa(16 + 65*x), "0"})
+	}
+	f, _ := federate(t, s, []*study.Matrix{matrix(t, s, columns(1), records)})
+	p := predictor(t, s, f.Model())
+	for x, want := range []float64{16, 81} {
+		if got := p.Predict([]float64{1, float64(x), 0, 0}, 0); math.Abs(got-want) > 0.5 {
+			t.Errorf("the prediction for %d is %v, want %v", x, got, want)
+		}
+	}
+}
