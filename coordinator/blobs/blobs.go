@@ -57,11 +57,14 @@ type Store interface {
 	// its digest, ErrDamaged comes in place of io.EOF: nothing that was read is
 	// to be believed before the end.
 	Open(name statement.Digest) (io.ReadCloser, error)
+	// Section reads a part of a blob, unchecked: the caller must know the part by
+	// another digest. One that reaches beyond the blob's end is ErrDamaged.
+	Section(name statement.Digest, offset int64, length int) ([]byte, error)
 	// Has reports whether a blob is stored.
 	Has(name statement.Digest) (bool, error)
 }
 
-// Errors of Get and Open.
+// Errors of Get, Open and Section.
 var (
 	ErrMissing = errors.New("no such blob")
 	ErrDamaged = errors.New("a stored blob no longer has its digest")
@@ -190,6 +193,27 @@ func (f *Files) Open(name statement.Digest) (io.ReadCloser, error) {
 		return nil, unread(name, err)
 	}
 	return &checked{file, sha256.New(), name}, nil
+}
+
+// Section implements Store.
+func (f *Files) Section(name statement.Digest, offset int64, length int) ([]byte, error) {
+	file, err := os.Open(f.path(name))
+	if err != nil {
+		return nil, unread(name, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, unread(name, err)
+	}
+	if offset < 0 || length < 0 || offset > info.Size() || int64(length) > info.Size()-offset {
+		return nil, fmt.Errorf("%w: %s is too short", ErrDamaged, name)
+	}
+	part := make([]byte, length)
+	if _, err := file.ReadAt(part, offset); err != nil {
+		return nil, unread(name, err)
+	}
+	return part, nil
 }
 
 func unread(name statement.Digest, err error) error {

@@ -3,6 +3,7 @@ package blobs_test
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,6 +145,31 @@ func TestADamagedBlobIsNoticed(t *testing.T) {
 		if _, err := read(f, name); !errors.Is(err, blobs.ErrDamaged) {
 			t.Errorf("a blob damaged to %q, as a stream: %v", damaged, err)
 		}
+	}
+}
+
+func TestASectionEndsWithItsBlob(t *testing.T) {
+	f := open(t, t.TempDir())
+	name := put(t, f, []byte("0123456789"))
+	for _, c := range []struct {
+		offset int64
+		length int
+		want   string
+	}{{0, 10, "0123456789"}, {3, 4, "3456"}, {10, 0, ""}, {9, 1, "9"}} {
+		if got, err := f.Section(name, c.offset, c.length); err != nil || string(got) != c.want {
+			t.Errorf("%d bytes at %d: %q, %v", c.length, c.offset, got, err)
+		}
+	}
+	for _, c := range []struct {
+		offset int64
+		length int
+	}{{0, 11}, {10, 1}, {11, 0}, {-1, 2}, {1, -1}, {1, math.MaxInt}, {math.MaxInt64, math.MaxInt}} {
+		if _, err := f.Section(name, c.offset, c.length); !errors.Is(err, blobs.ErrDamaged) {
+			t.Errorf("%d bytes at %d of ten: %v", c.length, c.offset, err)
+		}
+	}
+	if _, err := f.Section(statement.DigestOf(nil), 0, 0); !errors.Is(err, blobs.ErrMissing) {
+		t.Errorf("of an absent blob: %v", err)
 	}
 }
 

@@ -343,14 +343,18 @@ func (c *bench) makePlan(b *testing.B) statement.Plan {
 	now := time.Now().UTC().Truncate(time.Second)
 	plan := statement.Plan{
 		Study: c.study, Step: "benchmark", Parameters: statement.DigestOf(nil), Epoch: "1", Layout: c.layout,
-		Roster: node.Rosters().Latest().Digest(), MinimumContributors: 2, Threshold: secagg.Supermajority(len(c.sites)),
+		Roster: node.Rosters().Latest().Digest(), MinimumContributors: 2,
 		Issued: now, CollectUntil: now.Add(10 * time.Minute), OpenUntil: now.Add(20 * time.Minute),
 		Nonce: hex.EncodeToString(bytes.Repeat([]byte{c.nonce}, 16)),
 	}
 	for _, s := range c.sites {
 		plan.Invited = append(plan.Invited, s.node.Name())
 	}
-	plan.Committee = plan.Invited
+	if len(plan.Invited) > statement.MaxCommittee {
+		plan.Draw = &statement.Draw{Size: 1, Root: plan.Roster, Roster: plan.Roster} // nobody here checks what it says
+	}
+	plan.Committee = plan.Appointed()
+	plan.Threshold = secagg.Supermajority(len(plan.Committee))
 	plan.Suite, err = secagg.SelectSuite(c.layout, len(plan.Invited), len(plan.Committee))
 	must(b, err)
 	plan.Question = plan.QuestionDigest()

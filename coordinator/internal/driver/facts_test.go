@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"bytes"
 	"reflect"
 	"testing"
 	"time"
@@ -63,24 +62,5 @@ func TestFactsThatAreNotUnderstoodAreRefused(t *testing.T) {
 	}
 	if _, err := encodeFact(membersStream, "a word"); err == nil {
 		t.Error("a string was stored as a fact")
-	}
-}
-
-func TestAPackGivesItsPartsBack(t *testing.T) {
-	parts := [][]byte{[]byte("first"), {}, bytes.Repeat([]byte("x"), 70_000)}
-	packed := pack(parts)
-	for i, want := range parts {
-		got, err := unpack(packed, i)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("part %d: %d bytes, %v", i, len(got), err)
-		}
-	}
-	if _, err := unpack(packed, len(parts)); err == nil {
-		t.Error("a part that is not there was found")
-	}
-	for cut := range packed[:20] {
-		if _, err := unpack(packed[:cut], 2); err == nil {
-			t.Errorf("a pack cut at %d has its last part", cut)
-		}
 	}
 }

@@ -5,31 +5,34 @@ import (
 	"errors"
 )
 
-// pack joins a contribution's sealed shares into one blob, each after its
-// length: one durable write for a contribution, whatever the committee's size.
+// pack joins a contribution's sealed shares into one blob, all lengths before all
+// parts: one durable write for a contribution, whatever the committee's size, of
+// which a part can be read without the others.
 func pack(parts [][]byte) []byte {
-	var out []byte
+	var lengths, all []byte
 	for _, p := range parts {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
-		out = append(out, p...)
+		lengths = binary.BigEndian.AppendUint32(lengths, uint32(len(p)))
+		all = append(all, p...)
 	}
-	return out
+	return append(lengths, all...)
 }
 
-// unpack returns one part of a pack.
-func unpack(packed []byte, index int) ([]byte, error) {
-	for i := 0; ; i++ {
-		if len(packed) < 4 {
-			return nil, errors.New("a pack of sealed shares is cut short")
-		}
-		n := binary.BigEndian.Uint32(packed)
-		packed = packed[4:]
-		if uint64(n) > uint64(len(packed)) {
-			return nil, errors.New("a pack of sealed shares is cut short")
-		}
-		if i == index {
-			return packed[:n], nil
-		}
-		packed = packed[n:]
+var errPack = errors.New("a pack of sealed shares does not hold what it names")
+
+// unpack returns one of so many parts. read gives a section of the pack, and
+// refuses one that reaches beyond it.
+func unpack(parts, index int, read func(offset int64, length int) ([]byte, error)) ([]byte, error) {
+	lengths, err := read(0, 4*parts)
+	if err != nil {
+		return nil, err
 	}
+	if index < 0 || len(lengths) != 4*parts || index >= parts {
+		return nil, errPack
+	}
+	offset := int64(len(lengths))
+	for ; index > 0; index-- {
+		offset += int64(binary.BigEndian.Uint32(lengths))
+		lengths = lengths[4:]
+	}
+	return read(offset, int(binary.BigEndian.Uint32(lengths)))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
@@ -231,11 +232,19 @@ func (d *Driver) askOpening(r *roundState, site string) (fetch, error) {
 	announced, _ := r.Announced()
 	requested, _ := r.Requested()
 	proof, err := d.log.Inclusion(requested.Leaf, d.leaves)
-	member := r.committeeIndex(site)
-	var headers, packs []statement.Digest
+	if err != nil {
+		return nil, err
+	}
+	member, committee := r.committeeIndex(site), len(r.Plan().Committee)
+	var headers []statement.Digest
+	var shares []sealedShare
 	for _, contributor := range r.Contributors() {
 		begun, _ := r.Begun(contributor)
-		headers, packs = append(headers, begun.Envelope), append(packs, begun.Shares)
+		h, err := d.header(r, contributor)
+		if err != nil {
+			return nil, err
+		}
+		headers, shares = append(headers, begun.Envelope), append(shares, sealedShare{begun.Shares, h.Shares[member]})
 	}
 	return func() (Assignment, error) {
 		signed, err := d.getAll(announced.Envelope, requested.Envelope)
@@ -246,19 +255,28 @@ func (d *Driver) askOpening(r *roundState, site string) (fetch, error) {
 		if ask.Headers, err = d.getAll(headers...); err != nil {
 			return Assignment{}, err
 		}
-		for _, name := range packs {
-			packed, err := d.Blobs.Get(name)
-			if err != nil {
-				return Assignment{}, err
-			}
-			sealed, err := unpack(packed, member)
+		for _, s := range shares {
+			sealed, err := s.read(d.Blobs, committee, member)
 			if err != nil {
 				return Assignment{}, err
 			}
 			ask.SealedShares = append(ask.SealedShares, sealed)
 		}
 		return Assignment{Open: ask}, nil
-	}, err
+	}, nil
+}
+
+// sealedShare is one member's part of a contribution's pack of shares.
+type sealedShare struct{ pack, digest statement.Digest }
+
+// read reads the part alone: every member of the committee asks for one of every
+// contributor's, and all the packs together are the committee's size times as long.
+func (s sealedShare) read(store blobs.Store, committee, member int) ([]byte, error) {
+	part, err := unpack(committee, member, func(offset int64, length int) ([]byte, error) { return store.Section(s.pack, offset, length) })
+	if err == nil && statement.DigestOf(part) != s.digest {
+		err = fmt.Errorf("%w: a sealed share in %s", blobs.ErrDamaged, s.pack)
+	}
+	return part, err
 }
 
 func (d *Driver) offerRelease(s *studyState) fetch {
