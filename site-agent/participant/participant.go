@@ -34,8 +34,6 @@ const (
 	// LeastFloor is below what no policy can go: a sum over one site is that
 	// site's data.
 	LeastFloor = 2
-	// MaxCommittee is the most sites that hold key shares.
-	MaxCommittee = statement.MaxCommittee
 	// DefaultSkew is how far two clocks may differ.
 	DefaultSkew = 2 * time.Minute
 )
