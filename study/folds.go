@@ -47,7 +47,7 @@ func (f *folder) fold(record []string) (uint16, bool) {
 		cell := strings.TrimSpace(record[at])
 		if f.by {
 			if isMissing(f.missing, cell) {
-				return 0, false
+				return 0, false // nothing of the record is in the scratch yet
 			}
 		} else {
 			// Lengths keep "1", "23" apart from "12", "3".
@@ -56,6 +56,7 @@ func (f *folder) fold(record []string) (uint16, bool) {
 		f.scratch = append(f.scratch, cell...)
 	}
 	digest := sha256.Sum256(f.scratch)
+	clear(f.scratch) // a builder keeps no cell
 	draw := binary.BigEndian.Uint64(digest[:8])
 	if f.validation.Kind == KFold {
 		fold, _ := bits.Mul64(draw, uint64(f.validation.Folds))

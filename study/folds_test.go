@@ -154,3 +154,24 @@ func TestNoFoldsWithoutAValidationByPatients(t *testing.T) {
 		}
 	}
 }
+
+// The patient's name is hashed and forgotten, and no record costs memory beyond
+// its numbers.
+func TestABuilderForgetsThePatient(t *testing.T) {
+	for _, validation := range []string{"{kind: k-fold, by: id}", "{kind: k-fold}"} {
+		b, err := mustParse(t, validated(validation)).NewBuilder(idColumns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := []string{"CANARY-4711", "0.5", "5"}
+		if per := testing.AllocsPerRun(20_000, func() { b.Add(record) }); per >= 1 {
+			t.Errorf("%s: %v allocations per record", validation, per)
+		}
+		for _, x := range b.state().folder.scratch[:cap(b.state().folder.scratch)] {
+			if x != 0 {
+				t.Errorf("%s: the builder kept a cell", validation)
+				break
+			}
+		}
+	}
+}

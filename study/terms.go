@@ -140,7 +140,7 @@ func (s *Study) products(a, b []int) []Term {
 			x, y := s.terms[i], s.terms[j]
 			ends := []float64{x.Lo * y.Lo, x.Lo * y.Hi, x.Hi * y.Lo, x.Hi * y.Hi}
 			terms = append(terms, Term{Name: x.Name + ":" + y.Name, Feature: -1, Level: -1, Product: []int{i, j},
-				Lo: slices.Min(ends), Hi: slices.Max(ends)})
+				Lo: slices.Min(ends) + 0, Hi: slices.Max(ends) + 0}) // -0 + 0 is 0
 		}
 	}
 	return terms
