@@ -79,7 +79,7 @@ func (c *bench) preparePlain(b *testing.B) *plainRound {
 	done := make(chan []float64, 1)
 	r.done = done
 	service := &plainServer{store: store, sites: len(c.sites), values: c.values, done: done, begun: map[string]statement.ContributionHeader{}}
-	const window = 4 << 20 // as the coordinator's
+	const window = 1 << 20 // as the coordinator's
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(node.ServerTLS(time.Now))),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window))
 	consiliumv1.RegisterSiteServiceServer(server, service)

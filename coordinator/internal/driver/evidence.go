@@ -3,13 +3,15 @@ package driver
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
-// File is one file of an evidence bundle, by its path in the bundle.
+// File is one file of an evidence bundle, by its path in the bundle, or a piece of
+// one: the pieces of a file come one after another.
 type File func(path string, data []byte) error
 
 // Evidence gives every file of a study's evidence bundle to emit: the
@@ -94,6 +96,7 @@ type bundle struct {
 	sent        map[statement.Digest]bool
 }
 
+// blob sends and returns a blob that is read here, too.
 func (b *bundle) blob(name statement.Digest) ([]byte, error) {
 	data, err := b.driver.Blobs.Get(name)
 	if err != nil || b.sent[name] {
@@ -101,6 +104,37 @@ func (b *bundle) blob(name statement.Digest) ([]byte, error) {
 	}
 	b.sent[name] = true
 	return data, b.emit("blobs/"+name.String(), data)
+}
+
+// piece is how much of a long blob is in memory at a time.
+const piece = 1 << 20
+
+// stream sends a blob that may be long, such as a sum. A blob that turns out to
+// be damaged at its end breaks the bundle off.
+func (b *bundle) stream(name statement.Digest) error {
+	if b.sent[name] {
+		return nil
+	}
+	b.sent[name] = true
+	from, err := b.driver.Blobs.Open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	for first := true; ; first = false {
+		data, err := io.ReadAll(io.LimitReader(from, piece))
+		if err != nil {
+			return err
+		}
+		if first || len(data) > 0 {
+			if err := b.emit("blobs/"+name.String(), data); err != nil {
+				return err
+			}
+		}
+		if len(data) < piece {
+			return nil
+		}
+	}
 }
 
 // entry sends what an entry names, and what that names in turn.
@@ -134,7 +168,7 @@ func (b *bundle) entry(e ledger.Entry) error {
 	}
 	for _, name := range more {
 		if err == nil {
-			_, err = b.blob(name)
+			err = b.stream(name)
 		}
 	}
 	return err

@@ -27,9 +27,11 @@ const (
 	maxMessage = 64 << 20
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 64
-	// window is the flow control window of a stream and of a connection. Both
+	// window is the flow control window of a stream and of a connection: what a
+	// site may have sent that was not read yet, which is the coordinator's memory
+	// for each site that uploads, and the most that travels in a round trip. Both
 	// are set, because setting one alone leaves the other at 64 KB.
-	window = 4 << 20
+	window = 1 << 20
 )
 
 // NewServer returns a server that serves every service of the wire contract.
