@@ -111,7 +111,7 @@ func (r *Result) AddComputed(encoded []byte) error {
 	if err := json.Unmarshal(encoded, &computed); err != nil {
 		return fmt.Errorf("the study's result cannot be read: %w", err)
 	}
-	r.Cohort, r.Diagnoses = computed.Cohort, computed.Diagnoses
+	r.Cohort, r.Description, r.Diagnoses = computed.Cohort, computed.Description, computed.Diagnoses
 	if r.Study.State == "diagnosed" {
 		if n := len(computed.Diagnoses); n > 0 {
 			r.Diagnosis = &computed.Diagnoses[n-1]

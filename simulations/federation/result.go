@@ -27,9 +27,10 @@ type Result struct {
 	Fairness   *Fairness          `json:"fairness"`             // null unless the study completed
 	Diagnosis  *compute.Diagnosis `json:"diagnosis,omitempty"`  // why there is no model
 
-	Cohort    *describe.Cohort    `json:"cohort"`              // who is in the data; null if nothing was opened
-	Diagnoses []compute.Diagnosis `json:"diagnoses,omitempty"` // all of them, also of terms that were left out of a model
-	Release   *Release            `json:"release"`             // null unless the study completed
+	Cohort      *describe.Cohort      `json:"cohort"`                // who is in the data; null if nothing was opened
+	Description *describe.Description `json:"description,omitempty"` // of a study that fits no model
+	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`   // all of them, also of terms that were left out of a model
+	Release     *Release              `json:"release"`               // null unless the study completed
 
 	Ledger       Ledger        `json:"ledger"`
 	Verification *Verification `json:"verification"`
