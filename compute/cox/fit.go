@@ -286,8 +286,15 @@ func (f *Fit) newton(e *evaluation) error {
 	if f.rounds >= f.study.Schedule.Rounds {
 		return f.noConvergence()
 	}
+	next, farthest := sumOf(f.beta, step), 0.0
+	for _, b := range next {
+		farthest += math.Abs(b) * largest
+	}
+	if !(farthest < reach) {
+		return f.runaway(step)
+	}
 	f.before, f.halved = &accepted{f.beta, value, e.patients, e.events}, 0
-	f.beta = sumOf(f.beta, step)
+	f.beta = next
 	return nil
 }
 

@@ -147,21 +147,33 @@ func (l Lifetable) AtRisk() []int {
 
 // Shown are the last intervals of runs of intervals whose counts may be
 // published: in each run the events are none or at least the minimum cell, and
-// so are the censored. What is left at the end joins the last run.
+// so are the censored, among whom those who were followed beyond the grid are in
+// the last run. What is left at the end joins the runs before it.
 func (l Lifetable) Shown(minimumCell int) []int {
+	type run struct{ end, events, censored int }
 	may := func(n int) bool { return n == 0 || n >= minimumCell }
-	var ends []int
-	events, censored := 0, 0
+	var runs []run
+	now := run{}
 	for k := range l.Events {
-		events, censored = events+l.Events[k], censored+l.Censored[k]
-		if may(events) && may(censored) {
-			ends, events, censored = append(ends, k), 0, 0
+		now.end, now.events, now.censored = k, now.events+l.Events[k], now.censored+l.Censored[k]
+		if k == len(l.Events)-1 {
+			now.censored += l.Censored[k+1]
+		}
+		if may(now.events) && may(now.censored) {
+			runs, now = append(runs, now), run{}
 		}
 	}
-	if last := len(l.Events) - 1; len(ends) == 0 {
-		return []int{last}
-	} else if events+censored > 0 {
-		ends[len(ends)-1] = last
+	if now != (run{}) {
+		for len(runs) > 0 && !(may(now.events) && may(now.censored)) {
+			last := runs[len(runs)-1]
+			runs = runs[:len(runs)-1]
+			now.events, now.censored = now.events+last.events, now.censored+last.censored
+		}
+		runs = append(runs, now)
+	}
+	var ends []int
+	for _, r := range runs {
+		ends = append(ends, r.end)
 	}
 	return ends
 }
