@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -26,9 +27,9 @@ func (m measure) text(x float64) string {
 		text = strconv.FormatFloat(0, 'f', m.Digits, 64)
 	}
 	if m.Unit == "%" {
-		return minus(text) + "%"
+		return plot.Minus(text) + "%"
 	}
-	return minus(text)
+	return plot.Minus(text)
 }
 
 func (m measure) interval(x fairness.Metric) string {

@@ -23,11 +23,9 @@ import (
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/study"
 )
-
-//go:embed style.css
-var style string
 
 //go:embed report.html
 var reportHTML string
@@ -36,24 +34,19 @@ var reportHTML string
 var plotsHTML string
 
 var templates = template.Must(template.Must(template.New("report").Funcs(template.FuncMap{
-	"style":  func() template.CSS { return template.CSS(style) },
-	"number": significant,
-	"pvalue": pvalue,
+	"style":  plot.Style,
+	"number": plot.Number,
+	"pvalue": plot.PValue,
 	"percent": func(part, whole int) string {
 		return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64) + "%"
 	},
-	"short": short,
+	"short":  plot.Short,
+	"plural": plot.Plural,
 	"scale": func(transform string) string {
 		if transform == string(study.Sqrt) {
 			return "square-root"
 		}
 		return transform
-	},
-	"plural": func(n int, one, many string) string {
-		if n == 1 {
-			return "1 " + one
-		}
-		return strconv.Itoa(n) + " " + many
 	},
 }).Parse(reportHTML)).Parse(plotsHTML))
 
@@ -147,11 +140,11 @@ func newView(whole, local *fairness.Audit) *view {
 	}
 	all := shown.Groups[0]
 	v.Tiles = []tile{
-		{grouped(shown.N), "patients", ""},
+		{plot.Grouped(shown.N), "patients", ""},
 		{strconv.Itoa(whole.Contributors), "hospitals", ""},
 	}
 	if local != nil {
-		v.Tiles = []tile{{grouped(local.N), "patients here", "of " + grouped(whole.N) + " in the whole"}}
+		v.Tiles = []tile{{plot.Grouped(local.N), "patients here", "of " + plot.Grouped(whole.N) + " in the whole"}}
 	}
 	for _, m := range v.Measures {
 		if x, ok := all.Metrics[m.Name]; ok && m.Tile != "" {
@@ -248,7 +241,7 @@ func figures(a *fairness.Audit, measures []measure) []figureRow {
 	for _, g := range a.Groups {
 		row := figureRow{Attribute: g.Attribute, Level: g.Level, Hidden: hidden(g, a.MinimumCell)}
 		if g.N != nil {
-			row.Patients = grouped(*g.N)
+			row.Patients = plot.Grouped(*g.N)
 		}
 		if row.Hidden == "" {
 			for _, m := range measures {
@@ -309,7 +302,7 @@ func populations(c *describe.Cohort) []population {
 			case describe.OK:
 				share := float64(*g.Count.N) / float64(total)
 				b.Width = barWidth * float64(*g.Count.N) / float64(largest)
-				b.Count = fmt.Sprintf("%s (%.1f%%)", grouped(*g.Count.N), 100*share)
+				b.Count = fmt.Sprintf("%s (%.1f%%)", plot.Grouped(*g.Count.N), 100*share)
 			case describe.Zero:
 				b.Count = "no patients"
 			default:
@@ -350,51 +343,4 @@ func coefficients(m *glm.Model) []coefficient {
 		out = append(out, coefficient{t, lower, upper})
 	}
 	return out
-}
-
-// significant writes a number with four significant digits, without exponents
-// where a person can do without them.
-func significant(x float64) string {
-	a := math.Abs(x)
-	switch {
-	case x == 0:
-		return "0"
-	case a >= 1e6 || a < 1e-4:
-		return minus(strconv.FormatFloat(x, 'g', 3, 64))
-	case a >= 1000:
-		return minus(strconv.FormatFloat(x, 'f', 0, 64))
-	}
-	return minus(strconv.FormatFloat(x, 'f', 3-int(math.Floor(math.Log10(a))), 64))
-}
-
-// short cuts a label that would run into the drawing. The whole label is in
-// the drawing's description and in the tables.
-func short(label string) string {
-	const most = 27
-	runes := []rune(label)
-	if len(runes) <= most {
-		return label
-	}
-	return string(runes[:most-1]) + "…"
-}
-
-// minus replaces the hyphen by the sign of the same width as plus.
-func minus(text string) string { return strings.ReplaceAll(text, "-", "−") }
-
-func pvalue(p float64) string {
-	switch {
-	case p < 1e-4:
-		return "< 0.0001"
-	default:
-		return strconv.FormatFloat(p, 'f', 4, 64)
-	}
-}
-
-// grouped writes a count with thin spaces between thousands.
-func grouped(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "\u202f" + text[i:]
-	}
-	return text
 }

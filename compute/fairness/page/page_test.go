@@ -316,7 +316,7 @@ func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 // Text has a contrast of at least 4.5 against what it stands on (WCAG 2.2,
 // 1.4.3), computed from the style sheet's own colours.
 func TestContrast(t *testing.T) {
-	css, err := os.ReadFile("style.css")
+	css, err := os.ReadFile("../../page/plot/style.css")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestContrast(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"ink", "paper"}, {"soft", "paper"}, {"soft", "wash"}, {"soft", "stripe"}, {"ink", "note"}, {"brand", "paper"},
 		{"found", "paper"}, {"unsure", "stripe"}, {"none", "stripe"}, {"white", "brand"}, {"kind", "brand"}, {"kind", "deep"},
-		{"white", "under"}, {"white", "over"}, {"ink", "within"},
+		{"white", "under"}, {"white", "over"}, {"purple", "paper"}, {"under", "paper"}, {"over", "paper"}, {"ink", "within"},
 	} {
 		if colour[pair[0]] == "" || colour[pair[1]] == "" {
 			t.Fatalf("no colour for %v", pair)

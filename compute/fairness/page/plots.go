@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/page/plot"
 )
 
 // Sizes of the drawings, in the units of their view boxes.
@@ -75,7 +76,7 @@ func newAxis(values []float64, m measure) (axis, []tick) {
 	if !(hi > lo) {
 		lo, hi = lo-1, hi+1
 	}
-	step := niceStep((hi - lo) * m.Scale / 5)
+	step := plot.NiceStep((hi - lo) * m.Scale / 5)
 	lo = math.Floor(lo*m.Scale/step) * step / m.Scale
 	hi = math.Ceil(hi*m.Scale/step) * step / m.Scale
 	if m.Floor != nil {
@@ -89,7 +90,7 @@ func newAxis(values []float64, m measure) (axis, []tick) {
 	var ticks []tick
 	// Between two neighbouring numbers of enormous size the loop would not move.
 	for i := math.Round(lo * m.Scale / step); i*step <= hi*m.Scale+step/1e6 && len(ticks) < mostTicks; i++ {
-		label := minus(strconv.FormatFloat(i*step, 'f', digits, 64))
+		label := plot.Minus(strconv.FormatFloat(i*step, 'f', digits, 64))
 		if i == 0 {
 			label = "0"
 		}
@@ -99,17 +100,6 @@ func newAxis(values []float64, m measure) (axis, []tick) {
 		ticks = append(ticks, tick{a.x(i * step / m.Scale), label})
 	}
 	return a, ticks
-}
-
-// niceStep is 1, 2 or 5 times a power of ten, at least x.
-func niceStep(x float64) float64 {
-	power := math.Pow(10, math.Floor(math.Log10(x)))
-	for _, f := range []float64{1, 2, 5} {
-		if f*power >= x*0.999 {
-			return f * power
-		}
-	}
-	return 10 * power
 }
 
 func newForest(m measure, whole, local *fairness.Audit) forest {
@@ -149,7 +139,7 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 			r.Label = "all patients"
 		}
 		if g.N != nil && *g.N > 0 {
-			r.Count = grouped(*g.N)
+			r.Count = plot.Grouped(*g.N)
 		}
 		r.Spoken = r.Label + ": " + r.Hidden
 		if x, ok := g.Metrics[m.Name]; ok {
@@ -170,11 +160,11 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 				r.Local = a.mark(x)
 				r.LocalValue = m.text(x.Estimate)
 				if own.N != nil {
-					r.LocalValue += " (" + grouped(*own.N) + ")"
+					r.LocalValue += " (" + plot.Grouped(*own.N) + ")"
 				}
 				r.Spoken += "; here: " + r.LocalValue
 			} else if *own.N > 0 {
-				r.LocalValue = "no value (" + grouped(*own.N) + ")"
+				r.LocalValue = "no value (" + plot.Grouped(*own.N) + ")"
 			}
 		}
 		f.Rows = append(f.Rows, r)
