@@ -14,8 +14,8 @@ import (
 // carry 16 digits, no longer determine the coefficient to useful accuracy.
 const collinear = 1e-10
 
-// constant is the share of the intercept's sum of squares below which a centred
-// column's is rounding: its spread is then not a billionth of its range.
+// constant is the share of the patients' total weight below which a centred
+// column's sum of squares is rounding: its spread is then not a billionth of its range.
 const constant = 1e-17
 
 // factor is the Cholesky factor of a symmetric positive-definite matrix after
@@ -75,9 +75,9 @@ func (f *factor) inverse() *mat.SymDense {
 
 // diagnoseCollinearity walks the columns in order, eliminating each from those
 // after it, and names every column of which nothing is left together with the
-// earlier columns it is a combination of. It returns nil when all are
-// independent.
-func diagnoseCollinearity(a *mat.SymDense, names []string) *compute.Diagnosis {
+// earlier columns it is a combination of. The total is what a column of ones
+// has. It returns nil when all are independent.
+func diagnoseCollinearity(a *mat.SymDense, names []string, total float64) *compute.Diagnosis {
 	n := a.SymmetricDim()
 	lower := mat.NewDense(n, n, nil) // rows of the factor of the independent columns
 	var kept []int
@@ -95,7 +95,7 @@ func diagnoseCollinearity(a *mat.SymDense, names []string) *compute.Diagnosis {
 			row[r] = v / lower.At(r, r)
 			left -= row[r] * row[r]
 		}
-		if size > constant*a.At(0, 0) && left > collinear*size {
+		if size > constant*total && left > collinear*size {
 			r := len(kept)
 			for c, v := range row {
 				lower.Set(r, c, v)
@@ -122,6 +122,10 @@ func diagnoseCollinearity(a *mat.SymDense, names []string) *compute.Diagnosis {
 		d.Terms = append(d.Terms, names[j])
 		switch {
 		case len(on) == 0:
+			if names[0] != InterceptName {
+				sentences = append(sentences, fmt.Sprintf("%s is the same for all patients of each site, as the site's effect is", names[j]))
+				break
+			}
 			sentences = append(sentences, fmt.Sprintf("%s is the same for every patient", names[j]))
 		case len(on) == 1 && on[0] == InterceptName:
 			sentences = append(sentences, fmt.Sprintf("%s is the same for every patient, as the intercept is", names[j]))

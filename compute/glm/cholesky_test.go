@@ -31,18 +31,18 @@ func TestCollinearityNamesWhatDependsOnWhat(t *testing.T) {
 		sum[i], constant[i] = 2*a[i]-b[i]+0.5, 0.25
 	}
 	names := []string{InterceptName, "a", "b", "c", "x"}
-	if d := diagnoseCollinearity(gram(one, a, b, c), names); d != nil {
+	if d := diagnoseCollinearity(gram(one, a, b, c), names, 50); d != nil {
 		t.Errorf("independent columns: %v", d)
 	}
-	d := diagnoseCollinearity(gram(one, a, b, c, sum), names)
+	d := diagnoseCollinearity(gram(one, a, b, c, sum), names, 50)
 	if d == nil || d.Kind != compute.Collinearity || !slices.Equal(d.Terms, []string{"x", "a", "b"}) {
 		t.Errorf("x = 2a - b + 1/2: %v", d)
 	}
-	d = diagnoseCollinearity(gram(one, a, b, c, constant), names)
+	d = diagnoseCollinearity(gram(one, a, b, c, constant), names, 50)
 	if d == nil || !slices.Equal(d.Terms, []string{"x"}) {
 		t.Errorf("a constant column: %v", d)
 	}
-	d = diagnoseCollinearity(gram(one, a, b, c, make([]float64, 50)), names)
+	d = diagnoseCollinearity(gram(one, a, b, c, make([]float64, 50)), names, 50)
 	if d == nil || !slices.Equal(d.Terms, []string{"x"}) {
 		t.Errorf("a column of zeros: %v", d)
 	}

@@ -15,7 +15,8 @@ const Level = 0.95
 type Prediction struct {
 	Value float64 `json:"value"`
 	// Lower and Upper bound a 95% interval. Gaussian: of the patient's outcome
-	// (prediction interval). Binomial: of the probability (confidence interval).
+	// (prediction interval). Others: of the probability or the mean (confidence
+	// interval, symmetric on the scale of the linear predictor).
 	Lower         float64        `json:"lower"`
 	Upper         float64        `json:"upper"`
 	Baseline      float64        `json:"baseline"` // prediction at the mean of every feature
@@ -28,8 +29,9 @@ type Prediction struct {
 type Contribution struct {
 	Feature string `json:"feature"`
 	// Link: sum over the feature's terms of b*(x - mean), on the scale of the
-	// linear predictor. The contributions of all features add up exactly to the
-	// linear predictor minus that of the baseline.
+	// linear predictor; that of a product is divided evenly between its features.
+	// The contributions of all features add up exactly to the linear predictor
+	// minus that of the baseline.
 	Link float64 `json:"link"`
 	// Change: the prediction minus the prediction with this feature at its mean
 	// and the others as they are, in the prediction's units.
@@ -47,8 +49,10 @@ func (e *UnseenLevel) Error() string {
 type Predictor struct {
 	model    *Model
 	study    *study.Study
+	family   *family
 	terms    []study.Term
-	at       []int // by term of the study: index in the model, -1 if left out
+	belongs  [][]int // by term of the study: the features whose value it holds
+	at       []int   // by term of the study: index in the model, -1 if left out
 	quantile float64
 	center   float64 // linear predictor at the means
 }
@@ -70,7 +74,7 @@ func NewPredictor(m *Model, s *study.Study) (*Predictor, error) {
 	for _, name := range m.Dropped {
 		dropped[name] = true
 	}
-	out := &Predictor{model: m, study: s, terms: s.Terms()}
+	out := &Predictor{model: m, study: s, terms: s.Terms(), family: familyOf(s, 0)}
 	known := 0
 	for _, t := range out.terms {
 		i, ok := index[t.Name]
@@ -83,6 +87,7 @@ func NewPredictor(m *Model, s *study.Study) (*Predictor, error) {
 			return nil, fmt.Errorf("the model has no term %s, which the study declares", t.Name)
 		}
 		out.at = append(out.at, i)
+		out.belongs = append(out.belongs, featuresOf(out.terms, t))
 	}
 	if known != p {
 		return nil, errors.New("the model has terms that the study does not declare")
@@ -94,14 +99,30 @@ func NewPredictor(m *Model, s *study.Study) (*Predictor, error) {
 	return out, nil
 }
 
-// Predict takes a row in the order of the study's terms, in original units.
-func (p *Predictor) Predict(row []float64) (Prediction, error) {
+// featuresOf lists the features in a term: one, or the factors of a product.
+func featuresOf(terms []study.Term, t study.Term) []int {
+	if t.Feature >= 0 {
+		return []int{t.Feature}
+	}
+	var out []int
+	for _, factor := range t.Product {
+		out = append(out, featuresOf(terms, terms[factor])...)
+	}
+	return out
+}
+
+// Predict takes a row in the order of the study's terms, in original units, of a
+// patient whose offset is zero.
+func (p *Predictor) Predict(row []float64) (Prediction, error) { return p.PredictWith(row, 0) }
+
+// PredictWith is Predict for a patient with an offset. The baseline has it too.
+func (p *Predictor) PredictWith(row []float64, offset float64) (Prediction, error) {
 	if len(row) != len(p.terms) {
 		return Prediction{}, fmt.Errorf("the row has %d values, the study %d terms", len(row), len(p.terms))
 	}
 	x := make([]float64, len(p.model.Terms))
 	link := make([]float64, len(p.study.Features))
-	eta := 0.0
+	eta, center := offset, p.center+offset
 	for j, t := range p.terms {
 		i := p.at[j]
 		if i < 0 {
@@ -113,8 +134,8 @@ func (p *Predictor) Predict(row []float64) (Prediction, error) {
 		x[i] = row[j]
 		term := p.model.Terms[i]
 		eta += term.Estimate * row[j]
-		if t.Feature >= 0 {
-			link[t.Feature] += term.Estimate * (row[j] - term.Mean)
+		for _, f := range p.belongs[j] {
+			link[f] += term.Estimate * (row[j] - term.Mean) / float64(len(p.belongs[j]))
 		}
 	}
 	variance := 0.0
@@ -126,9 +147,12 @@ func (p *Predictor) Predict(row []float64) (Prediction, error) {
 	variance = math.Max(variance, 0)
 	if p.model.Family == study.Gaussian {
 		variance += p.model.Dispersion
+		if e := p.model.RandomEffects; e != nil {
+			variance += e.Variance
+		}
 	}
 	margin := p.quantile * math.Sqrt(variance)
-	out := Prediction{Value: p.inverse(eta), Lower: p.inverse(eta - margin), Upper: p.inverse(eta + margin), Baseline: p.inverse(p.center)}
+	out := Prediction{Value: p.inverse(eta), Lower: p.inverse(eta - margin), Upper: p.inverse(eta + margin), Baseline: p.inverse(center)}
 	for f, feature := range p.study.Features {
 		out.Contributions = append(out.Contributions, Contribution{feature.Column, link[f], out.Value - p.inverse(eta-link[f])})
 	}
@@ -136,11 +160,10 @@ func (p *Predictor) Predict(row []float64) (Prediction, error) {
 }
 
 func (p *Predictor) inverse(eta float64) float64 {
-	if p.model.Family == study.Binomial {
-		mu, _ := logistic(eta)
-		return mu
+	if p.model.Family == study.Gaussian {
+		return p.study.Outcome.Inverse(eta)
 	}
-	return p.study.Outcome.Inverse(eta)
+	return p.family.mean(eta)
 }
 
 // Predict applies a model to one row. To apply it to many, make a Predictor.

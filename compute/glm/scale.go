@@ -14,22 +14,23 @@ import (
 // keep their precision, and a column is not mistaken for the intercept.
 type Centre struct {
 	Columns []float64 `json:"columns"` // one for each term; 0 where the term is no number
-	Outcome float64   `json:"outcome"` // transformed; 0 for a binary outcome
+	Outcome float64   `json:"outcome"` // of a linear model: transformed, less the offset; 0 for the others
 }
 
-// NewCentre takes the means of all terms and of the outcome, in original
-// units. A mean that rounding put outside the declared range is moved to its
-// edge.
-func NewCentre(s *study.Study, means []float64, outcome float64) Centre {
+// newCentre takes the means of all terms, in original units, and of what a
+// linear model explains. A mean that rounding put outside the declared range is
+// moved to its edge.
+func newCentre(s *study.Study, means []float64, outcome float64) Centre {
 	terms := s.Terms()
 	c := Centre{Columns: make([]float64, len(terms))}
 	for j, t := range terms {
-		if isNumber(t) {
+		if isNumber(terms, t) {
 			c.Columns[j] = min(max(means[j], t.Lo), t.Hi) + 0 // minus zero has no second spelling
 		}
 	}
-	if r := s.Outcome.Range; s.Outcome.Type == study.Number {
-		c.Outcome = s.Outcome.Transform(min(max(outcome, r.Lo), r.Hi)) + 0
+	if s.Model.Family == study.Gaussian {
+		lo, hi := explained(s)
+		c.Outcome = min(max(outcome, lo), hi) + 0
 	}
 	return c
 }
@@ -43,7 +44,7 @@ func (c Centre) check(s *study.Study) error {
 	}
 	for j, t := range terms {
 		lo, hi := 0.0, 0.0
-		if isNumber(t) {
+		if isNumber(terms, t) {
 			lo, hi = t.Lo, t.Hi
 		}
 		if !within(c.Columns[j], lo, hi) {
@@ -51,8 +52,8 @@ func (c Centre) check(s *study.Study) error {
 		}
 	}
 	lo, hi := 0.0, 0.0
-	if s.Outcome.Type == study.Number {
-		lo, hi = s.Outcome.Bounds()
+	if s.Model.Family == study.Gaussian {
+		lo, hi = explained(s)
 	}
 	if !within(c.Outcome, lo, hi) {
 		return errors.New("the centre of the outcome is outside its declared range")
@@ -65,7 +66,27 @@ func within(x, lo, hi float64) bool {
 	return x >= lo && x <= hi && !(x == 0 && math.Signbit(x))
 }
 
-func isNumber(t study.Term) bool { return t.Feature >= 0 && t.Level < 0 }
+// explained bounds what a linear model explains: the transformed outcome less
+// the offset.
+func explained(s *study.Study) (lo, hi float64) {
+	lo, hi = s.Outcome.Bounds()
+	if o := s.Model.Offset; o != nil {
+		lo, hi = lo-o.Range.Hi, hi-o.Range.Lo
+	}
+	return lo, hi
+}
+
+// isNumber is false for the columns that are 0 or 1: the intercept, a level, a
+// product of levels. A product with a number in it and a spline's term are
+// numbers.
+func isNumber(terms []study.Term, t study.Term) bool {
+	for _, factor := range t.Product {
+		if isNumber(terms, terms[factor]) {
+			return true
+		}
+	}
+	return t.Feature >= 0 && t.Level < 0
+}
 
 // largest is the magnitude that no scaled column and no scaled outcome exceeds.
 const largest = 2
@@ -84,12 +105,12 @@ func newScale(s *study.Study, centre Centre) scale {
 	c := scale{mid: centre.Columns, half: make([]float64, len(terms)), outMid: centre.Outcome, outHalf: 1}
 	for j, t := range terms {
 		c.half[j] = 1
-		if isNumber(t) {
+		if isNumber(terms, t) {
 			c.half[j] = t.Hi/2 - t.Lo/2
 		}
 	}
-	if s.Outcome.Type == study.Number {
-		lo, hi := s.Outcome.Bounds()
+	if s.Model.Family == study.Gaussian {
+		lo, hi := explained(s)
 		c.outHalf = hi/2 - lo/2
 	}
 	return c

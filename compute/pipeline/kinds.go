@@ -7,6 +7,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -27,7 +28,7 @@ type fit interface {
 func newFit(s *study.Study, counts *describe.Counts) (fit, error) {
 	switch s.Model.Kind {
 	case study.GLM:
-		return newGLM(s, counts)
+		return glm.New(s, counts)
 	case study.Boost:
 		return boost.New(s, counts)
 	case study.Neural:
@@ -40,8 +41,8 @@ func newFit(s *study.Study, counts *describe.Counts) (fit, error) {
 func modelOf(f fit, knots [][]float64, counts *describe.Counts) *Model {
 	m := &Model{Knots: knots, Means: counts.Means()}
 	switch f := f.(type) {
-	case *glmFit:
-		m.GLM, m.Means = f.model, nil
+	case *glm.Fit:
+		m.GLM, m.Means = f.Model(), nil
 	case *boost.Fit:
 		m.Boost = f.Model()
 	case *neural.Fit:
@@ -54,7 +55,7 @@ func modelOf(f fit, knots [][]float64, counts *describe.Counts) *Model {
 func decode(s *study.Study, encoded []byte) (compute.Predictor, error) {
 	switch s.Model.Kind {
 	case study.GLM:
-		return glmDecode(s, encoded)
+		return glm.Decode(s, encoded)
 	case study.Boost:
 		return boost.Decode(s, encoded)
 	case study.Neural:
@@ -73,7 +74,7 @@ type half struct {
 // halves are by the first part of a step's name.
 var halves = map[string]half{
 	"describe": {describe.Steps, describe.Layout, describe.Answer},
-	"glm":      {glmSteps, glmLayout, glmAnswer},
+	"glm":      {glm.Steps, glm.Layout, glm.Answer},
 	"boost":    {boost.Steps, boost.Layout, boost.Answer},
 	"neural":   {neural.Steps, neural.Layout, neural.Answer},
 }

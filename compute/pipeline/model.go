@@ -87,7 +87,7 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 func (m *Model) encode() ([]byte, error) {
 	switch {
 	case m.GLM != nil:
-		return glmEncode(m.GLM)
+		return m.GLM.Encode()
 	case m.Boost != nil:
 		return m.Boost.Encode()
 	case m.Neural != nil:

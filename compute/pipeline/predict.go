@@ -72,7 +72,7 @@ func (p *Predictor) Reader(columns []string) (*study.Predictor, error) {
 // where the model has a baseline, and the log relative hazard where it has none.
 func (p *Predictor) Predict(row []float64, offset float64) (glm.Prediction, error) {
 	if p.glm != nil {
-		return p.glm.Predict(row)
+		return p.glm.PredictWith(row, offset)
 	}
 	if len(row) != len(p.model.Means) {
 		return glm.Prediction{}, fmt.Errorf("the row has %d values, the model %d columns", len(row), len(p.model.Means))

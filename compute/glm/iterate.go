@@ -1,0 +1,477 @@
+package glm
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+	"gonum.org/v1/gonum/mat"
+)
+
+const (
+	// A Newton step of this size, relative to the coefficients, is followed by
+	// one that is its square.
+	finestStep    = 1e-9
+	coarsestStep  = 1e-4
+	steadySteps   = 3    // steps in a row that do not shrink: a coefficient on its way to infinity
+	flatDeviance  = 1e-6 // share of the null deviance that a step could still gain
+	mostHalvings  = 30
+	steadyRatio   = 0.5
+	separatedStep = 0.05 // of the largest, to be named
+	nullStep      = 1e-8 // of the intercept alone: its square is what the likelihood still lacks
+	mostNullSteps = 60
+	poissonTheta  = 1e6 // beyond it a negative binomial is a Poisson distribution
+)
+
+// phase of an iteration.
+type phase int
+
+const (
+	nullFirst phase = iota // the intercept alone, as the start
+	whole
+	nullLast // the intercept alone, at the final theta and for the final patients
+)
+
+// iteration is the coordinator's half of a fit by Newton's method. The same
+// sums lead it through the same questions.
+//
+// It asks for the log-likelihood and its derivatives at the current
+// coefficients and takes the Newton step, halving it while the penalised
+// log-likelihood falls. It ends when both the step and the deviance it could
+// still gain are negligible; standard errors come from the information of
+// that last round. Theta of a negative binomial takes its own Newton step in
+// every round: it is orthogonal to the coefficients.
+//
+// It starts from the null model, which has an intercept only. Where there is an
+// offset that takes a few rounds of its own; otherwise its first question is the
+// null model's.
+type iteration struct {
+	design  *design
+	family  *family
+	means   []float64 // of all terms, original units
+	penalty []float64
+	phase   phase
+	beta    []float64 // scaled, free terms: where the next round evaluates
+	from    []float64 // where the last accepted round evaluated
+	value   float64   // penalised log-likelihood there
+	who     who       // patients there
+	theta   float64   // of the negative binomial: where the next round evaluates
+	fromTheta,
+	thetaStep float64 // relative, of one over theta
+	step   []float64 // last Newton step, before halving
+	halved int
+	steady int
+	rounds int // of the whole fit
+	nulls  int // rounds of the null model
+	null   *evaluation
+	last   *evaluation
+	done   bool
+	curve  []compute.Point
+}
+
+// who takes part: patients, and their weight or how many of them are positive.
+type who [2]float64
+
+// evaluation is an opened sum, read.
+type evaluation struct {
+	sum         compute.Sum
+	who         who
+	n           int
+	value       float64 // log-likelihood
+	deviance    float64
+	gradient    []float64
+	information *mat.SymDense
+	beta        []float64
+	theta       float64
+	// of the end of a fit
+	inverse      *mat.SymDense
+	thetaError   float64
+	contributors int
+}
+
+// newIteration starts from the intercept of the null model, on the scale of
+// the linear predictor.
+func newIteration(d *design, intercept, theta float64, means []float64) *iteration {
+	it := &iteration{design: d, means: means, penalty: d.penalty(), beta: make([]float64, len(d.free)), theta: theta}
+	it.family = familyOf(d.study, theta)
+	if !d.ownIntercepts() {
+		it.beta[0] = intercept
+	}
+	if d.study.Model.Family == study.Binomial && d.study.Model.Weights == nil && d.study.Model.Offset == nil && !d.ownIntercepts() {
+		it.phase = whole // the counts know the null model's deviance
+	}
+	return it
+}
+
+func (it *iteration) parameters() ([]byte, error) {
+	q := newtonParameters{Coefficients: it.design.spread(it.beta), Centre: it.design.centre}
+	if it.family.name == study.NegativeBinomial {
+		q.Theta = &it.theta
+	}
+	return compute.EncodeParameters(q)
+}
+
+// read takes the opened sum of the round.
+func (it *iteration) read(sum compute.Sum) (*evaluation, error) {
+	s := it.design.study
+	it.family = familyOf(s, it.theta)
+	layout := newtonLayout(s, it.family)
+	if err := checkSum(sum, layout); err != nil {
+		return nil, err
+	}
+	e := &evaluation{sum: sum, n: int(math.Round(sum.Field("patients")[0])), value: sum.Field("log_likelihood")[0],
+		gradient: it.design.pick(sum.Field("gradient")), information: it.design.pickMatrix(sum.Field("information")),
+		beta: it.beta, theta: it.theta, contributors: sum.Contributors}
+	e.who = who{float64(e.n)}
+	if s.Model.Weights != nil {
+		e.who[1] = sum.Field("weight")[0]
+	}
+	e.deviance = -2 * e.value
+	if it.family.name != study.Binomial {
+		e.deviance = sum.Field("deviance")[0]
+		return e, nil
+	}
+	positives := int(math.Round(sum.Field("positives")[0]))
+	if e.who[1] == 0 {
+		e.who[1] = float64(positives)
+	}
+	if positives == 0 || positives == e.n {
+		return nil, &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "the outcome is the same for every patient, so nothing distinguishes those who respond"}
+	}
+	return e, nil
+}
+
+// absorb takes the sum of the round. An error that is a *compute.Diagnosis
+// ends the fit.
+func (it *iteration) absorb(sum compute.Sum) error {
+	e, err := it.read(sum)
+	if err != nil {
+		return err
+	}
+	if it.phase != whole {
+		at, err := it.absorbNull(e)
+		if err != nil || !at {
+			return err
+		}
+		it.null = e
+		if it.phase == nullLast {
+			it.done = true
+			return nil
+		}
+		it.phase = whole
+	}
+	return it.absorbWhole(e)
+}
+
+// absorbNull moves the intercept alone and says when it has arrived.
+func (it *iteration) absorbNull(e *evaluation) (arrived bool, err error) {
+	if it.design.ownIntercepts() {
+		return true, nil // each site's own has arrived already
+	}
+	step := e.gradient[0] / e.information.At(0, 0)
+	if it.family.log() {
+		step = math.Log1p(step) // exact for Poisson and gamma
+	}
+	if math.IsNaN(step) || math.IsInf(step, 0) {
+		return false, it.noConvergence()
+	}
+	if math.Abs(step) <= nullStep {
+		return true, nil
+	}
+	if it.nulls++; it.nulls > mostNullSteps {
+		return false, it.noConvergence()
+	}
+	it.beta = append([]float64{it.beta[0] + max(min(step, 20), -20)}, it.beta[1:]...)
+	return false, nil
+}
+
+func (it *iteration) absorbWhole(e *evaluation) error {
+	s := it.design.study
+	it.rounds++
+	if p := len(it.beta); e.n <= p {
+		return tooFew(p)
+	}
+	value := e.value
+	for i, k := range it.penalty {
+		value -= k / 2 * it.beta[i] * it.beta[i]
+	}
+	// A likelihood over other patients is no ground for halving: when a
+	// hospital has dropped out the fit goes on from where it is.
+	if it.from != nil && it.who == e.who && value < it.value-it.slack(e) {
+		return it.halve()
+	}
+
+	normal := penalised(e.information, it.penalty)
+	gradient := append([]float64(nil), e.gradient...)
+	for i, k := range it.penalty {
+		gradient[i] -= k * it.beta[i]
+	}
+	if it.from == nil {
+		if err := it.examine(e, normal); err != nil {
+			return err
+		}
+	}
+	f, ok := factorise(normal)
+	if !ok {
+		return it.runaway()
+	}
+	step := f.solve(gradient)
+	step = add(step, f.solve(residual(normal, step, gradient)))
+
+	gain := 0.0 // of the log-likelihood, predicted, times two: Newton's decrement
+	largest, before, size := 0.0, 0.0, 0.0
+	for i := range step {
+		gain += step[i] * gradient[i]
+		largest = max(largest, math.Abs(step[i]))
+		size = max(size, math.Abs(it.beta[i]))
+		if it.step != nil {
+			before = max(before, math.Abs(it.step[i]))
+		}
+	}
+	it.thetaStep = it.stepTheta(e)
+	it.curve = append(it.curve, compute.Point{Round: it.rounds, Loss: e.deviance / float64(e.n)})
+	penalisedDeviance := e.deviance + 2*(e.value-value)
+	if gain <= s.Schedule.Tolerance*(penalisedDeviance+0.1) && largest <= it.fine()*(1+size) && math.Abs(it.thetaStep) <= finestStep*10 {
+		it.arrive(e, step, gain, f)
+		return nil
+	}
+
+	// Separation: the likelihood has all but converged while the coefficients
+	// walk on at the same pace.
+	it.steady++
+	if it.step == nil || largest < steadyRatio*before || largest < 0.1 || gain > flatDeviance*it.nullDeviance(e) {
+		it.steady = 0
+	}
+	it.step = step
+	if s.Model.Ridge == 0 && it.steady >= steadySteps {
+		return it.runaway()
+	}
+	if it.rounds >= s.Schedule.Rounds {
+		return it.noConvergence()
+	}
+	it.from, it.fromTheta, it.value, it.who, it.halved = it.beta, it.theta, value, e.who, 0
+	it.beta = add(it.beta, step)
+	it.theta /= 1 + it.thetaStep
+	return it.checkTheta()
+}
+
+// slack is how far rounding alone may make a likelihood fall.
+func (it *iteration) slack(e *evaluation) float64 {
+	for _, f := range newtonLayout(it.design.study, it.family) {
+		if f.Name == "log_likelihood" {
+			return 1e-12*math.Abs(it.value) + float64(e.contributors)*math.Ldexp(1, -f.FracBits)
+		}
+	}
+	return 0
+}
+
+func (it *iteration) halve() error {
+	if it.halved++; it.halved > mostHalvings || it.rounds >= it.design.study.Schedule.Rounds {
+		return it.noConvergence()
+	}
+	half := make([]float64, len(it.beta))
+	for i := range half {
+		half[i] = it.from[i]/2 + it.beta[i]/2
+	}
+	it.beta = half
+	if it.theta > 0 {
+		it.theta = math.Sqrt(it.fromTheta * it.theta)
+	}
+	return nil
+}
+
+// examine the first evaluation: with equal weights the information has the
+// rank of the columns.
+func (it *iteration) examine(e *evaluation, normal *mat.SymDense) error {
+	total := e.information.At(0, 0)
+	if it.design.ownIntercepts() {
+		total = e.sum.Field("site_weight")[0]
+		if !(total > 0) {
+			return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "at every site all patients have the same outcome, so beside the sites' own intercepts nothing is left to explain"}
+		}
+	}
+	if it.null != nil && !(it.null.deviance > constant*float64(e.n)) {
+		return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "every patient has the same outcome, so there is nothing to explain"}
+	}
+	if dependent := diagnoseCollinearity(normal, it.design.names(), total); dependent != nil {
+		return dependent
+	}
+	return nil
+}
+
+// fine is the size of the last step, which squares the error: but where the
+// expected information is not the observed one it only divides it.
+func (it *iteration) fine() float64 {
+	if it.family.name == study.NegativeBinomial || it.family.name == study.Gamma {
+		return finestStep
+	}
+	return min(max(10*it.design.study.Schedule.Tolerance, finestStep), coarsestStep)
+}
+
+// stepTheta is Newton's relative step of one over theta, in which the
+// likelihood is well behaved up to Poisson's at zero.
+func (it *iteration) stepTheta(e *evaluation) float64 {
+	if it.family.name != study.NegativeBinomial {
+		return 0
+	}
+	score, information := e.sum.Field("theta_score")[0], e.sum.Field("theta_information")[0]
+	curvature := information - 2*score
+	if !(curvature > 0) {
+		return math.Copysign(0.5, -score)
+	}
+	return min(max(-score/curvature, -0.9), 2)
+}
+
+func (it *iteration) checkTheta() error {
+	if it.family.name != study.NegativeBinomial {
+		return nil
+	}
+	if it.theta > poissonTheta {
+		return &compute.Diagnosis{Kind: compute.NoConvergence, Message: "the counts vary no more than Poisson's do, so theta is infinite; use family: poisson"}
+	}
+	it.theta = max(it.theta, smallestTheta)
+	return nil
+}
+
+// arrive ends the fit. The last step is taken too: it costs nothing and
+// squares the error.
+func (it *iteration) arrive(e *evaluation, step []float64, gain float64, f *factor) {
+	e.beta, e.inverse = add(it.beta, step), f.inverse()
+	if it.design.study.Model.Ridge == 0 {
+		e.value += gain / 2
+		e.deviance -= gain
+	}
+	if it.family.name == study.NegativeBinomial {
+		e.thetaError = it.theta / math.Sqrt(e.sum.Field("theta_information")[0])
+	}
+	it.last = e
+	it.done = true
+	if !it.staleNull() {
+		return
+	}
+	// No question is asked twice: the start is moved by a hair.
+	it.done, it.phase = false, nullLast
+	it.beta = make([]float64, len(it.beta))
+	if !it.design.ownIntercepts() {
+		it.beta[0] = it.null.beta[0] + 1e-6
+	}
+}
+
+// staleNull says that the null model was evaluated for other patients, or at
+// another theta.
+func (it *iteration) staleNull() bool {
+	if it.null == nil {
+		return false
+	}
+	return it.null.who != it.last.who || it.null.theta != it.last.theta
+}
+
+func (it *iteration) nullDeviance(e *evaluation) float64 {
+	if it.null != nil {
+		return it.null.deviance
+	}
+	return binomialNull(e.who[0], e.who[1])
+}
+
+// binomialNull is the deviance of the model with an intercept only.
+func binomialNull(n, positives float64) float64 {
+	return -2 * (positives*math.Log(positives/n) + (n-positives)*math.Log((n-positives)/n))
+}
+
+// runaway names the terms that walk to infinity.
+func (it *iteration) runaway() *compute.Diagnosis {
+	largest := 0.0
+	for _, v := range it.step {
+		largest = max(largest, math.Abs(v))
+	}
+	var names []string
+	for i, v := range it.step {
+		if it.design.free[i] > 0 && math.Abs(v) >= separatedStep*largest {
+			names = append(names, it.design.terms[it.design.free[i]].Name)
+		}
+	}
+	return &compute.Diagnosis{Kind: compute.Separation, Terms: names,
+		Message: "a combination of these terms predicts the outcome of some patients perfectly, so the best-fitting coefficients are infinite; gather levels, leave a feature out, or use a ridge"}
+}
+
+func (it *iteration) noConvergence() *compute.Diagnosis {
+	return &compute.Diagnosis{Kind: compute.NoConvergence,
+		Message: fmt.Sprintf("the fit did not settle in %d rounds; allow more rounds in schedule.rounds, or look for features that nearly determine the outcome", it.rounds+it.nulls)}
+}
+
+// report is the model. The meat is that of robust standard errors, nil for
+// those of the model.
+func (it *iteration) report(meat *clusters) *Model {
+	d, e := it.design, it.last
+	beta, estimated, sites := e.beta, len(e.beta), 0
+	if d.ownIntercepts() {
+		sites = int(math.Round(e.sum.Field("sites")[0]))
+		estimated += sites
+	}
+	df, dispersion := e.n-estimated, 1.0
+	if it.family.name == study.Gamma {
+		dispersion = e.sum.Field("pearson")[0] / float64(max(1, df))
+	}
+	covariance := scaled(e.inverse, dispersion)
+	if meat != nil {
+		covariance = meat.sandwich(e.inverse)
+	}
+	if d.ownIntercepts() {
+		weight := e.sum.Field("site_weight")[0]
+		a := average{intercept: e.sum.Field("intercepts")[0] / weight, slopes: make([]float64, len(beta)),
+			variance: dispersion * e.sum.Field("intercept_variance")[0] / (weight * weight)}
+		for i, j := range d.free {
+			a.slopes[i] = e.sum.Field("intercept_slopes")[j] / weight
+		}
+		beta, covariance = d.withAverage(beta, covariance, a)
+	}
+	m := d.newModel(beta, covariance, e.n, df, e.contributors, it.means)
+	m.Link, m.Iterations, m.Curve = it.family.link(), it.rounds, it.curve
+	m.Dispersion, m.Deviance, m.NullDeviance = dispersion, e.deviance, it.nullDeviance(e)
+	if it.family.name == study.Binomial {
+		positives := int(math.Round(e.sum.Field("positives")[0]))
+		m.Positives = &positives
+	}
+	if d.ownIntercepts() {
+		m.Sites = &sites
+	}
+	parameters := float64(estimated)
+	m.LogLike = e.value
+	switch it.family.name {
+	case study.Binomial:
+		m.NullLogLike = -m.NullDeviance / 2
+	case study.Gamma:
+		m.LogLike, m.NullLogLike = gammaLikelihood(e, e.deviance), gammaLikelihood(e, m.NullDeviance)
+		parameters++
+	case study.NegativeBinomial:
+		m.Theta, m.ThetaStdError = &e.theta, &e.thetaError
+		m.NullLogLike = it.null.value
+		parameters++
+	default:
+		m.NullLogLike = it.null.value
+	}
+	if d.study.Model.Ridge > 0 {
+		d.describePenalty(m, e.beta, it.penalty, 1, e.information, e.inverse)
+		parameters += *m.EffectiveDF - float64(len(e.beta))
+	}
+	m.AIC = -2*m.LogLike + 2*parameters
+	m.BIC = -2*m.LogLike + math.Log(float64(e.n))*parameters
+	m.finish(d, meat)
+	return m
+}
+
+// gammaLikelihood is the log-likelihood at the dispersion deviance/n, as R has
+// it.
+func gammaLikelihood(e *evaluation, deviance float64) float64 {
+	weight := float64(e.n)
+	if w := e.sum.Field("weight"); w != nil {
+		weight = w[0]
+	}
+	logY := e.sum.Field("log_outcome")[0]
+	shape := weight / deviance
+	lgamma, _ := math.Lgamma(shape)
+	// sum of w (log mu + y/mu), which the deviance holds.
+	fitted := deviance/2 + logY + weight
+	return (shape-1)*logY - shape*fitted + weight*(shape*math.Log(shape)-lgamma)
+}
