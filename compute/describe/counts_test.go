@@ -1,9 +1,11 @@
 package describe
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -129,5 +131,77 @@ func TestSumOfAnotherLayoutIsRefused(t *testing.T) {
 	}
 	if _, err := Read(s, sum); err == nil {
 		t.Error("read")
+	}
+}
+
+// A model may have one coefficient for every three patients; trees have none.
+func TestThreePatientsForEachCoefficient(t *testing.T) {
+	for model, coefficients := range map[string]int{
+		"{kind: glm, family: binomial}": 4,
+		"{kind: boost, loss: logistic}": 0,
+	} {
+		s := parse(t, strings.Replace(protocol, "{kind: glm, family: binomial}", model, 1))
+		for _, n := range []int{11, 12} {
+			d := diagnose(t, s, records(n))
+			few := coefficients > 0 && n < 3*coefficients
+			if got := d != nil && d.Kind == compute.TooFewPatients; got != few {
+				t.Errorf("%s of %d patients: %v", model, n, d)
+			}
+		}
+		if d := diagnose(t, s, records(2)); d == nil || d.Kind != compute.TooFewPatients {
+			t.Errorf("%s of fewer patients than the minimum cell: %v", model, d)
+		}
+	}
+}
+
+func diagnose(t *testing.T, s *study.Study, records [][]string) *compute.Diagnosis {
+	t.Helper()
+	sites := divide(t, s, []string{"y", "a", "c", "g"}, 1, records, func(int) int { return 0 })
+	q := compute.Question{Step: Step, Layout: CountsLayout(s)}
+	c, err := Read(s, ask(t, q, sites, func(m *study.Matrix) ([]float64, error) { return AnswerCounts(s, m) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Diagnose()
+}
+
+// Events are counted exactly, and shown only if the censored may be shown too;
+// the mean is that of the time.
+func TestCohortOfASurvivalStudy(t *testing.T) {
+	columns, records := readCSV(t, "survival", "veteran.csv")
+	for cell, shown := range map[int]bool{1: true, 9: true, 10: false} { // nine are censored
+		s := parse(t, fmt.Sprintf(veteran, cell))
+		counts, _ := run(t, s, divide(t, s, columns, 3, records, func(i int) int { return i % 3 }))
+		outcome := counts.Cohort().Outcome
+		if (outcome.Events.N != nil) != shown || shown && *outcome.Events.N != 128 {
+			t.Errorf("events under a minimum of %d: %+v", cell, outcome.Events)
+		}
+		near(t, "mean time", *outcome.Mean, 16663./137, 1e-12)
+	}
+}
+
+// Every term has its mean, products and numbers alike.
+func TestMeansOfProducts(t *testing.T) {
+	s := parse(t, strings.Replace(protocol, "family: binomial", `family: binomial, interactions: ["a:c"]`, 1))
+	r := records(24)
+	sites := divide(t, s, []string{"y", "a", "c", "g"}, 3, r, func(i int) int { return i % 3 })
+	q := compute.Question{Step: Step, Layout: CountsLayout(s)}
+	c, err := Read(s, ask(t, q, sites, func(m *study.Matrix) ([]float64, error) { return AnswerCounts(s, m) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float64, len(s.Terms()))
+	for _, m := range sites {
+		for i := range m.Rows() {
+			for j, x := range m.Row(i) {
+				want[j] += x / 24
+			}
+		}
+	}
+	if len(want) != 6 {
+		t.Fatalf("%d terms", len(want))
+	}
+	for j, mean := range c.Means() {
+		near(t, s.Terms()[j].Name, mean, want[j], 1e-12)
 	}
 }
