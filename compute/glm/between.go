@@ -32,13 +32,13 @@ type betweenParameters struct {
 // outcome with it; "slope" and "curve" are its first and second derivative by
 // ln(r), negative, which are multiples of the products of the column sums. No
 // entry is larger than of the cross products themselves. Then follow ln(1+rw)
-// and its derivatives.
+// with its derivatives, and the sum of the logarithms of the weights.
 func betweenLayout(s *study.Study) []compute.Field {
 	size, product := triangle(len(s.Terms())+1), maxRows*heaviest(s)*largest*largest
 	return []compute.Field{
 		count("patients"), count("sites"),
 		numbers("within", size, product), numbers("slope", size, product), numbers("curve", size, product),
-		numbers("logarithms", 3, 4*mostLogWeight),
+		numbers("logarithms", 4, maxRows*mostLogWeight),
 	}
 }
 
@@ -85,7 +85,7 @@ func answerBetween(s *study.Study, parameters []byte, m *study.Matrix) ([]float6
 	out.all(within)
 	out.all(slopes)
 	out.all(curves)
-	out.all([]float64{math.Log1p(r), share, slope})
+	out.all([]float64{math.Log1p(r), share, slope, logWeights(m)})
 	return out, nil
 }
 
@@ -96,6 +96,7 @@ type between struct {
 	linear *linear // the fit without site effects: the ratio zero
 	ratio  float64
 	lo, hi float64 // where the criterion falls, and where it rises; 0 if not known
+	n      int     // patients of the last round
 	rounds int
 	model  *Model
 }
@@ -113,6 +114,7 @@ type criterion struct {
 	beta                []float64
 	inverse             *mat.SymDense
 	rss, logDet         float64
+	logWeight           float64
 	n, sites            int
 }
 
@@ -158,6 +160,7 @@ func (b *between) evaluate(sum compute.Sum) (*criterion, error) {
 		k.logDet -= 2 * math.Log(s)
 	}
 	logarithms := sum.Field("logarithms")
+	k.logWeight = logarithms[3]
 
 	// The residual sum of squares is e'We with e = (-beta, 1): its derivative is
 	// that of W alone, for beta minimises it; the second one has beta's own move.
@@ -197,6 +200,9 @@ func (b *between) absorb(sum compute.Sum) error {
 		return err
 	}
 	b.rounds++
+	if k.n != b.n {
+		b.n, b.lo, b.hi = k.n, 0, 0 // brackets are those of the patients who were there
+	}
 	if k.slope < 0 {
 		b.lo = b.ratio
 	} else {
@@ -249,7 +255,8 @@ func (b *between) finish(k *criterion, ratio float64, contributors int) {
 	}
 	free := float64(k.n - p)
 	without := free*math.Log(l.sse) + logDet
-	if ratio == 0 {
+	same := k.n == l.n // or a site has left since the first sum
+	if ratio == 0 && same {
 		k.beta, k.inverse, k.rss, k.logDet, k.value = l.beta, l.inverse, l.sse, logDet, without
 	}
 	sigma2 := k.rss / free
@@ -269,14 +276,12 @@ func (b *between) finish(k *criterion, ratio float64, contributors int) {
 	for _, j := range d.free {
 		restricted += 2 * math.Log(d.scale.half[j])
 	}
-	if d.study.Model.Weights != nil {
-		restricted -= l.sum.Field("log_weight")[0]
-	}
+	restricted -= k.logWeight
 	m.LogLike = -restricted / 2
 	m.AIC = restricted + 2*float64(p+2)
 	m.BIC = restricted + math.Log(float64(k.n))*float64(p+2)
 	m.finish(d, nil)
-	if k.n == l.n {
+	if same {
 		m.Tests.RandomEffect = halfTest(max(0, without-k.value))
 	}
 	b.model = m
