@@ -110,7 +110,7 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 		return nil, err
 	}
 	if spec.Dir == "" {
-		dir, err := os.MkdirTemp("", "consilium-federation-")
+		dir, err := temporary(protocol, len(spec.Sites))
 		if err != nil {
 			return nil, err
 		}
