@@ -86,8 +86,8 @@ func trial(s *study.Study) []describe.Grouping {
 }
 
 // checksLayout is the vector of StepChecks: pairs of patients for the
-// concordance; events times the cumulative baseline hazard of the site at each
-// time of the grid; the score and information of the columns times t, scaled to
+// concordance; the site's events, and these times its cumulative baseline hazard
+// at each time of the grid; the score and information of the columns times t, scaled to
 // the end of the declared range; the products of the site's score; and events and
 // censorings by level of the first category. Without strata the coordinator has
 // most of it already.
@@ -100,6 +100,7 @@ func checksLayout(s *study.Study) []compute.Field {
 	}
 	if s.Model.Stratify == study.StratifySite {
 		fields = append(fields,
+			compute.Field{Name: "events", Length: 1, Bound: maxRows},
 			compute.Field{Name: "baseline", Length: len(s.Outcome.Grid), FracBits: likelihoodBits, Bound: maxRows * highestHazard},
 			compute.Field{Name: "time_score", Length: p, FracBits: fracBits, Bound: scoreBound},
 			compute.Field{Name: "time_cross", Length: triangle(p), FracBits: fracBits, Bound: informationBound},
@@ -180,6 +181,7 @@ func (p *patients) followUp(s *study.Study) (sums, score []float64) {
 		times, hazards = append(times, p.time[first]), append(hazards, m.hazards)
 		events += m.deaths
 	})
+	sums = append(sums, float64(events))
 	cumulative, next := 0.0, len(times)-1
 	for _, end := range grid {
 		for next >= 0 && times[next] <= end {

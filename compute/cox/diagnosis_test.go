@@ -1,6 +1,7 @@
 package cox
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -300,4 +301,78 @@ model: {kind: cox, stratify: site, ties: efron, ridge: 50}
 	}
 	near(t, "log-likelihood", m.LogLikelihood, -347.10033682028171, 1e-10)
 	near(t, "effective degrees of freedom", *m.EffectiveDF, 2.9903673354042759, 1e-8)
+}
+
+// A hospital that drops out while the fit runs costs its patients, not the fit:
+// what is reported is of those who were there at the end.
+func TestDropoutDuringTheFit(t *testing.T) {
+	d := cohort(400, asIs)
+	for _, stratify := range strata {
+		s := parse(t, fmt.Sprintf(small, stratify, 0., 3, 25))
+		sites := divide(t, s, d, by(d, "site"))
+		f, err := New(s, count(t, s, sites))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := 0; ; round++ {
+			q, done, err := f.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done {
+				break
+			}
+			if round == 3 {
+				sites = sites[:3]
+			}
+			if err := f.Absorb(ask(t, q, sites, func(m *study.Matrix) ([]float64, error) { return Answer(s, q.Step, q.Parameters, m) })); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := f.Model()
+		if m.Contributors != 3 || m.N != 300 {
+			t.Errorf("%d hospitals, %d patients", m.Contributors, m.N)
+		}
+		if stratify == study.StratifySite {
+			want := fit(t, s, sites)
+			for j := range m.Terms {
+				near(t, m.Terms[j].Name, m.Terms[j].Estimate, want.Terms[j].Estimate, 1e-8)
+			}
+		}
+	}
+}
+
+// An auditor who absorbs the same sums gets the same questions and the same
+// model, byte for byte.
+func TestReplayIsTheSame(t *testing.T) {
+	d := cohort(300, asIs)
+	for _, stratify := range strata {
+		s := parse(t, fmt.Sprintf(small, stratify, 0., 3, 25))
+		sites := divide(t, s, d, by(d, "site"))
+		counts := count(t, s, sites)
+		a, errA := New(s, counts)
+		b, errB := New(s, counts)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		for {
+			q, done, err := a.Next()
+			again, _, _ := b.Next()
+			if err != nil || q.Step != again.Step || string(q.Parameters) != string(again.Parameters) {
+				t.Fatalf("%v: another question", err)
+			}
+			if done {
+				break
+			}
+			sum := ask(t, q, sites, func(m *study.Matrix) ([]float64, error) { return Answer(s, q.Step, q.Parameters, m) })
+			if a.Absorb(sum) != nil || b.Absorb(sum) != nil {
+				t.Fatal("not absorbed")
+			}
+		}
+		one, errA := json.Marshal(a.Model())
+		two, errB := json.Marshal(b.Model())
+		if errA != nil || errB != nil || string(one) != string(two) {
+			t.Error("another model")
+		}
+	}
 }

@@ -205,8 +205,10 @@ func (f *Fit) baseline(m *Model, sum compute.Sum) {
 		m.Baseline = append(m.Baseline, BaselinePoint{Time: time, Survival: math.Exp(-highest), Hazard: highest})
 	}
 	if f.study.Model.Stratify == study.StratifySite {
+		// Those of this sum: a hospital may have dropped out since the fit.
+		events := max(math.Round(sum.Field("events")[0]), 1)
 		for k, h := range sum.Field("baseline") {
-			add(f.study.Outcome.Grid[k], h/float64(f.final.events))
+			add(f.study.Outcome.Grid[k], h/events)
 		}
 		return
 	}

@@ -138,7 +138,7 @@ func answerTables(s *study.Study, parameters []byte, m *study.Matrix) ([]float64
 		cells += len(c[0].Names) * len(c[1].Names)
 	}
 	counts := make([]float64, cells)
-	at, z := make([]int, len(s.Features)), make([]float64, n)
+	at, z, block := make([]int, len(s.Features)), make([]float64, n), make([]float64, len(pairs)*pairSums)
 	var row []float64
 	for i := range m.Rows() {
 		row = m.AppendRow(row[:0], i)
@@ -151,17 +151,12 @@ func answerTables(s *study.Study, parameters []byte, m *study.Matrix) ([]float64
 		for k, v := range pairing {
 			z[k] = (v.value(row, m.Outcome(i)) - p.Means[k]) / (v.hi/2 - v.lo/2)
 		}
-		pair := 0
-		for a := range z {
-			for b := a + 1; b < n; b++ {
-				if !math.IsNaN(z[a]) && !math.IsNaN(z[b]) {
-					pairs[pair]++
-					for k, v := range [pairSums]float64{z[a], z[b], z[a] * z[a], z[b] * z[b], z[a] * z[b]} {
-						sums.Add(pair*pairSums+k, v)
-					}
-				}
-				pair++
+		addPairs(pairs, block, z)
+		if i%blockRows == blockRows-1 || i == m.Rows()-1 {
+			for k, v := range block {
+				sums.Add(k, v)
 			}
+			clear(block)
 		}
 		first := 0
 		for _, c := range crossed {
@@ -175,6 +170,29 @@ func answerTables(s *study.Study, parameters []byte, m *study.Matrix) ([]float64
 	out := append(histograms, pairs...)
 	out = append(out, sums.Values()...)
 	return append(out, counts...), nil
+}
+
+// blockRows are added up plainly before they join the compensated totals.
+const blockRows = 256
+
+// addPairs adds a record's numbers to the sums of every pair of which it has
+// both.
+func addPairs(pairs, sums, z []float64) {
+	pair := 0
+	for a, x := range z {
+		for _, y := range z[a+1:] {
+			if !math.IsNaN(x) && !math.IsNaN(y) {
+				s := sums[pair*pairSums : (pair+1)*pairSums]
+				pairs[pair]++
+				s[0] += x
+				s[1] += y
+				s[2] += x * x
+				s[3] += y * y
+				s[4] += x * y
+			}
+			pair++
+		}
+	}
 }
 
 // group is like of, and knows the sides of a binary outcome too.
