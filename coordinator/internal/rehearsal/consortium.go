@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ type Consortium struct {
 	Clock      *Clock
 	Address    string
 	Governance *identity.Governance
+	Tap        []grpc.DialOption // of every connection, for a test that listens in
 
 	t        testing.TB
 	listener net.Listener // of the first coordinator
@@ -122,9 +124,9 @@ func (s *Server) Stop() {
 // Dial connects over TLS; the test closes the connection.
 func (c *Consortium) Dial(cfg *tls.Config) *grpc.ClientConn {
 	c.t.Helper()
-	conn, err := grpc.NewClient(c.Address, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
+	conn, err := grpc.NewClient(c.Address, append(slices.Clone(c.Tap), grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
-		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second}))
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second}))...)
 	must(c.t, err)
 	c.t.Cleanup(func() { conn.Close() })
 	return conn
