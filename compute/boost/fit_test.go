@@ -135,6 +135,92 @@ func TestEveryQuestionCanBeAnsweredByItself(t *testing.T) {
 	}
 }
 
+// What a site remembers of one model does not find its way into answers about
+// another that is longer.
+func TestAnswersAboutTwoModelsDoNotMix(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	s := parse(t, protocol(study.LossLogistic, ", trees: 4, depth: 2, bins: 8, min_leaf: 10", 3, 5))
+	records := patients(random, study.LossLogistic, 300, 3)
+	one := matrix(t, s, columns(3), records)
+	_, first := federate(t, s, []*study.Matrix{one})
+	f := begin(t, s, []*study.Matrix{one})
+	// The same bins and base score, but other trees from the first sum on.
+	var second []compute.Question
+	for {
+		q, done, err := f.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			break
+		}
+		second = append(second, q)
+		sum := ask(t, s, q, []*study.Matrix{one})
+		for _, field := range q.Layout {
+			if len(field.Name) > 8 && field.Name[:8] == "gradient" {
+				for i, v := range sum.Field(field.Name) {
+					sum.Field(field.Name)[i] = -v
+				}
+			}
+		}
+		if err := f.Absorb(sum); err != nil {
+			t.Fatal(err)
+		}
+	}
+	warm := matrix(t, s, columns(3), records)
+	for i := range min(len(first), len(second)) {
+		for _, q := range []compute.Question{first[i], second[i]} {
+			got, err := Answer(s, q.Step, q.Parameters, warm)
+			if err != nil {
+				continue // the other model counts fewer patients in a node than there are
+			}
+			want, err := Answer(s, q.Step, q.Parameters, matrix(t, s, columns(3), records))
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("question %d is answered from another model: %v", i, err)
+			}
+		}
+		if i+3 < len(first) {
+			ahead := first[i+3]
+			if _, err := Answer(s, ahead.Step, ahead.Parameters, warm); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Of two siblings the smaller is asked; it has the fewer records to add up and
+// the shorter numbers.
+func TestTheSmallerSiblingIsAsked(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 6))
+	s := parse(t, protocol(study.LossSquared, ", trees: 3, depth: 4, bins: 16, min_leaf: 5", 3, 5))
+	sites := []*study.Matrix{matrix(t, s, columns(3), patients(random, study.LossSquared, 500, 3))}
+	f := begin(t, s, sites)
+	asked := 0
+	for {
+		q, done, err := f.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			break
+		}
+		if g := f.growth; g != nil && !g.root() {
+			for _, n := range g.asked {
+				asked++
+				if g.open[n].total.count > g.open[g.open[n].sibling].total.count || slices.Contains(g.asked, g.open[n].sibling) {
+					t.Error("the larger sibling is asked, or both")
+				}
+			}
+		}
+		if err := f.Absorb(ask(t, s, q, sites)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked < 9 {
+		t.Errorf("%d siblings asked", asked)
+	}
+}
+
 // Two coordinators that absorb the same sums ask the same and find the same.
 func TestReplayIsTheSameByteForByte(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 5))
