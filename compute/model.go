@@ -6,7 +6,9 @@ type Predictor interface {
 	// Predict takes a row of the design matrix in the order of the study's
 	// terms, in their units, and the record's offset. The prediction is in the
 	// outcome's unit for a number and a count, a probability for a binary
-	// outcome, and the log relative hazard for a survival outcome.
+	// outcome, and the log relative hazard for a survival outcome. It is NaN for
+	// a record that the model cannot know, such as one with a level that no
+	// patient of the fit had.
 	Predict(row []float64, offset float64) float64
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/boost"
+	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/compute/neural"
@@ -29,6 +30,8 @@ func newFit(s *study.Study, counts *describe.Counts) (fit, error) {
 	switch s.Model.Kind {
 	case study.GLM:
 		return glm.New(s, counts)
+	case study.Cox:
+		return cox.New(s, counts)
 	case study.Boost:
 		return boost.New(s, counts)
 	case study.Neural:
@@ -43,6 +46,8 @@ func modelOf(f fit, knots [][]float64, counts *describe.Counts) *Model {
 	switch f := f.(type) {
 	case *glm.Fit:
 		m.GLM, m.Means = f.Model(), nil
+	case *cox.Fit:
+		m.Cox = f.Model()
 	case *boost.Fit:
 		m.Boost = f.Model()
 	case *neural.Fit:
@@ -56,6 +61,8 @@ func decode(s *study.Study, encoded []byte) (compute.Predictor, error) {
 	switch s.Model.Kind {
 	case study.GLM:
 		return glm.Decode(s, encoded)
+	case study.Cox:
+		return cox.Decode(s, encoded)
 	case study.Boost:
 		return boost.Decode(s, encoded)
 	case study.Neural:
@@ -75,6 +82,7 @@ type half struct {
 var halves = map[string]half{
 	"describe": {describe.Steps, describe.Layout, describe.Answer},
 	"glm":      {glm.Steps, glm.Layout, glm.Answer},
+	"cox":      {cox.Steps, cox.Layout, cox.Answer},
 	"boost":    {boost.Steps, boost.Layout, boost.Answer},
 	"neural":   {neural.Steps, neural.Layout, neural.Answer},
 }

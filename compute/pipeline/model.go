@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/consilium-fl/consilium/compute/boost"
+	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/compute/validation"
@@ -17,6 +18,7 @@ import (
 // splines and the interval that validation found beside it.
 type Model struct {
 	GLM    *glm.Model
+	Cox    *cox.Model
 	Boost  *boost.Model
 	Neural *neural.Model
 
@@ -38,6 +40,10 @@ type (
 		*glm.Model
 		beside
 	}
+	coxForm struct {
+		*cox.Model
+		beside
+	}
 	boostForm struct {
 		*boost.Model
 		beside
@@ -54,6 +60,8 @@ func (m *Model) MarshalJSON() ([]byte, error) {
 	switch {
 	case m.GLM != nil:
 		return json.Marshal(glmForm{m.GLM, also})
+	case m.Cox != nil:
+		return json.Marshal(coxForm{m.Cox, also})
 	case m.Boost != nil:
 		return json.Marshal(boostForm{m.Boost, also})
 	case m.Neural != nil:
@@ -75,6 +83,8 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	switch named.Kind {
 	case study.GLM:
 		return json.Unmarshal(data, &m.GLM)
+	case study.Cox:
+		return json.Unmarshal(data, &m.Cox)
 	case study.Boost:
 		return json.Unmarshal(data, &m.Boost)
 	case study.Neural:
