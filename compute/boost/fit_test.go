@@ -179,6 +179,19 @@ func TestAnswersAboutTwoModelsDoNotMix(t *testing.T) {
 				t.Fatalf("question %d is answered from another model: %v", i, err)
 			}
 		}
+		if q, err := readTreeQuestion(s, first[i].Parameters); err == nil && q.root() && len(q.trees) == 0 {
+			// The same, but for one edge.
+			q.bins[1].edges[0] = roundEdge(q.bins[1].edges[0] - 0.5)
+			q.Edges = q.bins.encode()
+			parameters, _ := compute.EncodeParameters(q)
+			got, err := Answer(s, StepTree, parameters, warm)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, _ := Answer(s, StepTree, parameters, matrix(t, s, columns(3), records)); !slices.Equal(got, want) {
+				t.Fatal("a question is answered in other bins")
+			}
+		}
 		if i+3 < len(first) {
 			ahead := first[i+3]
 			if _, err := Answer(s, ahead.Step, ahead.Parameters, warm); err != nil {
