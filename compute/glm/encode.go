@@ -44,15 +44,12 @@ func Decode(s *study.Study, encoded []byte) (compute.Predictor, error) {
 	}
 	terms := s.Terms()
 	coefficients, magnitudes := make([]float64, len(terms)), make([]float64, len(terms))
-	var absent []int
 	next := 0
 	for j, t := range terms {
 		magnitudes[j] = max(math.Abs(t.Lo), math.Abs(t.Hi))
 		if next < len(q.Terms) && q.Terms[next].Name == t.Name {
 			coefficients[j] = q.Terms[next].Estimate
 			next++
-		} else {
-			absent = append(absent, j)
 		}
 	}
 	if next == 0 || next < len(q.Terms) {
@@ -61,25 +58,18 @@ func Decode(s *study.Study, encoded []byte) (compute.Predictor, error) {
 	if err := compute.CheckCoefficients(coefficients, magnitudes, mostPredicted); err != nil {
 		return nil, err
 	}
-	return &plain{coefficients, absent, familyOf(s, 0), s.Outcome}, nil
+	return &plain{coefficients, familyOf(s, 0), s.Outcome}, nil
 }
 
 // plain is a model without standard errors.
 type plain struct {
 	coefficients []float64
-	absent       []int // terms of levels that no patient of the fit had
 	family       *family
 	outcome      study.Outcome
 }
 
-// Predict implements compute.Predictor. A patient with a level that the model
-// does not know has no prediction.
+// Predict implements compute.Predictor.
 func (p *plain) Predict(row []float64, offset float64) float64 {
-	for _, j := range p.absent {
-		if row[j] != 0 {
-			return math.NaN()
-		}
-	}
 	eta := offset
 	for j, b := range p.coefficients {
 		eta += b * row[j]
