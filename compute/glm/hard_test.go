@@ -221,29 +221,71 @@ func TestWeightsRepeatRecords(t *testing.T) {
 	}
 }
 
-// Sites that do not differ: the variance is zero, and the fit is the one
-// without site effects.
+// Two sites with the same records do not differ: the variance is zero, and the
+// fit is the one without site effects.
 func TestSitesThatDoNotDiffer(t *testing.T) {
 	columns, records, _ := synthetic()
+	var twice [][]string
+	for _, record := range records {
+		twice = append(twice, record, record)
+	}
 	for _, family := range []string{"gaussian", "binomial", "poisson"} {
-		s := parse(t, describeStudy(abc, family, ", site_effects: random"))
-		// Records in an order that has nothing to do with the sites.
-		m, _, err := federate(t, s, matrices(t, s, columns, records, 2, func(i int) int { return i % 2 }))
+		s, plain := parse(t, describeStudy(abc, family, ", site_effects: random")), parse(t, describeStudy(abc, family, ""))
+		m, _, err := federate(t, s, matrices(t, s, columns, twice, 2, func(i int) int { return i % 2 }))
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain := parse(t, describeStudy(abc, family, ""))
-		want, _, err := federate(t, plain, matrices(t, plain, columns, records, 2, func(i int) int { return i % 2 }))
+		want, _, err := federate(t, plain, matrices(t, plain, columns, twice, 2, func(i int) int { return i % 2 }))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if m.RandomEffects.Variance != 0 {
-			t.Logf("%s: variance %v", family, m.RandomEffects.Variance)
-			continue
+			t.Errorf("%s: variance %v", family, m.RandomEffects.Variance)
 		}
 		for i, term := range m.Terms {
 			near(t, family+" "+term.Name, term.Estimate, want.Terms[i].Estimate, 1e-7)
 			near(t, family+" "+term.Name, term.StdError, want.Terms[i].StdError, 1e-6)
+		}
+	}
+}
+
+// Under a ridge the slopes of the likelihood are those of the penalty, on the
+// raw records and in original units.
+func TestRidgeBalancesTheSlopes(t *testing.T) {
+	columns, records, site := synthetic()
+	for _, family := range []string{"poisson", "gamma"} {
+		s := parse(t, describeStudy(abc, family, ", ridge: 3, offset: logt"))
+		sites := matrices(t, s, columns, records, 6, site)
+		m, _, err := federate(t, s, sites)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, term := range m.Terms {
+			slope, size := 0.0, 0.0
+			for _, site := range sites {
+				for i := range site.Rows() {
+					row, eta := site.Row(i), site.Offset(i)
+					for k, other := range m.Terms {
+						eta += other.Estimate * row[k]
+					}
+					rest := site.Outcome(i) - math.Exp(eta)
+					if family == "gamma" {
+						rest /= math.Exp(eta)
+					}
+					slope += rest * row[j]
+					size += math.Abs(rest * row[j])
+				}
+			}
+			penalty := 3 * term.Estimate
+			if j == 0 {
+				penalty = 0
+			}
+			if math.Abs(slope-penalty) > 1e-8*size {
+				t.Errorf("%s %s: slope %v, penalty %v", family, term.Name, slope, penalty)
+			}
+		}
+		if m.EffectiveDF == nil || *m.EffectiveDF >= 5 || m.Tests.LikelihoodRatio != nil {
+			t.Errorf("%s: %v effective degrees of freedom", family, m.EffectiveDF)
 		}
 	}
 }

@@ -86,6 +86,10 @@ func TestFitsEqualR(t *testing.T) {
 				near(t, "theta", *m.Theta, theta[0], 1e-8)
 				near(t, "standard error of theta", *m.ThetaStdError, theta[1], 1e-7)
 			}
+			if average := want[c.name+".average"]; average != nil {
+				near(t, "mean of the sites' intercepts", m.Terms[0].Estimate, average[0], 1e-8)
+				near(t, "its standard error", m.Terms[0].StdError, average[1], 1e-8)
+			}
 			if dispersion := want[c.name+".dispersion"]; dispersion != nil {
 				near(t, "dispersion", m.Dispersion, dispersion[0], 1e-9)
 			}

@@ -136,6 +136,12 @@ func Answer(s *study.Study, name string, parameters []byte, m *study.Matrix) ([]
 
 // Steps says what a study of this kind sends.
 func Steps(s *study.Study) []compute.StepSummary {
+	if s.TermCount() != len(s.Terms()) {
+		// Wherever the knots will be, there are as many terms.
+		if knotted, err := s.KnottedEvenly(); err == nil {
+			s = knotted
+		}
+	}
 	var out []compute.StepSummary
 	for _, known := range stepsOf(s) {
 		summary := compute.StepSummary{Step: known.name, Purpose: known.purpose, Fields: known.largest(s), Rounds: known.rounds}

@@ -129,6 +129,17 @@ reml <- function(name, w = rep(1, n)) {
 }
 reml("reml"); reml("reml_weights", d$w)
 
+# The mean of the sites' intercepts, weighted with their patients.
+average <- function(name, m) {
+  share <- tapply(rep(1, n), d$site, sum) / n
+  k <- names(coef(m)); L <- ifelse(k == "(Intercept)", 1, 0); L[grep("^f", k)] <- share[-1]
+  put(paste0(name, ".average"), c(sum(L * coef(m)), sqrt(drop(L %*% vcov(m) %*% L))))
+}
+average("gaussian_fixed", lm(y ~ a + b + c + f, d))
+average("binomial_fixed", glm(bin ~ a + b + c + f, binomial, d))
+average("poisson_fixed", glm(count ~ a + b + c + f + offset(logt), poisson, d))
+average("gamma_fixed", glm(pos ~ a + b + c + f, Gamma("log"), d))
+
 # Random intercept of other outcomes: each site's integral by integrate().
 mixed <- function(name, link, dens) {
   X <- model.matrix(~ a + b + c, d)
