@@ -1,6 +1,7 @@
 package secagg
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -145,32 +146,60 @@ func (r *Round) ParseSum(b []byte) (*Sum, error) {
 	if len(b) != sumHeaderBytes+16*r.packing.values {
 		return nil, fmt.Errorf("%w: sum of %d bytes, needs %d", ErrMalformed, len(b), sumHeaderBytes+16*r.packing.values)
 	}
-	if string(b[:len(sumTag)]) != sumTag {
+	return r.ReadSum(bytes.NewReader(b))
+}
+
+// ReadSum is ParseSum without holding the bytes in memory. It reads to the end,
+// and believes nothing if that is another error than io.EOF.
+func (r *Round) ReadSum(from io.Reader) (*Sum, error) {
+	in := bufio.NewReader(from)
+	header := make([]byte, sumHeaderBytes)
+	if _, err := io.ReadFull(in, header); err != nil {
+		return nil, shortSum(err)
+	}
+	if string(header[:len(sumTag)]) != sumTag {
 		return nil, fmt.Errorf("%w: not an opened sum", ErrMalformed)
 	}
-	b = b[len(sumTag):]
-	if [32]byte(b[:32]) != r.spec.ID {
+	header = header[len(sumTag):]
+	if [32]byte(header[:32]) != r.spec.ID {
 		return nil, fmt.Errorf("%w: the sum is of another round", ErrMalformed)
 	}
-	contributors := binary.LittleEndian.Uint32(b[32:])
+	contributors := binary.LittleEndian.Uint32(header[32:])
 	if contributors < 2 || contributors > uint32(r.spec.Invited) {
 		return nil, fmt.Errorf("%w: a sum over %d contributors of %d invited sites", ErrMalformed, contributors, r.spec.Invited)
 	}
-	b = b[36:]
 	s := r.newSum(int(contributors))
+	value := make([]byte, 16)
 	for i := range r.packing.segments {
 		g := &r.packing.segments[i]
 		highest := g.bound.times(uint64(contributors))
 		for k := range g.field.Length {
-			v := word128{lo: binary.LittleEndian.Uint64(b), hi: binary.LittleEndian.Uint64(b[8:])}
-			b = b[16:]
+			if _, err := io.ReadFull(in, value); err != nil {
+				return nil, shortSum(err)
+			}
+			v := word128{lo: binary.LittleEndian.Uint64(value), hi: binary.LittleEndian.Uint64(value[8:])}
 			if highest.less(v.magnitude()) {
 				return nil, fmt.Errorf("%w: value %d of field %q is larger than its contributors can make it", ErrMalformed, k, g.field.Name)
 			}
 			s.fields[i].set(k, v)
 		}
 	}
-	return s, nil
+	switch _, err := in.ReadByte(); err {
+	case io.EOF:
+		return s, nil
+	case nil:
+		return nil, fmt.Errorf("%w: a sum that is longer than its layout", ErrMalformed)
+	default:
+		return nil, err
+	}
+}
+
+// shortSum words the end of a sum that comes too early.
+func shortSum(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: a sum that is shorter than its layout", ErrMalformed)
+	}
+	return err
 }
 
 func (r *Round) newSum(contributors int) *Sum {

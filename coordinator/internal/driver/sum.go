@@ -114,11 +114,12 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 	if err != nil {
 		return compute.Sum{}, err
 	}
-	data, err := d.Blobs.Get(r.End().Sum)
+	stored, err := d.Blobs.Open(r.End().Sum)
 	if err != nil {
 		return compute.Sum{}, err
 	}
-	sum, err := crypto.ParseSum(data)
+	defer stored.Close()
+	sum, err := crypto.ReadSum(stored)
 	if err != nil {
 		return compute.Sum{}, err
 	}

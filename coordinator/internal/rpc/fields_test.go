@@ -151,21 +151,36 @@ func (w *walk) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.Cli
 	if err != nil || ctx.Value(damagedKey{}) != nil {
 		return s, err
 	}
-	return &tapped{ClientStream: s, walk: w, conn: conn, method: method}, nil
+	return &tapped{ClientStream: s, walk: w, conn: conn, method: method, many: desc.ServerStreams}, nil
 }
 
+// tapped has the turn from its first request to its last answer: what it sends
+// may be stored at any moment in between.
 type tapped struct {
 	grpc.ClientStream
 	walk   *walk
 	conn   *grpc.ClientConn
 	method string
+	many   bool // answers
+	turn   bool
 }
 
 func (s *tapped) SendMsg(m any) error {
-	s.walk.turn.Lock()
-	defer s.walk.turn.Unlock()
+	if !s.turn {
+		s.walk.turn.Lock()
+		s.turn = true
+	}
 	s.walk.before(s.conn, s.method, m.(proto.Message))
 	return s.ClientStream.SendMsg(m)
+}
+
+func (s *tapped) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if s.turn && (err != nil || !s.many) {
+		s.turn = false
+		s.walk.turn.Unlock()
+	}
+	return err
 }
 
 // before sends every damaged form of a request, if it shows a method or a field
