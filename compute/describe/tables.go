@@ -216,5 +216,5 @@ func histogramEdge(v number, bin int) float64 {
 	if bin == histogramBins {
 		return v.hi
 	}
-	return v.lo + float64((v.hi-v.lo)*(float64(bin)/histogramBins))
+	return v.lo + float64((v.hi-v.lo)*float64(bin))/histogramBins
 }
