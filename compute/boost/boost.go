@@ -72,9 +72,10 @@ const (
 )
 
 const (
-	maxRows    = 1 << 24 // of one site
-	exactBits  = 52      // sums stay below 2^52 in magnitude, so that float64 has them exactly
-	scoreBound = 30      // on the magnitude of a score on a log scale, which is clamped there
+	maxRows     = 1 << 24 // of one site
+	mostNumbers = 1 << 26 // of one answer
+	exactBits   = 52      // sums stay below 2^52 in magnitude, so that float64 has them exactly
+	scoreBound  = 30      // on the magnitude of a score on a log scale, which is clamped there
 )
 
 // check refuses settings that this package cannot fit privately.
@@ -87,8 +88,15 @@ func check(s *study.Study) error {
 		return &compute.Diagnosis{Kind: compute.TooFewPatients,
 			Message: fmt.Sprintf("a leaf of %d patients would be smaller than the minimum cell of %d; raise min_leaf", b.MinLeaf, s.Fairness.MinimumCell)}
 	}
+	if n := largestBins(s).asked() * openMost(b.Depth) * 3; n > mostNumbers {
+		return fmt.Errorf("a level of a tree would ask each site for %d numbers, more than %d; choose fewer bins, less depth or fewer features", n, mostNumbers)
+	}
 	return nil
 }
+
+// openMost is how many nodes of trees so deep are asked at once: of two
+// siblings one.
+func openMost(depth int) int { return 1 << max(depth-2, 0) }
 
 // Steps tells people what is asked.
 func Steps(s *study.Study) []compute.StepSummary {
@@ -105,11 +113,13 @@ func Steps(s *study.Study) []compute.StepSummary {
 		q.Events = maxRows
 	}
 	q.Scale = loss.scale(moments{patients: maxRows, events: q.Events, mean: 0.5, spread: 0.5})
-	for i := range 1 << max(b.Depth-2, 0) { // of two siblings one
+	for i := range openMost(b.Depth) {
 		q.Nodes, q.Counts = append(q.Nodes, i), append(q.Counts, maxRows)
 	}
-	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*b.Depth + 1, Fields: q.layout(),
-		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
+	// A site answers no more questions than this: below the root a level takes a
+	// second one when a hospital came or went.
+	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Fields: q.layout(),
+		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
 	for i := range out {
 		for _, f := range out[i].Fields {
 			out[i].Numbers += f.Length

@@ -264,7 +264,7 @@ func TestSiblingsAreAskedWhenAHospitalComesOrGoes(t *testing.T) {
 		s := parse(t, protocol(loss, ", trees: 6, depth: 3, bins: 8, min_leaf: 5", 3, 5))
 		sites := divide(t, random, s, columns(3), patients(random, loss, 600, 3), 5)
 		f := begin(t, s, sites)
-		siblings, trees := 0, 0
+		siblings, trees, asked := 0, 0, 0
 		for round := 0; ; round++ {
 			q, done, err := f.Next()
 			if err != nil {
@@ -280,6 +280,9 @@ func TestSiblingsAreAskedWhenAHospitalComesOrGoes(t *testing.T) {
 			if f.growth != nil && f.growth.parted {
 				siblings++
 			}
+			if q.Step == StepTree {
+				asked++
+			}
 			if err := f.Absorb(ask(t, s, q, here)); err != nil {
 				t.Fatal(err)
 			}
@@ -293,6 +296,9 @@ func TestSiblingsAreAskedWhenAHospitalComesOrGoes(t *testing.T) {
 					}
 				}
 			}
+		}
+		if most := Steps(s)[2].Rounds; asked > most {
+			t.Errorf("%s: %d questions about trees, the summary allows %d", loss, asked, most)
 		}
 		if siblings == 0 || trees != 6 {
 			t.Errorf("%s: siblings were asked %d times, and %d trees grew", loss, siblings, trees)
@@ -488,6 +494,10 @@ func TestWhatCannotBeFittedIsSaid(t *testing.T) {
 	small := parse(t, protocol(study.LossSquared, ", min_leaf: 9", 1, 10))
 	_, err := New(small, &describe.Counts{Patients: 1000})
 	diagnosis(err, compute.TooFewPatients)
+	huge := parse(t, protocol(study.LossSquared, ", bins: 255, depth: 10", 400, 10))
+	if _, err = New(huge, &describe.Counts{Patients: 1e6}); err == nil {
+		t.Error("a question of 10^8 numbers is asked")
+	}
 	few := parse(t, protocol(study.LossSquared, ", min_leaf: 20", 1, 10))
 	_, err = New(few, &describe.Counts{Patients: 39})
 	diagnosis(err, compute.TooFewPatients)
