@@ -98,6 +98,8 @@ func (m *Model) encode() ([]byte, error) {
 	switch {
 	case m.GLM != nil:
 		return m.GLM.Encode()
+	case m.Cox != nil:
+		return m.Cox.Encode()
 	case m.Boost != nil:
 		return m.Boost.Encode()
 	case m.Neural != nil:

@@ -350,7 +350,7 @@ func (s *Session) judge(c computation, then func() error) error {
 func splineQuantiles(s *study.Study) (wants []describe.Want) {
 	for _, spline := range s.Model.Splines {
 		for j, t := range s.Terms() {
-			if t.Feature == spline.Feature {
+			if t.Feature == spline.Feature && t.Knot == 0 {
 				wants = append(wants, describe.Want{Term: j, Probabilities: study.SplineKnotProbabilities(spline.DF)})
 			}
 		}

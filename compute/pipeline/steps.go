@@ -11,6 +11,10 @@ import (
 // Steps lists the steps of a study in order, with the most rounds that each can
 // take where so many hospitals are invited.
 func Steps(s *study.Study, sites int) []compute.StepSummary {
+	wants := splineQuantiles(s)
+	if known, err := s.KnottedEvenly(); err == nil {
+		s = known // with as many columns as there will be
+	}
 	trained := 1 // models
 	switch s.Validation.Kind {
 	case study.KFold:
@@ -23,7 +27,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 	if s.Model.Kind == study.Describe {
 		return numbered(append(out, describe.Steps(s)...))
 	}
-	if wants := splineQuantiles(s); wants != nil {
+	if wants != nil {
 		out = append(out, describe.QuantilesSummary(s, wants))
 	}
 	if s.Validation.Kind != "" || len(s.Model.Splines) > 0 {

@@ -53,7 +53,7 @@ func (c *consortium) RunStudy(ctx context.Context) error {
 	if err := c.follow(ctx, "the rounds", c.roundsEnded()); err != nil {
 		return err
 	}
-	return c.follow(ctx, "the sites' decisions about the release", c.releaseDecided)
+	return c.follow(ctx, "the sites' decisions about the release", c.releaseDecided())
 }
 
 func (c *consortium) propose(ctx context.Context) error {
@@ -119,14 +119,19 @@ func (c *consortium) everySiteDecided(s *coordinator.StudyStatus) bool {
 
 // releaseDecided reports whether every site that is there has decided about the
 // release, if there is one.
-func (c *consortium) releaseDecided(s *coordinator.StudyStatus) bool {
-	waiting := slices.ContainsFunc(s.ReleaseDecisions, func(d coordinator.SiteDecision) bool {
-		return d.Decision == "pending" && !c.spec.dropped(d.Site, Away)
-	})
-	if !waiting && len(s.ReleaseDecisions) > 0 {
-		c.spec.Progress(fmt.Sprintf("release: %d sites accept, %d refuse", tally(s.ReleaseDecisions, "accepted"), tally(s.ReleaseDecisions, "refused")))
+func (c *consortium) releaseDecided() func(*coordinator.StudyStatus) bool {
+	byHand := c.byHand()
+	return func(s *coordinator.StudyStatus) bool {
+		waiting := slices.ContainsFunc(s.ReleaseDecisions, func(d coordinator.SiteDecision) bool {
+			return d.Decision == "pending" && !c.spec.dropped(d.Site, Away)
+		})
+		if waiting {
+			byHand(s)
+		} else if len(s.ReleaseDecisions) > 0 {
+			c.spec.Progress(fmt.Sprintf("release: %d sites accept, %d refuse", tally(s.ReleaseDecisions, "accepted"), tally(s.ReleaseDecisions, "refused")))
+		}
+		return !waiting
 	}
-	return !waiting
 }
 
 func tally(decisions []coordinator.SiteDecision, decision string) int {
