@@ -3,6 +3,7 @@ package plot
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -84,26 +85,19 @@ func (c *Chart) path(points []XY, steps bool) string {
 	return b.String()
 }
 
-// Between is the area between two stepped lines over the same positions.
+// Between is the area between two lines over the same positions.
 func (c *Chart) Between(lower, upper []XY) string {
 	if len(lower) == 0 || len(lower) != len(upper) {
 		return ""
 	}
-	b := strings.Builder{}
-	b.WriteString(c.Steps(upper))
-	last := len(lower) - 1
-	fmt.Fprintf(&b, "V%.1f", c.Y.At(lower[last].Y))
-	for i := last; i > 0; i-- {
-		fmt.Fprintf(&b, "V%.1fH%.1f", c.Y.At(lower[i].Y), c.X.At(lower[i].X))
-		fmt.Fprintf(&b, "V%.1f", c.Y.At(lower[i-1].Y))
-	}
-	b.WriteString("Z")
-	return b.String()
+	back := slices.Clone(lower)
+	slices.Reverse(back)
+	return c.Path(append(slices.Clone(upper), back...)) + "Z"
 }
 
-// Dot at a point; with a size between 0 and 1.
-func (c *Chart) Dot(p XY, size float64) Dot {
-	return Dot{X: c.X.At(p.X), Y: c.Y.At(p.Y), Radius: 4 + 8*math.Sqrt(min(max(size, 0), 1))}
+// Dot at a point.
+func (c *Chart) Dot(p XY, radius float64) Dot {
+	return Dot{X: c.X.At(p.X), Y: c.Y.At(p.Y), Radius: radius}
 }
 
 // Bar from the bottom up to a height.

@@ -8,8 +8,8 @@ import (
 // Measures of a drawing of rows.
 const (
 	rowHeight = 28.0
-	rowsStart = 270.0 // of the axis
-	rowsEnd   = 596.0
+	rowsStart = 250.0 // of the axis
+	rowsEnd   = 556.0
 )
 
 // Rows are labelled values below each other: dots with intervals, or bars.
@@ -122,7 +122,9 @@ func (r Rows) Words() string {
 func (r Rows) Bottom() float64  { return float64(len(r.Rows))*rowHeight + 6 }
 func (r Rows) LabelsY() float64 { return r.Bottom() + 17 }
 func (r Rows) Height() float64  { return r.Bottom() + 30 }
-func (Row) Start() float64      { return rowsStart }
+func (Rows) Start() float64     { return rowsStart }
+func (Rows) End() float64       { return rowsEnd }
+func (Rows) TextX() float64     { return rowsEnd + 16 }
 func (r Row) Middle() float64   { return r.Y + rowHeight/2 }
 func (r Row) Base() float64     { return r.Y + rowHeight/2 + 4.5 }
 func (r Row) BarY() float64     { return r.Y + 5 }

@@ -21,10 +21,24 @@ func Number(x float64) string {
 	return Minus(strconv.FormatFloat(x, 'f', 3-int(math.Floor(math.Log10(a))), 64))
 }
 
+// Plain writes a number that somebody has declared, such as a range or a time,
+// without the zeros that Number would add.
+func Plain(x float64) string {
+	if a := math.Abs(x); a >= 1e-4 && a < 1e7 {
+		return Minus(strconv.FormatFloat(roundTo(x, 6), 'f', -1, 64))
+	}
+	return Number(x)
+}
+
+func roundTo(x float64, digits int) float64 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
+	return rounded
+}
+
 // PValue writes a p-value; below 0.0001 its size says no more.
 func PValue(p float64) string {
 	if p < 1e-4 {
-		return "< 0.0001"
+		return "<\u00a00.0001"
 	}
 	return strconv.FormatFloat(p, 'f', 4, 64)
 }

@@ -1,0 +1,139 @@
+package page
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/consilium-fl/consilium/compute/cox"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/page/plot"
+	"github.com/consilium-fl/consilium/study"
+)
+
+func coxSection(m *cox.Model, c *describe.Cohort) section {
+	strata := "one baseline hazard for all hospitals, on the study's times"
+	if m.Stratify == study.StratifySite {
+		strata = "a baseline hazard of its own for each hospital"
+	}
+	words := fmt.Sprintf("A proportional hazards model with %s, over %s of %s, of whom %s have the event.", strata,
+		plot.Plural(m.N, "patient", "patients"), plot.Plural(m.Contributors, "hospital", "hospitals"), plot.Grouped(m.Events))
+	if m.Ridge > 0 {
+		words += fmt.Sprintf(" A ridge penalty of %s draws its coefficients towards zero.", plot.Plain(m.Ridge))
+	}
+	words += " A hazard ratio above 1 means that the event comes sooner: that of a level against the level without a line, that of a number with one unit more."
+	var terms []coefficient
+	for _, t := range m.Terms {
+		margin := normal * t.StdError
+		terms = append(terms, coefficient{Name: t.Name, Estimate: t.Estimate, StdError: t.StdError, Lower: t.Estimate - margin, Upper: t.Estimate + margin, Statistic: t.Statistic, PValue: t.PValue})
+	}
+	blocks := []block{text("%s", words)}
+	if f := forest(terms, "Hazard ratio", c); f != nil {
+		blocks = append(blocks, block{Rows: f})
+	}
+	blocks = append(blocks, block{Table: coefficientTable(terms, "Hazard ratio", "z", "Coefficients are logarithms of hazard ratios.")})
+	if len(m.Dropped) > 0 {
+		blocks = append(blocks, note("Left out, because no patient has them: %s.", list(m.Dropped)))
+	}
+	if m.Robust != nil {
+		blocks = append(blocks, note("Standard errors are robust, clustered by %s: %s.", plot.Plural(m.Robust.Clusters, "hospital", "hospitals"), m.Robust.Caveat))
+	}
+	blocks = append(blocks, block{Head: "How it fits"}, block{Facts: coxFacts(m)})
+	blocks = append(blocks, proportional(m)...)
+	blocks = append(blocks, baseline(m)...)
+	if m.RMST != nil {
+		blocks = append(blocks, restricted(m.RMST, m.Unit)...)
+	}
+	return section{"The model", append(blocks, learning(m.Curve, "rounds")...)}
+}
+
+// normal quantile of two-sided 95% intervals.
+const normal = 1.959963984540054
+
+func coxFacts(m *cox.Model) []Fact {
+	test := func(t *cox.Test) string {
+		return fmt.Sprintf("χ² %s on %d degrees of freedom, p %s", plot.Number(t.Statistic), t.DF, plot.PValue(t.PValue))
+	}
+	facts := []Fact{{"Log-likelihood", fmt.Sprintf("%s, without features %s", plot.Number(m.LogLikelihood), plot.Number(m.NullLogLikelihood))}, {"AIC", plot.Number(m.AIC)}}
+	for _, t := range []struct {
+		name string
+		test *cox.Test
+	}{{"Likelihood-ratio test", m.LikelihoodRatio}, {"Wald test", m.Wald}, {"Score test", m.Score}} {
+		if t.test != nil {
+			facts = append(facts, Fact{t.name, test(t.test)})
+		}
+	}
+	if m.Concordance != nil {
+		facts = append(facts, Fact{"Concordance", fmt.Sprintf("%s (standard error %s), on the patients of the fit, compared within hospitals", plot.Number(m.Concordance.Estimate), plot.Number(m.Concordance.StdError))})
+	}
+	few := ""
+	if m.EventsPerCoefficient < 10 {
+		few = "; below ten, estimates are unsteady"
+	}
+	return append(facts, Fact{"Events per coefficient", plot.Number(m.EventsPerCoefficient) + few}, Fact{"Rounds of the fit", strconv.Itoa(m.Iterations)})
+}
+
+func proportional(m *cox.Model) []block {
+	if len(m.Proportional) == 0 {
+		return nil
+	}
+	t := &table{Head: []string{"Feature", "χ²", "Degrees of freedom", "p"}, Caption: "A small p says that a feature's hazard ratio changes with time: then one number does not describe it."}
+	for _, p := range m.Proportional {
+		name := p.Term
+		if name == "GLOBAL" {
+			name = "all together"
+		}
+		t.Rows = append(t.Rows, row{Name: name, Cells: cells(plot.Number(p.Statistic), strconv.Itoa(p.DF), plot.PValue(p.PValue))})
+	}
+	return []block{{Head: "Are the hazards proportional?"}, {Table: t}}
+}
+
+func baseline(m *cox.Model) []block {
+	if len(m.Baseline) == 0 {
+		return nil
+	}
+	points := []plot.XY{{X: 0, Y: 1}}
+	t := &table{Fold: "Baseline as a table", Head: []string{unitIn("Time", m.Unit), "Survival", "Cumulative hazard"}}
+	for _, p := range m.Baseline {
+		points = append(points, plot.XY{X: p.Time, Y: p.Survival})
+		t.Rows = append(t.Rows, row{Name: plot.Plain(p.Time), Cells: cells(plot.Percent(p.Survival), plot.Number(p.Hazard))})
+	}
+	last := m.Baseline[len(m.Baseline)-1]
+	c := &plot.Chart{Title: "Baseline survival", Caption: "The share free of the event, of patients with the mean of every column.",
+		XLabel: unitIn(m.Outcome, m.Unit), YLabel: "free of the event", X: plot.XAxisTo(0, last.Time), Y: plot.YAxis(0, 1).Percent(),
+		Words: fmt.Sprintf("Survival falls from 100%% to %s at %s.", plot.Percent(last.Survival), withUnit(plot.Plain(last.Time), m.Unit))}
+	c.Series = []plot.Series{{Path: c.Steps(points)}}
+	return []block{{Chart: c}, {Table: t}}
+}
+
+// restricted compares restricted mean survival times.
+func restricted(r *describe.RMST, unit string) []block {
+	t := &table{Head: []string{"Group of " + r.Column, unitIn("Mean time free of the event", unit), "95% interval", "Less " + r.Reference, "95% interval", "p"},
+		Caption: fmt.Sprintf("Mean time free of the event within the first %s.", withUnit(plot.Plain(r.Tau), unit))}
+	for _, m := range r.Means {
+		line := row{Name: m.Group, Cells: cells(plot.Number(m.Estimate), interval(m.Lower, m.Upper), "–", "", "")}
+		for _, d := range r.Differences {
+			if d.Group == m.Group {
+				line.Cells = cells(plot.Number(m.Estimate), interval(m.Lower, m.Upper), plot.Number(d.Estimate), interval(d.Lower, d.Upper), "")
+				if d.PValue != nil {
+					line.Cells[4].Text = plot.PValue(*d.PValue)
+				}
+			}
+		}
+		t.Rows = append(t.Rows, line)
+	}
+	return []block{{Head: "Restricted mean survival time"}, {Table: t}}
+}
+
+func unitIn(name, unit string) string {
+	if unit == "" {
+		return name
+	}
+	return name + " (" + unit + ")"
+}
+
+func withUnit(value, unit string) string {
+	if unit == "" {
+		return value
+	}
+	return value + " " + unit
+}
