@@ -74,6 +74,7 @@ func curve(s *study.Study, group string, l Lifetable) Curve {
 		out.Events = rest // the two are one number apart
 	}
 	if out.Patients.State != OK {
+		out.Events = out.Patients // that few had no event tells of each of them
 		return out
 	}
 	p, greenwood := l.survival()

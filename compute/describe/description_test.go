@@ -354,3 +354,39 @@ func TestSummaryOfTheStepsHoldsWhatIsAsked(t *testing.T) {
 		t.Error(names)
 	}
 }
+
+// Whatever the parameters, a vector fits its layout and its bounds, or the
+// question is refused.
+func FuzzParameters(f *testing.F) {
+	s := parse(f, mixed)
+	var records [][]string
+	for i := range 50 {
+		records = append(records, []string{fmt.Sprint(i % 2), fmt.Sprint(20 * i), fmt.Sprint(i%10 - 5), string("uvw"[i%3]), "x"})
+	}
+	m := divide(f, s, []string{"y", "a", "b", "c", "g"}, 1, records, func(int) int { return 0 })[0]
+	f.Add(Step, []byte(nil))
+	f.Add(StepTables, []byte(`{"means":[100,0]}`))
+	f.Add(StepTables, []byte(`{"means":[1000,-5]}`))
+	f.Add(StepQuantiles, []byte(`{"numbers":[{"term":1,"bits":7,"split":6,"bins":[4,5]},{"term":2,"bits":0,"split":7,"bins":[0]}]}`))
+	f.Fuzz(func(t *testing.T, step string, parameters []byte) {
+		layout, err := Layout(s, step, parameters)
+		values, err2 := Answer(s, step, parameters, m)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("layout: %v, answer: %v", err, err2)
+		}
+		for _, f := range layout {
+			if err != nil {
+				return
+			}
+			for _, v := range values[:f.Length] {
+				if !(math.Abs(v) <= f.Bound) {
+					t.Fatalf("field %s is out of bounds", f.Name)
+				}
+			}
+			values = values[f.Length:]
+		}
+		if len(values) != 0 {
+			t.Fatal("the vector is longer than its layout")
+		}
+	})
+}
