@@ -36,6 +36,7 @@ type consortium struct {
 	nodes       map[string]*identity.Node
 	log         *ledger.Log
 	study       *study.Study
+	parameters  []byte // of the study's first question, which every plan asks
 	memory      *memory
 	site        *participant.Site // alpha
 }
@@ -135,6 +136,7 @@ func (c *consortium) plan() *statement.Plan {
 	c.t.Helper()
 	q, _, err := pipeline.New(c.study).Next()
 	check(c.t, err)
+	c.parameters = q.Parameters
 	p := &statement.Plan{
 		Study: c.study.Digest(), Step: q.Step, Parameters: statement.DigestOf(q.Parameters), Epoch: "1", Roster: c.coordinator.Rosters().Latest().Digest(),
 		Invited: slices.Clone(siteNames), Committee: slices.Clone(siteNames), Threshold: 3, MinimumContributors: 3,
@@ -167,7 +169,7 @@ func idOf(envelope []byte) statement.Digest {
 func (c *consortium) request(p *statement.Plan) participant.PlanRequest {
 	c.t.Helper()
 	envelope := c.sign(statement.KindPlan, p)
-	return participant.PlanRequest{Envelope: envelope, Logged: c.logged(ledger.TypePlan, idOf(envelope), envelope)}
+	return participant.PlanRequest{Envelope: envelope, Parameters: c.parameters, Logged: c.logged(ledger.TypePlan, idOf(envelope), envelope)}
 }
 
 // opening asks alpha to open a set of a plan. Every share is sealed for real.

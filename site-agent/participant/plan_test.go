@@ -61,7 +61,7 @@ func TestEveryRefusalOfAPlan(t *testing.T) {
 		{"another layout", func(p *statement.Plan) { p.Layout[0].Length++ }, participant.ErrLayout},
 		{"a layout with another bound", func(p *statement.Plan) { p.Layout[0].Bound /= 2 }, participant.ErrLayout},
 		{"a step that the study does not have", func(p *statement.Plan) { p.Step = "glm/newton" }, participant.ErrStep},
-		{"other parameters", func(p *statement.Plan) { p.Parameters = statement.DigestOf([]byte("{}")) }, participant.ErrParameters},
+		{"other parameters", func(p *statement.Plan) { p.Parameters = statement.DigestOf([]byte("other")) }, participant.ErrParameters},
 		{"a plan from the future", func(p *statement.Plan) {
 			p.Issued, p.CollectUntil, p.OpenUntil = now.Add(10*time.Minute), now.Add(12*time.Minute), now.Add(14*time.Minute)
 		}, participant.ErrNotYet},
