@@ -47,6 +47,16 @@
 // min_leaf, or another model. The result holds no histogram: only splits,
 // leaves, and the mean loss.
 //
+// # What travels
+//
+// A question holds all that its answer needs, the trees so far included, so that
+// a site that was restarted in the middle of a tree, or all of them, can go on.
+// For 100 numbers in 64 bins that is 21 kB of edges and 0.6 kB for each finished
+// tree of depth 6, or 30 MB to a site over 100 trees. A site sends 400 000
+// numbers for such a tree: 2.4 MB of ciphertext with the squared loss, whose
+// hessian is the count, and 3.8 MB with the others, which pack both in one
+// number where they fit.
+//
 // # Hospitals that come and go
 //
 // A parent less a child is the sibling only if the same patients are in both
