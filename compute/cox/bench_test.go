@@ -22,7 +22,7 @@ func BenchmarkAnswer(b *testing.B) {
 				at := point{Coefficients: make([]float64, columns), Centre: make([]float64, columns)}
 				if stratify == study.StratifyNone {
 					for k := range s.Outcome.Grid {
-						at.Intervals = append(at.Intervals, k)
+						at.Intervals, at.Leave = append(at.Intervals, k), append(at.Leave, k)
 					}
 				}
 				for b.Loop() {

@@ -27,9 +27,9 @@ type fitted struct {
 	Shared *shared `json:"shared,omitempty"`
 }
 
-// shared is by merged interval, and where it is about columns by interval and
+// shared is by run of intervals, and where it is about columns by run and
 // column. For a patient with relative hazard w and columns z who leaves in
-// interval k without the event the score is w (Mean[k] - z Hazard[k]); with it
+// run k without the event the score is w (Mean[k] - z Hazard[k]); with it
 // z - AtEvent[k] + w (DeadMean[k] - z DeadHazard[k]).
 type shared struct {
 	Hazard     []float64 `json:"hazard"`
@@ -128,8 +128,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 	} else {
 		sums := compute.NewAccumulator(len(at.Coefficients))
 		for i, z := range records.z {
-			in, beyond := interval(s, at.Intervals, records.time[i])
-			if records.event[i] && !beyond {
+			if in, died := at.place(s, records.time[i], records.event[i]); died {
 				g := s.Outcome.Grid[at.Intervals[in]] / s.Outcome.Range.Hi
 				for j, x := range z {
 					sums.Add(j, g*x)
@@ -201,8 +200,7 @@ func (p *patients) score(s *study.Study, at fitted) []float64 {
 	b := at.Shared
 	for i, z := range p.z {
 		w := math.Exp(min(p.eta[i], highest))
-		k, beyond := interval(s, at.Intervals, p.time[i])
-		dead := p.event[i] && !beyond
+		k, dead := at.place(s, p.time[i], p.event[i])
 		for j, x := range z {
 			if dead {
 				sums.Add(j, x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k]))
@@ -220,10 +218,10 @@ func (f *Fit) fitted() fitted {
 	if !needsShared(f.study) {
 		return out
 	}
-	p, k := len(f.terms), len(f.intervals)
+	p, k := len(f.terms), len(f.merged.Intervals)
 	b := &shared{Hazard: make([]float64, k), Mean: make([]float64, k*p), DeadHazard: make([]float64, k), DeadMean: make([]float64, k*p), AtEvent: make([]float64, k*p)}
 	hazard, mean, next := 0.0, make([]float64, p), 0
-	for in := range f.intervals {
+	for in := range f.merged.Intervals {
 		if next < len(f.final.intervals) && f.final.intervals[next] == in {
 			m := f.final.moments[next]
 			next++

@@ -124,7 +124,7 @@ func Steps(s *study.Study) []compute.StepSummary {
 	largest := point{}
 	if s.Model.Stratify == study.StratifyNone {
 		add(StepGrid, gridLayout(s), 1, "how many patients had the event, and how many left, in each interval of the declared grid")
-		largest.Intervals = make([]int, len(s.Outcome.Grid))
+		largest.Intervals = make([]int, len(s.Outcome.Grid)) // only their number counts
 		add(StepNewton, newtonLayout(s, largest), s.Schedule.Rounds, "for each interval, sums over the patients at risk of their relative hazards, times their features and products of features")
 	} else {
 		add(StepNewton, newtonLayout(s, largest), s.Schedule.Rounds, "how well given coefficients order the events of the hospital's own patients: log partial likelihood, gradient and information")

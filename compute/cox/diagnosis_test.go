@@ -199,26 +199,28 @@ func TestRiskSetsDifferByTheMinimumCell(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		events, censored := make([]int, len(f.intervals)), make([]int, len(f.intervals))
+		events, censored := make([]int, len(f.merged.Intervals)), make([]int, len(f.merged.Intervals))
 		for _, m := range sites {
 			for i := range m.Rows() {
-				k, beyond := interval(s, f.intervals, m.Outcome(i))
-				if m.Event(i) && !beyond {
+				if k, died := f.merged.place(s, m.Outcome(i), m.Event(i)); died {
 					events[k]++
 				} else {
 					censored[k]++
 				}
 			}
 		}
-		for k := range f.intervals {
-			if e, c := events[k], censored[k]; e > 0 && e < cell || c > 0 && c < cell || e+c == 0 {
-				t.Errorf("interval %d of %d has %d events and %d censored under a minimum of %d", k, len(f.intervals), e, c, cell)
+		for k := range events {
+			if e, c := events[k], censored[k]; e > 0 && e < cell || c > 0 && c < cell {
+				t.Errorf("run %d of %d has %d events and %d censored under a minimum of %d", k, len(events), e, c, cell)
 			}
 		}
-		if len(f.intervals) < 5 {
-			t.Errorf("only %d intervals are left under a minimum of %d", len(f.intervals), cell)
+		if len(events) < 5 {
+			t.Errorf("only %d runs are left under a minimum of %d", len(events), cell)
 		}
 	}
+	few := func(i int, p *patient) { p.e = p.e || i%100 != 0 } // one in a hundred is censored at most
+	_, _, err := try(t, "none", 0, 11, 25, cohort(300, few))
+	diagnosis(t, err, compute.TooFewPatients)
 }
 
 // An interaction is R's: coxph(Surv(time,status) ~ factor(trt)*karno +

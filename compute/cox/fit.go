@@ -39,7 +39,7 @@ type Fit struct {
 	remarks []compute.Diagnosis
 
 	step      string
-	intervals []int
+	merged    merged
 	beta      []float64 // of kept terms, scaled
 	rounds    int
 	before    *accepted // whence beta was reached; nil at the start
@@ -110,7 +110,7 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 }
 
 func (f *Fit) point() point {
-	p := point{Coefficients: make([]float64, len(f.terms)), Centre: f.centre, Intervals: f.intervals}
+	p := point{Coefficients: make([]float64, len(f.terms)), Centre: f.centre, merged: f.merged}
 	for i, j := range f.kept {
 		p.Coefficients[j] = f.beta[i] + 0
 	}
@@ -122,14 +122,17 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 	if f.model != nil {
 		return errors.New("the model is fitted: no sum is expected")
 	}
-	parameters := point{Intervals: f.intervals}
+	parameters := point{merged: f.merged}
 	switch f.step {
 	case StepGrid:
 		tables, err := describe.ReadLifetables(f.study, everyone, sum)
 		if err != nil {
 			return err
 		}
-		f.intervals = merge(tables[0][0], f.study.Fairness.MinimumCell)
+		var d *compute.Diagnosis
+		if f.merged, d = merge(tables[0][0], f.study.Fairness.MinimumCell); d != nil {
+			return d
+		}
 		f.step = StepNewton
 		return nil
 	case StepNewton:
@@ -142,24 +145,6 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 		return err
 	}
 	return f.finish(sum)
-}
-
-// merge are the intervals that a fit on the grid tells apart: those whose counts
-// may be shown, without those in which nobody leaves.
-func merge(l describe.Lifetable, minimumCell int) (ends []int) {
-	shown := l.Shown(minimumCell)
-	first := 0
-	for i, end := range shown {
-		n := 0
-		for k := first; k <= end; k++ {
-			n += l.Events[k] + l.Censored[k]
-		}
-		if n > 0 || i == len(shown)-1 {
-			ends = append(ends, end)
-		}
-		first = end + 1
-	}
-	return ends
 }
 
 // evaluation is the log partial likelihood at a point, over all hospitals.

@@ -213,7 +213,7 @@ func (f *Fit) baseline(m *Model, sum compute.Sum) {
 		return
 	}
 	cumulative, next := 0.0, 0
-	for in, end := range f.intervals {
+	for in, end := range f.merged.Intervals {
 		if next < len(f.final.intervals) && f.final.intervals[next] == in {
 			cumulative += f.final.moments[next].hazards
 			next++
@@ -287,7 +287,7 @@ func (f *Fit) timeSums(sum compute.Sum) (score []float64, cross, square *mat.Sym
 		total.Add(j, x)
 	}
 	for k, m := range f.final.moments {
-		g := f.study.Outcome.Grid[f.intervals[f.final.intervals[k]]] / f.study.Outcome.Range.Hi
+		g := f.study.Outcome.Grid[f.merged.Intervals[f.final.intervals[k]]] / f.study.Outcome.Range.Hi
 		for j, v := range m.mean {
 			total.Add(j, -g*v)
 		}

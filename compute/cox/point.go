@@ -23,8 +23,17 @@ const (
 type point struct {
 	Coefficients []float64 `json:"coefficients"`
 	Centre       []float64 `json:"centre"`
-	// Without strata: the last intervals of the merged ones, ascending.
+	merged
+}
+
+// merged says, without strata, which intervals of the grid the risk sets tell
+// apart.
+type merged struct {
+	// Intervals are the last ones of the runs that are merged, ascending.
 	Intervals []int `json:"intervals,omitempty"`
+	// Leave are the runs at whose end the censored leave, ascending: those of a
+	// run at the end of the first of these that is not before it.
+	Leave []int `json:"leave,omitempty"`
 }
 
 func readPoint(s *study.Study, parameters []byte) (p point, err error) {
@@ -54,24 +63,31 @@ func (p point) check(s *study.Study) error {
 	return p.checkIntervals(s)
 }
 
-func (p point) checkIntervals(s *study.Study) error {
+func (p merged) checkIntervals(s *study.Study) error {
 	if s.Model.Stratify != study.StratifyNone {
-		if p.Intervals != nil {
+		if p.Intervals != nil || p.Leave != nil {
 			return errors.New("a model that is stratified by site has no intervals")
 		}
 		return nil
 	}
+	if !ascendTo(p.Intervals, len(s.Outcome.Grid)-1) {
+		return errors.New("the intervals do not ascend to the end of the study's grid")
+	}
+	if !ascendTo(p.Leave, len(p.Intervals)-1) {
+		return errors.New("the intervals at which the censored leave do not ascend to the last one")
+	}
+	return nil
+}
+
+func ascendTo(list []int, end int) bool {
 	last := -1
-	for _, k := range p.Intervals {
+	for _, k := range list {
 		if k <= last {
-			return errors.New("the intervals do not ascend")
+			return false
 		}
 		last = k
 	}
-	if last != len(s.Outcome.Grid)-1 {
-		return errors.New("the intervals do not end where the study's grid ends")
-	}
-	return nil
+	return last == end
 }
 
 // scale maps the columns to [-largest, largest]: z = (x - centre) / half, where

@@ -123,17 +123,21 @@ func TestQuestionsAreChecked(t *testing.T) {
 	}{
 		{site, StepNewton, `{` + at + `}`, true},
 		{site, StepChecks, `{` + at + `}`, true},
-		{none, StepNewton, `{` + at + `,"intervals":[3,49]}`, true},
+		{none, StepNewton, `{` + at + `,"intervals":[3,49],"leave":[1]}`, true},
 		{none, StepGrid, ``, true},
 		{site, StepGrid, ``, false},
 		{none, StepGrid, `{}`, false},
 		{site, "cox/other", ``, false},
 		{site, StepNewton, `{` + at + `,"intervals":[3,49]}`, false},
 		{none, StepNewton, `{` + at + `}`, false},
-		{none, StepNewton, `{` + at + `,"intervals":[3,48]}`, false},
-		{none, StepNewton, `{` + at + `,"intervals":[3,3,49]}`, false},
-		{none, StepNewton, `{` + at + `,"intervals":[-1,49]}`, false},
-		{none, StepNewton, `{` + at + `,"intervals":[49,50]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,49]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,49],"leave":[0]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,49],"leave":[1,1]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,49],"leave":[2]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,48],"leave":[1]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[3,3,49],"leave":[2]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[-1,49],"leave":[1]}`, false},
+		{none, StepNewton, `{` + at + `,"intervals":[49,50],"leave":[1]}`, false},
 		{site, StepNewton, `{"coefficients":[0,0,0],"centre":[0,0,0.3,0.3]}`, false},
 		{site, StepNewton, `{"coefficients":[0,0,0,0],"centre":[0,0,0.3]}`, false},
 		{site, StepNewton, `{"coefficients":[0,0,0,0],"centre":[0,11,0.3,0.3]}`, false},
@@ -158,9 +162,9 @@ func FuzzParameters(f *testing.F) {
 		studies, sites = append(studies, s), append(sites, divide(f, s, d, by(d, "site"))[0])
 	}
 	f.Add(StepNewton, []byte(`{"coefficients":[1,-2,0.5,100],"centre":[0,0,0.3,0.3]}`))
-	f.Add(StepNewton, []byte(`{"coefficients":[5e4,-1e4,0.5,1e4],"centre":[0,0,0.3,0.3],"intervals":[3,49]}`))
+	f.Add(StepNewton, []byte(`{"coefficients":[5e4,-1e4,0.5,1e4],"centre":[0,0,0.3,0.3],"intervals":[3,49],"leave":[1]}`))
 	f.Add(StepChecks, []byte(`{"coefficients":[1,-2,5e4,100],"centre":[0,0,0.3,0.3]}`))
-	f.Add(StepChecks, []byte(`{"coefficients":[1,0,0,0],"centre":[0,0,0,0],"intervals":[49],"shared":{"hazard":[1],"mean":[0,0,0,1e200],"dead_hazard":[1],"dead_mean":[0,0,0,0],"at_event":[0,0,0,0]}}`))
+	f.Add(StepChecks, []byte(`{"coefficients":[1,0,0,0],"centre":[0,0,0,0],"intervals":[49],"leave":[0],"shared":{"hazard":[1],"mean":[0,0,0,1e200],"dead_hazard":[1],"dead_mean":[0,0,0,0],"at_event":[0,0,0,0]}}`))
 	f.Fuzz(func(t *testing.T, step string, parameters []byte) {
 		for i, s := range studies {
 			layout, err := Layout(s, step, parameters)

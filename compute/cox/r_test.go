@@ -38,7 +38,9 @@ for (line in readLines(commandArgs(TRUE)[1])) {
 a <- strsplit(line, "|", fixed=TRUE)[[1]]
 d <- read.csv(a[1])
 times <- as.numeric(strsplit(a[4], ",")[[1]])
-if (a[2] == "none") d$time <- sapply(d$time, function(t) min(times[times >= t]))
+leave <- as.numeric(strsplit(a[6], ",")[[1]])
+up <- function(x, grid) sapply(x, function(t) min(grid[grid >= t]))
+if (a[2] == "none") d$time <- ifelse(d$status == 1, up(d$time, times), up(d$time, leave))
 strat <- a[2] == "site"
 f <- as.formula(paste("Surv(time, status) ~", a[3], if (strat) "+ strata(site)"))
 control <- coxph.control(eps=1e-14, toler.chol=1e-14, iter.max=60)
@@ -84,6 +86,7 @@ type question struct {
 	formula  string
 	ties     string
 	model    *Model
+	leave    []int // without strata: of the baseline's times, those at which the censored leave
 }
 
 func askR(t *testing.T, questions []question) (out []answers) {
@@ -97,11 +100,14 @@ func askR(t *testing.T, questions []question) (out []answers) {
 	}
 	var lines []string
 	for _, q := range questions {
-		var times []string
+		var times, leave []string
 		for _, p := range q.model.Baseline {
-			times = append(times, strconv.FormatFloat(p.Time, 'g', -1, 64))
+			times = append(times, text(p.Time))
 		}
-		lines = append(lines, strings.Join([]string{q.file, q.stratify, q.formula, strings.Join(times, ","), q.ties}, "|"))
+		for _, k := range q.leave {
+			leave = append(leave, times[k])
+		}
+		lines = append(lines, strings.Join([]string{q.file, q.stratify, q.formula, strings.Join(times, ","), q.ties, strings.Join(leave, ",") + ",Inf"}, "|"))
 	}
 	list := filepath.Join(t.TempDir(), "fits")
 	if err := os.WriteFile(list, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
@@ -206,18 +212,25 @@ func TestAgainstR(t *testing.T) {
 			}
 		}
 		file := write(t, d)
-		for _, stratify := range []string{"site", "none"} {
-			for _, ties := range []string{"efron", "breslow"} {
+		for _, ties := range []string{"efron", "breslow"} {
+			for _, v := range []struct {
+				stratify string
+				cell     int
+			}{{"site", 9}, {"none", 1}, {"none", 9}} {
 				s := parse(t, fmt.Sprintf(`
 study: against-r
 version: 1
 outcome: {type: survival, time: {column: time, range: [0, %g], grid: {step: %g}}, event: {column: status, positive: ["1"]}}
 features:
 %smodel: {kind: cox, stratify: %s, ties: %s, standard_errors: robust}
-fairness: {attributes: [{column: site, levels: [s01]}], minimum_cell: 1}
-`, c.to, c.to/50, c.features, stratify, ties))
-				questions = append(questions, question{fmt.Sprintf("%s/%g/%s/%s", c.file, c.round, stratify, ties),
-					file, stratify, c.formula, ties, fit(t, s, divide(t, s, d, by(d, "site")))})
+fairness: {attributes: [{column: site, levels: [s01]}], minimum_cell: %d}
+`, c.to, c.to/50, c.features, v.stratify, ties, v.cell))
+				name := fmt.Sprintf("%s/%g/%s/%s/cell=%d", c.file, c.round, v.stratify, ties, v.cell)
+				m, f, err := federate(t, s, divide(t, s, d, by(d, "site")))
+				if err != nil {
+					t.Fatal(name, err)
+				}
+				questions = append(questions, question{name, file, v.stratify, c.formula, ties, m, f.merged.Leave})
 			}
 		}
 	}
