@@ -227,31 +227,6 @@ func (s *Study) readCohort(r *reader, n *yaml.Node) {
 	}
 }
 
-func (s *Study) readFairness(r *reader, n *yaml.Node) {
-	s.Fairness.MinimumCell = 11
-	if n == nil {
-		return
-	}
-	at := r.section(n, "fairness", "attributes", "minimum_cell")
-	s.Fairness.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
-	for i, element := range r.list(at.need("attributes", "list the columns that divide the patients into groups"), "fairness.attributes", MaxAttributes) {
-		path := fmt.Sprintf("fairness.attributes[%d]", i)
-		attribute := r.section(element, path, "column", "levels")
-		a := Attribute{Column: r.name(attribute.need("column", "name the attribute's column"), path+".column")}
-		if slices.ContainsFunc(s.Fairness.Attributes, func(other Attribute) bool { return other.Column == a.Column }) {
-			r.fail(element, path, "", "column %q is an attribute already", a.Column)
-		}
-		// A level that is called unknown is the group that every attribute has:
-		// whatever it gathers is none of the other levels.
-		a.Levels = slices.DeleteFunc(s.levels(r, attribute.need("levels", "list the groups"), path+".levels"),
-			func(level Level) bool { return level.Name == Unknown })
-		if r.fault == nil && len(a.Levels) == 0 {
-			r.fail(element, path+".levels", "list the groups", "%s.levels: there is no group but unknown", path)
-		}
-		s.Fairness.Attributes = append(s.Fairness.Attributes, a)
-	}
-}
-
 func (s *Study) readPrivacy(r *reader, n *yaml.Node) {
 	s.Privacy = Privacy{MinimumContributors: 3, Threshold: Supermajority}
 	if n == nil {

@@ -191,28 +191,6 @@ type Exclusion struct {
 	Equals []string
 }
 
-// Fairness says for whom the model's errors are audited. Without attributes
-// the audit covers the whole cohort only.
-type Fairness struct {
-	Attributes  []Attribute
-	MinimumCell int // groups with fewer patients are suppressed
-}
-
-// Attribute divides the cohort into groups: its levels, then Unknown.
-type Attribute struct {
-	Column string
-	Levels []Level
-}
-
-// Groups names the attribute's groups in the order of [Matrix.Group].
-func (a Attribute) Groups() []string {
-	names := make([]string, 0, len(a.Levels)+1)
-	for _, level := range a.Levels {
-		names = append(names, level.Name)
-	}
-	return append(names, Unknown)
-}
-
 // Thresholds of the committee that opens a sum.
 const (
 	Supermajority = "supermajority" // more than two thirds
