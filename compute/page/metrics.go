@@ -3,6 +3,7 @@ package page
 import (
 	"strconv"
 
+	"github.com/consilium-fl/consilium/compute/page/compare"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 )
 
@@ -29,6 +30,7 @@ var Metrics = []Metric{
 	{Name: "brier", Title: "Brier score", Better: -1, Meaning: "mean squared distance between probability and outcome"},
 	{Name: "logloss", Title: "Log loss", Better: -1, Meaning: "minus the mean log of the probability that was given to what happened"},
 	{Name: "prevalence", Title: "Prevalence", percent: true, scale: 100, Meaning: "share with the outcome"},
+	{Name: compare.HalfWidth, Title: "Half width of a prediction", Better: -1, unit: true, Meaning: "95% of new patients are expected this near to their prediction"},
 	{Name: "cindex", Title: "Concordance (C-index)", Better: 1, Meaning: "how often, of two patients of a hospital, the one with the higher predicted hazard has the event first; 0.5 is chance"},
 	{Name: "events", Title: "Events", whole: true, Meaning: "patients who had the event"},
 }

@@ -3,6 +3,7 @@ package page_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"html"
 	"io"
 	"math"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/page"
+	"github.com/consilium-fl/consilium/compute/page/compare"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/study"
@@ -319,6 +321,51 @@ func TestEveryDiagnosisHasAdvice(t *testing.T) {
 		b, _ := page.Render(page.Document{Result: &without})
 		if err != nil || len(a) <= len(b)+20 {
 			t.Errorf("%s is not explained", kind)
+		}
+	}
+}
+
+// The page of a comparison has both sides' numbers, is well formed, and says
+// what is not alike.
+func TestComparisonPage(t *testing.T) {
+	subject := func(name string) compare.Subject {
+		s, r := complete(t, kinds[name])
+		return compare.Subject{Name: name, Title: s.Title, Result: r, Gaps: r.Audit.Gaps, Protocol: s}
+	}
+	for _, pair := range [][2]string{{"gaussian", "curves"}, {"gaussian", "boost"}, {"boost", "neural"}, {"cox", "pooled"}, {"binomial", "binomial"}} {
+		a, b := subject(pair[0]), subject(pair[1])
+		c, err := compare.Studies(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := page.RenderComparison(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := xml.NewDecoder(strings.NewReader(string(encoded)))
+		for err = nil; err == nil; _, err = d.Token() {
+		}
+		if err != io.EOF {
+			t.Errorf("%v: %v", pair, err)
+		}
+		html := html.UnescapeString(string(encoded))
+		if strings.Contains(string(encoded), "<script>alert") || strings.Contains(html, "NaN") || strings.Contains(html, "%!") || c.Fair != (pair[0] == pair[1]) {
+			t.Errorf("%v: fair %v: %v", pair, c.Fair, c.Why)
+		}
+		for _, why := range c.Why {
+			if !strings.Contains(html, why) {
+				t.Errorf("%v: the page does not say that %s", pair, why)
+			}
+		}
+		for _, x := range c.Coefficients {
+			if x.Difference != nil && !strings.Contains(html, page.Signed(*x.Difference, plot.Number)) {
+				t.Errorf("%v: the page lacks the difference of %s", pair, x.Name)
+			}
+		}
+		for _, m := range c.Metrics {
+			if m.A != nil && m.Name != "within20" && m.Name != "events" && m.Name != "prevalence" && !strings.Contains(html, plot.Number(m.A.Estimate)) {
+				t.Errorf("%v: the page lacks %s", pair, m.Name)
+			}
 		}
 	}
 }
