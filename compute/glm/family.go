@@ -20,8 +20,10 @@ const (
 	// Thetas of a negative binomial outside are no estimates: at the upper end
 	// the counts vary as Poisson's do.
 	smallestTheta, largestTheta = 1e-3, 1e7
-	// mostPearson cuts a squared relative residual of the gamma family: it is
-	// that of an outcome four thousand times its mean.
+	// mostRatio cuts an outcome of the gamma family in units of its mean, and
+	// mostPearson its squared relative residual: no fit is so far off, only a step
+	// too far.
+	mostRatio   = 1 << 20
 	mostPearson = 1 << 24
 )
 
@@ -82,7 +84,7 @@ func (f *family) at(y, eta float64) point {
 		value := y*eta - softplus(eta)
 		return point{value, rest, variance, -2 * value}
 	case study.Gamma:
-		ratio := y * math.Exp(-eta)
+		ratio := min(y*math.Exp(-eta), mostRatio)
 		return point{-ratio - eta, ratio - 1, 1, 2 * (ratio - 1 - math.Log(y) + eta)}
 	case study.Poisson:
 		mu := math.Exp(eta)
@@ -119,9 +121,8 @@ func (f *family) bounds() point {
 	case study.Binomial:
 		return point{2 * tail, 1, 0.25, 4 * tail}
 	case study.Gamma:
-		ratio := math.Exp(math.Log(f.hi) - f.floor)
 		reach := max(math.Abs(f.floor), math.Abs(f.ceiling)) + 1
-		return point{ratio + reach, ratio + 1, 1, 2 * (ratio + 2*reach)}
+		return point{mostRatio + reach, mostRatio, 1, 2 * (mostRatio + 2*reach)}
 	}
 	mu, y := math.Exp(f.ceiling), f.hi
 	factorial, _ := math.Lgamma(y + 1)

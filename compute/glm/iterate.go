@@ -3,6 +3,7 @@ package glm
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/study"
@@ -18,6 +19,7 @@ const (
 	flatDeviance  = 1e-6 // share of the null deviance that a step could still gain
 	mostHalvings  = 30
 	steadyRatio   = 0.5
+	walkingPace   = 0.02 // of a linear predictor
 	separatedStep = 0.05 // of the largest, to be named
 	nullStep      = 1e-8 // of the intercept alone: its square is what the likelihood still lacks
 	mostNullSteps = 60
@@ -60,6 +62,9 @@ type iteration struct {
 	fromTheta,
 	thetaStep float64 // relative, of one over theta
 	step   []float64 // last Newton step, before halving
+	spread []float64 // of the columns, scaled: 1 for a level
+	jumped bool      // the last step was not Newton's but combined from several
+	path   []stretch // steps that led here, where they do not square the error
 	halved int
 	steady int
 	rounds int // of the whole fit
@@ -224,19 +229,13 @@ func (it *iteration) absorbWhole(e *evaluation) error {
 	step = add(step, f.solve(residual(normal, step, gradient)))
 
 	gain := 0.0 // of the log-likelihood, predicted, times two: Newton's decrement
-	largest, before, size := 0.0, 0.0, 0.0
 	for i := range step {
 		gain += step[i] * gradient[i]
-		largest = max(largest, math.Abs(step[i]))
-		size = max(size, math.Abs(it.beta[i]))
-		if it.step != nil {
-			before = max(before, math.Abs(it.step[i]))
-		}
 	}
 	it.thetaStep = it.stepTheta(e)
 	it.curve = append(it.curve, compute.Point{Round: it.rounds, Loss: e.deviance / float64(e.n)})
 	penalisedDeviance := e.deviance + 2*(e.value-value)
-	if gain <= s.Schedule.Tolerance*(penalisedDeviance+0.1) && largest <= it.fine()*(1+size) && math.Abs(it.thetaStep) <= finestStep*10 {
+	if gain <= s.Schedule.Tolerance*(penalisedDeviance+0.1) && size(step) <= it.fine()*(1+size(it.beta))+it.blur(e, f) && math.Abs(it.thetaStep) <= finestStep {
 		it.arrive(e, step, gain, f)
 		return nil
 	}
@@ -244,7 +243,8 @@ func (it *iteration) absorbWhole(e *evaluation) error {
 	// Separation: the likelihood has all but converged while the coefficients
 	// walk on at the same pace.
 	it.steady++
-	if it.step == nil || largest < steadyRatio*before || largest < 0.1 || gain > flatDeviance*it.nullDeviance(e) {
+	pace := size(it.moves(step))
+	if it.step == nil || pace < steadyRatio*size(it.moves(it.step)) || pace < walkingPace || gain > flatDeviance*it.nullDeviance(e) || it.family.name == study.Gamma {
 		it.steady = 0
 	}
 	it.step = step
@@ -255,34 +255,73 @@ func (it *iteration) absorbWhole(e *evaluation) error {
 		return it.noConvergence()
 	}
 	it.from, it.fromTheta, it.value, it.who, it.halved = it.beta, it.theta, value, e.who, 0
-	it.beta = add(it.beta, step)
-	it.theta /= 1 + it.thetaStep
+	it.advance(step)
 	return it.checkTheta()
 }
 
-// slack is how far rounding alone may make a likelihood fall.
-func (it *iteration) slack(e *evaluation) float64 {
+// resolution is what the fixed point of a field leaves open in its sum.
+func (it *iteration) resolution(e *evaluation, field string) float64 {
 	for _, f := range newtonLayout(it.design.study, it.family) {
-		if f.Name == "log_likelihood" {
-			return 1e-12*math.Abs(it.value) + float64(e.contributors)*math.Ldexp(1, -f.FracBits)
+		if f.Name == field {
+			return float64(e.contributors) * math.Ldexp(1, -f.FracBits)
 		}
 	}
 	return 0
+}
+
+// slack is how far rounding alone may make a likelihood fall. Its terms may be
+// far larger than itself.
+func (it *iteration) slack(e *evaluation) float64 {
+	return 1e-9*(1+math.Abs(it.value)) + it.resolution(e, "log_likelihood")
+}
+
+// blur is how far rounding alone moves a coefficient in a step.
+func (it *iteration) blur(e *evaluation, f *factor) float64 {
+	noise := make([]float64, len(it.beta))
+	for i := range noise {
+		noise[i] = it.resolution(e, "gradient")
+	}
+	largest := 0.0
+	for _, v := range f.solve(noise) {
+		largest = max(largest, math.Abs(v))
+	}
+	return 4 * largest
 }
 
 func (it *iteration) halve() error {
 	if it.halved++; it.halved > mostHalvings || it.rounds >= it.design.study.Schedule.Rounds {
 		return it.noConvergence()
 	}
+	if it.jumped {
+		it.jumped, it.path = false, nil
+		it.beta = add(it.from, it.step)
+		if it.theta > 0 {
+			it.theta = it.fromTheta / (1 + it.thetaStep)
+		}
+		return nil
+	}
 	half := make([]float64, len(it.beta))
 	for i := range half {
 		half[i] = it.from[i]/2 + it.beta[i]/2
 	}
-	it.beta = half
+	if slices.Equal(half, it.from) {
+		return it.noConvergence()
+	}
+	it.beta, it.path = half, nil
 	if it.theta > 0 {
 		it.theta = math.Sqrt(it.fromTheta * it.theta)
 	}
 	return nil
+}
+
+// moves is how far a step moves the linear predictor of a patient who is away
+// from the mean: by a level, or by a number's spread.
+func (it *iteration) moves(step []float64) []float64 {
+	out := make([]float64, len(step))
+	for i, v := range step {
+		out[i] = v * it.spread[i]
+	}
+	return out
 }
 
 // examine the first evaluation: with equal weights the information has the
@@ -293,6 +332,13 @@ func (it *iteration) examine(e *evaluation, normal *mat.SymDense) error {
 		total = e.sum.Field("site_weight")[0]
 		if !(total > 0) {
 			return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "at every site all patients have the same outcome, so beside the sites' own intercepts nothing is left to explain"}
+		}
+	}
+	it.spread = make([]float64, len(it.beta))
+	for i, j := range it.design.free {
+		it.spread[i] = 1
+		if t := it.design.terms[j]; isNumber(it.design.terms, t) {
+			it.spread[i] = math.Sqrt(e.information.At(i, i) / total)
 		}
 	}
 	if it.null != nil && !(it.null.deviance > constant*float64(e.n)) {
@@ -386,12 +432,10 @@ func binomialNull(n, positives float64) float64 {
 
 // runaway names the terms that walk to infinity.
 func (it *iteration) runaway() *compute.Diagnosis {
-	largest := 0.0
-	for _, v := range it.step {
-		largest = max(largest, math.Abs(v))
-	}
+	moves := it.moves(it.step)
+	largest := size(moves)
 	var names []string
-	for i, v := range it.step {
+	for i, v := range moves {
 		if it.design.free[i] > 0 && math.Abs(v) >= separatedStep*largest {
 			names = append(names, it.design.terms[it.design.free[i]].Name)
 		}

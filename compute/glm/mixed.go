@@ -19,7 +19,8 @@ type mixed struct {
 	who    who
 	halved int
 	rounds int
-	zero   bool // the standard deviation has come to zero
+	zero   bool    // the standard deviation has been at zero, where it does not stay
+	sd     float64 // the last above zero
 	model  *Model
 }
 
@@ -80,9 +81,9 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	if b.beta[last] == 0 {
 		// At zero the likelihood is level: it is symmetric in the sign.
 		gradient[last] = 0
-		if information.At(last, last) <= 0 && !b.zero {
-			b.zero = true
-			b.beta = append(append([]float64(nil), b.beta[:last]...), 0.1)
+		if information.At(last, last) <= 0 && b.rounds < s.Schedule.Rounds {
+			b.zero = true // it rises from there: zero was a step too far
+			b.beta = append(append([]float64(nil), b.beta[:last]...), b.sd/5)
 			b.from = nil
 			return nil
 		}
@@ -110,9 +111,14 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	}
 	b.from, b.value, b.who, b.halved = b.beta, value, present, 0
 	next := add(b.beta, step)
-	next[last] = min(max(next[last], b.beta[last]/5), b.beta[last]*5+0.1, largestSD)
-	if next[last] < smallestSD {
+	if b.beta[last] > 0 {
+		b.sd = b.beta[last]
+	}
+	switch low := b.sd / 5; {
+	case next[last] <= 0 && b.sd < 0.2 && !b.zero, next[last] < smallestSD && low < smallestSD:
 		next[last] = 0
+	default:
+		next[last] = min(max(next[last], low), b.sd*5+0.1, largestSD)
 	}
 	b.beta = next
 	return nil
@@ -133,14 +139,27 @@ func (b *mixed) derivatives(sum compute.Sum) ([]float64, *mat.SymDense) {
 }
 
 // steep factorises the information, or where the likelihood is not concave a
-// matrix that leads uphill all the same.
+// matrix that leads uphill all the same: first without what the standard
+// deviation has to do with the rest.
 func steep(information *mat.SymDense) (*factor, bool) {
 	n := information.SymmetricDim()
+	if f, ok := factorise(information); ok {
+		return f, true
+	}
+	apart := mat.NewSymDense(n, nil)
+	apart.CopySym(information)
+	for i := range n - 1 {
+		apart.SetSym(i, n-1, 0)
+	}
+	apart.SetSym(n-1, n-1, math.Abs(information.At(n-1, n-1)))
+	if f, ok := factorise(apart); ok {
+		return f, true
+	}
 	largest := 0.0
 	for i := range n {
 		largest = max(largest, math.Abs(information.At(i, i)))
 	}
-	for _, ridge := range []float64{0, 1e-3, 1e-2, 1e-1, 1, 10, 1e3} {
+	for _, ridge := range []float64{1e-3, 1e-2, 1e-1, 1, 10, 1e3} {
 		a := mat.NewSymDense(n, nil)
 		a.CopySym(information)
 		for i := range n {
