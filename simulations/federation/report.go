@@ -11,6 +11,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/fairness/page"
+	resultpage "github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -112,6 +113,9 @@ func (r *Result) AddComputed(encoded []byte) error {
 		return fmt.Errorf("the study's result cannot be read: %w", err)
 	}
 	r.Cohort, r.Description, r.Diagnoses = computed.Cohort, computed.Description, computed.Diagnoses
+	if err := r.renderResult(&computed); err != nil {
+		return err
+	}
 	if r.Study.State == "diagnosed" {
 		if n := len(computed.Diagnoses); n > 0 {
 			r.Diagnosis = &computed.Diagnoses[n-1]
@@ -122,7 +126,7 @@ func (r *Result) AddComputed(encoded []byte) error {
 	if computed.Audit == nil {
 		return nil
 	}
-	r.Fairness = &Fairness{Groups: groups(computed.Audit)}
+	r.Fairness = &Fairness{Groups: groups(computed.Audit), Gaps: computed.Audit.Gaps}
 	var err error
 	r.Page, err = page.Render(page.Document{
 		Cohort: computed.Cohort, Model: computed.Model.GLM, Audit: computed.Audit, Diagnoses: computed.Diagnoses,
@@ -138,6 +142,19 @@ func (r *Result) evidence() []page.Fact {
 		facts = append(facts, page.Fact{Name: "release", Value: r.Release.Digest})
 	}
 	return append(facts, page.Fact{Name: "prove it", Value: "consilium audit verify bundle"})
+}
+
+// renderResult writes the page of what has been found, as far as it goes.
+func (r *Result) renderResult(computed *pipeline.Result) (err error) {
+	if computed.Cohort == nil {
+		return nil
+	}
+	d := resultpage.Document{Title: r.Study.Title, Version: r.Study.Version, Result: computed, Protocol: r.protocol}
+	for _, f := range r.evidence()[1:] { // the page names the study by itself
+		d.Evidence = append(d.Evidence, resultpage.Fact(f))
+	}
+	r.ResultPage, err = resultpage.Render(d)
+	return err
 }
 
 func groups(a *fairness.Audit) []Group {

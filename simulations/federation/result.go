@@ -3,6 +3,7 @@ package federation
 import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/coordinator/audit"
@@ -39,6 +40,7 @@ type Result struct {
 	SignedAudit   []byte `json:"-"` // DSSE envelope of the bias audit; nil without a release
 	SignedRelease []byte `json:"-"` // DSSE envelope of the release; nil without one
 	Page          []byte `json:"-"` // the bias audit as a self-contained HTML page
+	ResultPage    []byte `json:"-"` // what the study has found, as a self-contained HTML page; nil if nothing was opened
 
 	protocol *study.Study
 }
@@ -80,7 +82,8 @@ type RoundReport struct {
 
 // Fairness holds the bias audit, one group after the other.
 type Fairness struct {
-	Groups []Group `json:"groups"`
+	Groups []Group        `json:"groups"`
+	Gaps   []fairness.Gap `json:"gaps"` // between groups of an attribute
 }
 
 // Group is one level of one attribute. A suppressed group has neither a

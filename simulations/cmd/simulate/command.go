@@ -60,7 +60,8 @@ rounds, bias audit, release, acceptance, and the auditor's verification.
 It writes to DIR:
 
   result.json      what happened, and the model; the keys are stable
-  report.html      the bias audit, for people
+  result.html      the model or the description, and how it does, for people
+  report.html      the bias audit, for people; not of kind describe
   audit.json       the bias audit, signed by the coordinator
   release.json     the model as offered to the hospitals, signed
   bundle/          all evidence, ciphertexts included (consilium audit verify DIR/bundle)
@@ -72,7 +73,10 @@ command line; 3 the data has no such model, and result.json says why.`,
 
   # what if hospital 7 contributes nothing, and 3 never helps to open a sum?
   simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/dropped \
-      --drop 7@collecting --drop 3@opening`,
+      --drop 7@collecting --drop 3@opening
+
+  # two models of the same patients, side by side
+  consilium study compare out/linear/result.json out/boosted/result.json`,
 		Args: console.Arguments(), // everything is given by flags
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := o.check(command); err != nil {

@@ -24,7 +24,7 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 		return console.Fail(unwritten, err, elsewhere)
 	}
 	// An older run's files must not be taken for this one's.
-	for _, name := range []string{"result.json", "report.html", "audit.json", "release.json", "predictions.csv", "bundle"} {
+	for _, name := range []string{"result.json", "result.html", "report.html", "audit.json", "release.json", "predictions.csv", "bundle"} {
 		if err := os.RemoveAll(filepath.Join(o.out, name)); err != nil {
 			return console.Fail(unwritten, err, elsewhere)
 		}
@@ -61,6 +61,7 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 func write(o options, outcome *federation.Result) error {
 	for name, content := range map[string][]byte{
 		"report.html":  outcome.Page,
+		"result.html":  outcome.ResultPage,
 		"audit.json":   outcome.SignedAudit,
 		"release.json": outcome.SignedRelease,
 	} {
@@ -121,7 +122,7 @@ func conclude(o options, outcome *federation.Result, c *console.Console) error {
 	for _, remark := range outcome.Diagnoses {
 		c.Notef("remark: %s\n", remark.Error())
 	}
-	written := result
+	written := result + ", " + filepath.Join(o.out, "result.html")
 	if outcome.Page != nil {
 		written += " and " + filepath.Join(o.out, "report.html")
 	}

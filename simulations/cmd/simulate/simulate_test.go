@@ -65,7 +65,7 @@ func TestRunWritesEverything(t *testing.T) {
 		"rounds.0.id", "rounds.0.question", "rounds.0.step", "rounds.0.state", "rounds.0.contributors.5", "rounds.0.bytes_up", "rounds.0.seconds",
 		"model.kind", "model.family", "model.n", "model.terms.15.name", "model.terms.0.estimate", "model.terms.0.std_error",
 		"model.terms.0.statistic", "model.terms.0.p_value", "model.deviance", "model.iterations",
-		"fairness.groups.0.attribute", "fairness.groups.0.level", "fairness.groups.0.n", "fairness.groups.0.state", "fairness.groups.0.metrics.mae",
+		"fairness.groups.0.attribute", "fairness.groups.0.level", "fairness.groups.0.n", "fairness.groups.0.state", "fairness.groups.0.metrics.mae", "fairness.gaps.0.verdict",
 		"release.digest", "release.accepted", "release.refused", "ledger.size", "ledger.root", "verification.holds", "seconds",
 	} {
 		if at(result, path) == nil {
@@ -82,7 +82,7 @@ func TestRunWritesEverything(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &printed); err != nil || at(printed, "study.digest") != at(result, "study.digest") {
 		t.Errorf("--json printed something else than result.json: %v", err)
 	}
-	for _, name := range []string{"report.html", "audit.json", "release.json", "bundle/checkpoint", "bundle/study.yaml"} {
+	for _, name := range []string{"result.html", "report.html", "audit.json", "release.json", "bundle/checkpoint", "bundle/study.yaml"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s was not written", name)
 		}
@@ -134,6 +134,9 @@ func TestDiagnosisHasItsOwnExitCode(t *testing.T) {
 		t.Fatalf("exit code %d, want %d\n%s", code, exitDiagnosed, stderr)
 	}
 	result := readJSON(t, filepath.Join(out, "result.json"))
+	if page, err := os.ReadFile(filepath.Join(out, "result.html")); err != nil || !strings.Contains(string(page), "Why there is no model") {
+		t.Errorf("result.html does not say why there is no model: %v", err)
+	}
 	if at(result, "diagnosis.kind") == nil || at(result, "diagnosis.message") == nil || result["model"] != nil || result["release"] != nil {
 		t.Errorf("diagnosis %v, model %v, release %v", result["diagnosis"], result["model"], result["release"])
 	}
@@ -236,6 +239,9 @@ func TestADescriptionHasItsCounts(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	result := readJSON(t, filepath.Join(out, "result.json"))
+	if page, err := os.ReadFile(filepath.Join(out, "result.html")); err != nil || !strings.Contains(string(page), "Distributions") || !strings.Contains(string(page), "What was asked") {
+		t.Errorf("result.html does not describe the patients: %v", err)
+	}
 	if at(result, "cohort.patients.n") == nil || at(result, "cohort.features.3.levels.0.count.n") == nil || at(result, "model") != nil {
 		t.Errorf("cohort %v, model %v", at(result, "cohort"), at(result, "model"))
 	}
