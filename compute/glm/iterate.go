@@ -1,7 +1,6 @@
 package glm
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -314,42 +313,6 @@ func (it *iteration) halve() error {
 	return nil
 }
 
-// moves is how far a step moves the linear predictor of a patient who is away
-// from the mean: by a level, or by a number's spread.
-func (it *iteration) moves(step []float64) []float64 {
-	out := make([]float64, len(step))
-	for i, v := range step {
-		out[i] = v * it.spread[i]
-	}
-	return out
-}
-
-// examine the first evaluation: with equal weights the information has the
-// rank of the columns.
-func (it *iteration) examine(e *evaluation, normal *mat.SymDense) error {
-	total := e.information.At(0, 0)
-	if it.design.ownIntercepts() {
-		total = e.sum.Field("site_weight")[0]
-		if !(total > 0) {
-			return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "at every site all patients have the same outcome, so beside the sites' own intercepts nothing is left to explain"}
-		}
-	}
-	it.spread = make([]float64, len(it.beta))
-	for i, j := range it.design.free {
-		it.spread[i] = 1
-		if t := it.design.terms[j]; isNumber(it.design.terms, t) {
-			it.spread[i] = math.Sqrt(e.information.At(i, i) / total)
-		}
-	}
-	if it.null != nil && !(it.null.deviance > constant*float64(e.n)) {
-		return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: "every patient has the same outcome, so there is nothing to explain"}
-	}
-	if dependent := diagnoseCollinearity(normal, it.design.names(), total); dependent != nil {
-		return dependent
-	}
-	return nil
-}
-
 // fine is the size of the last step, which squares the error: but where the
 // expected information is not the observed one it only divides it.
 func (it *iteration) fine() float64 {
@@ -357,31 +320,6 @@ func (it *iteration) fine() float64 {
 		return finestStep
 	}
 	return min(max(10*it.design.study.Schedule.Tolerance, finestStep), coarsestStep)
-}
-
-// stepTheta is Newton's relative step of one over theta, in which the
-// likelihood is well behaved up to Poisson's at zero.
-func (it *iteration) stepTheta(e *evaluation) float64 {
-	if it.family.name != study.NegativeBinomial {
-		return 0
-	}
-	score, information := e.sum.Field("theta_score")[0], e.sum.Field("theta_information")[0]
-	curvature := information - 2*score
-	if !(curvature > 0) {
-		return math.Copysign(0.5, -score)
-	}
-	return min(max(-score/curvature, -0.9), 2)
-}
-
-func (it *iteration) checkTheta() error {
-	if it.family.name != study.NegativeBinomial {
-		return nil
-	}
-	if it.theta > poissonTheta {
-		return &compute.Diagnosis{Kind: compute.NoConvergence, Message: "the counts vary no more than Poisson's do, so theta is infinite; use family: poisson"}
-	}
-	it.theta = max(it.theta, smallestTheta)
-	return nil
 }
 
 // arrive ends the fit. The last step is taken too: it costs nothing and
@@ -428,23 +366,4 @@ func (it *iteration) nullDeviance(e *evaluation) float64 {
 // binomialNull is the deviance of the model with an intercept only.
 func binomialNull(n, positives float64) float64 {
 	return -2 * (positives*math.Log(positives/n) + (n-positives)*math.Log((n-positives)/n))
-}
-
-// runaway names the terms that walk to infinity.
-func (it *iteration) runaway() *compute.Diagnosis {
-	moves := it.moves(it.step)
-	largest := size(moves)
-	var names []string
-	for i, v := range moves {
-		if it.design.free[i] > 0 && math.Abs(v) >= separatedStep*largest {
-			names = append(names, it.design.terms[it.design.free[i]].Name)
-		}
-	}
-	return &compute.Diagnosis{Kind: compute.Separation, Terms: names,
-		Message: "a combination of these terms predicts the outcome of some patients perfectly, so the best-fitting coefficients are infinite; gather levels, leave a feature out, or use a ridge"}
-}
-
-func (it *iteration) noConvergence() *compute.Diagnosis {
-	return &compute.Diagnosis{Kind: compute.NoConvergence,
-		Message: fmt.Sprintf("the fit did not settle in %d rounds; allow more rounds in schedule.rounds, or look for features that nearly determine the outcome", it.rounds+it.nulls)}
 }
