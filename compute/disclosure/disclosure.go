@@ -1,0 +1,187 @@
+// Package disclosure decides which counts of a table may be shown.
+//
+// A count of a few patients can tell who they are, and a count that is left out
+// can often be had from its neighbours: the row's total less the rest of the
+// row. So a table is shown by three rules, in this order.
+//
+//  1. Primary suppression: no count from 1 to one below the floor. Zero may be
+//     shown, and is told apart from what is withheld.
+//  2. Complementary suppression: more counts are withheld until, for each
+//     withheld one, two tables of whole numbers exist that agree with all that
+//     is shown and differ in it by at least the floor. The smallest go first.
+//  3. A share k of n is shown only if k and n-k may both be shown, because
+//     share and n give k away.
+//
+// The tables of rule 2 are found by linear programming over the known sums and
+// then checked in whole numbers: a solution that is not whole proves nothing,
+// and more is withheld. So the check errs on the side of silence. It assumes a
+// reader who knows the rules, sees everything that is shown, knows that what is
+// withheld is not zero, and knows nothing else of the table; what the reader
+// knows besides, such as a release of the same patients with other groups, the
+// caller adds to the table.
+//
+// Terms and rules follow Hundepool et al., Statistical Disclosure Control
+// (Wiley, 2012), chapter 4.
+package disclosure
+
+// Table is counts and what is known to add up.
+type Table struct {
+	Counts []int
+	Sums   []Sum
+}
+
+// Sum says that Counts[Total] is the sum of Counts[Parts].
+type Sum struct {
+	Total int
+	Parts []int
+}
+
+// Small reports whether a count may not be shown.
+func Small(count, floor int) bool { return 0 < count && count < floor }
+
+// Share reports whether k of n may be shown.
+func Share(k, n, floor int) bool { return !Small(k, floor) && !Small(n-k, floor) }
+
+// Protect returns which counts are withheld: those that are small, those that
+// withhold says are withheld in any case (nil for none), and those that would
+// give them away. A count of which public is true is known anyway and stays
+// (nil for none). Where too few patients are in a sum to hide anybody behind, as
+// of two groups of three patients together, all that can be withheld is.
+func (t Table) Protect(floor int, withhold, public []bool) []bool {
+	hidden := make([]bool, len(t.Counts))
+	for i, count := range t.Counts {
+		known := public != nil && public[i]
+		hidden[i] = count > 0 && !known && (Small(count, floor) || withhold != nil && withhold[i])
+	}
+	s := &search{table: t, floor: floor, hidden: hidden, public: public,
+		lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
+	for {
+		cell, part := s.unsafe()
+		if cell < 0 {
+			return hidden
+		}
+		if next := s.complement(cell, part); next >= 0 {
+			hidden[next] = true
+		} else {
+			s.done[cell] = true
+		}
+	}
+}
+
+// search grows the set of withheld counts. What tables it has seen stays
+// possible as more is withheld, so lo and hi only widen.
+type search struct {
+	table          Table
+	floor          int
+	hidden, public []bool
+	lo, hi         []int  // of a count in the tables seen
+	done           []bool // nothing is left to hide it behind
+}
+
+func (s *search) wide(cell int) bool { return s.hi[cell]-s.lo[cell] >= s.floor || s.done[cell] }
+
+// unsafe is a withheld count that is not wide enough, with the withheld counts
+// that it is bound to; -1 if there is none.
+func (s *search) unsafe() (int, component) {
+	for _, c := range s.table.components(s.hidden) {
+		var p *program
+		for _, cell := range c.cells {
+			if s.wide(cell) {
+				continue
+			}
+			if p == nil {
+				if p = s.table.program(s.hidden, c); p == nil {
+					return cell, c
+				}
+			}
+			for _, sign := range []float64{1, -1} {
+				values, bounded := p.extreme(cell, sign)
+				if !bounded {
+					s.done[cell] = true
+				}
+				for i, v := range values {
+					s.lo[c.cells[i]], s.hi[c.cells[i]] = min(s.lo[c.cells[i]], v), max(s.hi[c.cells[i]], v)
+				}
+			}
+			if !s.wide(cell) {
+				return cell, c
+			}
+		}
+	}
+	return -1, component{}
+}
+
+// complement is the smallest count to withhold beside the cell: of its own sums,
+// or of those of the counts that it is bound to.
+func (s *search) complement(cell int, c component) int {
+	best := -1
+	for _, near := range []bool{true, false} {
+		for _, k := range c.sums {
+			sum := s.table.Sums[k]
+			if near && !sum.has(cell) {
+				continue
+			}
+			for _, i := range append([]int{sum.Total}, sum.Parts...) {
+				if s.hidden[i] || s.table.Counts[i] == 0 || s.public != nil && s.public[i] {
+					continue
+				}
+				if best < 0 || s.table.Counts[i] < s.table.Counts[best] || s.table.Counts[i] == s.table.Counts[best] && i < best {
+					best = i
+				}
+			}
+		}
+		if best >= 0 {
+			return best
+		}
+	}
+	return best
+}
+
+func (s Sum) has(cell int) bool {
+	for _, i := range s.Parts {
+		if i == cell {
+			return true
+		}
+	}
+	return s.Total == cell
+}
+
+// component is withheld counts that sums bind together, and those sums.
+type component struct{ cells, sums []int }
+
+// components are in the order of their first counts.
+func (t Table) components(hidden []bool) (out []component) {
+	of := make([][]int, len(t.Counts)) // sums by withheld count
+	for k, sum := range t.Sums {
+		for _, i := range append([]int{sum.Total}, sum.Parts...) {
+			if hidden[i] {
+				of[i] = append(of[i], k)
+			}
+		}
+	}
+	seenCell, seenSum := make([]bool, len(t.Counts)), make([]bool, len(t.Sums))
+	for first := range t.Counts {
+		if !hidden[first] || seenCell[first] {
+			continue
+		}
+		c := component{cells: []int{first}}
+		seenCell[first] = true
+		for at := 0; at < len(c.cells); at++ {
+			for _, k := range of[c.cells[at]] {
+				if seenSum[k] {
+					continue
+				}
+				seenSum[k] = true
+				c.sums = append(c.sums, k)
+				for _, i := range append([]int{t.Sums[k].Total}, t.Sums[k].Parts...) {
+					if hidden[i] && !seenCell[i] {
+						seenCell[i] = true
+						c.cells = append(c.cells, i)
+					}
+				}
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
