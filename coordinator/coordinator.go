@@ -217,6 +217,6 @@ func (c *Coordinator) Outcome(study string) (*Outcome, error) { return c.driver.
 
 // Checkpoint returns the signed head of the ledger.
 func (c *Coordinator) Checkpoint() ([]byte, error) {
-	checkpoint, _, err := c.driver.Checkpoint(0)
+	checkpoint, _, _, err := c.driver.Checkpoint(0)
 	return checkpoint, err
 }

@@ -74,7 +74,11 @@ func (a *Agent) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	news, err := link.Poll(ctx, a.revision, a.witness.latest().Size, a.node.Rosters().Latest().Number)
+	head, cosignature, err := a.witness.cosign(a.node.Keys().Signing(), a.o.Now())
+	if err != nil {
+		return err
+	}
+	news, err := link.Poll(ctx, a.revision, head.Size, a.node.Rosters().Latest().Number, cosignature)
 	if remote, ok := errors.AsType[*uplink.Error](err); ok && remote.Code == ledgerShrunk {
 		return fmt.Errorf("%w: %w", ErrStopped, a.noteRemote(err))
 	}

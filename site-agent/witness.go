@@ -1,6 +1,7 @@
 package siteagent
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -18,7 +20,8 @@ import (
 	"github.com/consilium-fl/consilium/internal/durable"
 )
 
-// ledgerWitness is what the site keeps of the ledger: the last checkpoint, how
+// ledgerWitness is what the site keeps of the ledger: the last checkpoint, which
+// it cosigns for the auditors to know that they see the same history, how
 // far it has read the entries itself, and what studies' committees are drawn
 // from. Reading is verified: the entries read must be those of the checkpoint's
 // tree, and their rosters those that governance signed, in that order.
@@ -28,6 +31,7 @@ type ledgerWitness struct {
 
 	mu      sync.Mutex
 	witness *ledger.Witness
+	unsaved bool // the last checkpoint is not on the disk
 	read    readState
 	leaves  map[uint64][]byte // of plans and opening requests read by this process
 }
@@ -83,18 +87,42 @@ func (w *ledgerWitness) advance(checkpoint []byte, proof [][32]byte) error {
 	if err := w.witness.Advance(checkpoint, proof); err != nil {
 		return err
 	}
-	if w.witness.Latest() == before {
-		return nil
-	}
+	w.unsaved = w.unsaved || w.witness.Latest() != before
 	return w.save()
 }
 
+// cosign gives the last checkpoint and the site's cosignature of it, which says
+// that the site has seen one history up to there; nil before the first. The
+// checkpoint is on the disk BEFORE its cosignature is made: a site that started
+// again from an older one could be brought to cosign a fork.
+func (w *ledgerWitness) cosign(key ed25519.PrivateKey, now time.Time) (ledger.Checkpoint, []byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head := w.witness.Latest()
+	if w.witness.Signed() == nil {
+		return head, nil, nil
+	}
+	if err := w.save(); err != nil {
+		return head, nil, err
+	}
+	cosignature, err := ledger.Cosign(head, now, key)
+	return head, cosignature, err
+}
+
+// save writes the state to the disk if its last checkpoint is not there yet.
 func (w *ledgerWitness) save() error {
+	if !w.unsaved {
+		return nil
+	}
 	data, err := json.Marshal(witnessState{w.witness.Signed(), w.read})
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(w.path, data, 0o600)
+	if err := durable.WriteFile(w.path, data, 0o600); err != nil {
+		return err
+	}
+	w.unsaved = false
+	return nil
 }
 
 // readOn reads the entries up to the last checkpoint and shows each to visit.

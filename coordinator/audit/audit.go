@@ -10,6 +10,8 @@
 //   - files: everything named is there and hashes to its name; nothing else is
 //   - rosters: each is signed by the governance key and chained to the one before
 //   - checkpoint and log: the coordinator signed exactly these leaves, in this order
+//   - tiles and proofs: the log in the layout that other tools read
+//   - witnesses: the hospitals saw this history, and how many of them
 //   - signatures: every statement is signed by a member with the right role, on
 //     the roster in force when it entered the log
 //   - study, approvals, plans, openings: the protocol's order was kept
@@ -20,6 +22,7 @@
 //     asked and ends in the exact bytes of the model and the bias audit
 //   - release: it lists those rounds, that model and that audit, and the
 //     hospitals' decisions about it are theirs
+//   - attestation: the coordinator's in-toto statement says the same
 //
 // What it cannot prove: that a hospital's records are true, and that the
 // governance key is the consortium's. The second is why the key has to come
@@ -45,6 +48,10 @@ type Trust struct {
 	// Checkpoint is the last signed checkpoint of this consortium's ledger that
 	// the auditor has seen, if any. A bundle of another history is refused.
 	Checkpoint []byte
+	// Witnesses is how many hospitals have to have cosigned the history of the
+	// release. With 0, a bundle that fewer than half have cosigned still holds, and
+	// the findings say that this was not checked.
+	Witnesses int
 }
 
 // State says how a check came out.
@@ -76,6 +83,9 @@ type Findings struct {
 	Entries int    `json:"entries"`           // leaves in the ledger
 	Root    string `json:"root,omitempty"`    // Merkle root, hex
 	Release string `json:"release,omitempty"` // digest of the release, hex
+
+	Witnesses int      `json:"witnesses"` // hospitals that cosigned this history up to the release
+	MadeBy    Software `json:"made_by"`   // as the coordinator says
 
 	Checks []Finding `json:"checks"`
 }
@@ -116,6 +126,9 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		{"rosters", v.checkRosters},
 		{"checkpoint", v.checkCheckpoint},
 		{"log", v.checkLog},
+		{"tiles", v.checkTiles},
+		{"witnesses", v.checkWitnesses},
+		{"proofs", v.checkProofs},
 		{"signatures", v.checkSignatures},
 		{"study", v.checkStudy},
 		{"approvals", v.checkApprovals},
@@ -129,6 +142,7 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		{"bias audit", v.checkAudit},
 		{"release", v.checkRelease},
 		{"release decisions", v.checkDecisions},
+		{"attestation", v.checkAttestation},
 	}
 	stopped := ""
 	for _, check := range checks {

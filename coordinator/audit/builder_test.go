@@ -2,11 +2,14 @@ package audit
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/fstest"
@@ -106,6 +109,8 @@ type lies struct {
 	share    func(member string, share []byte) []byte
 	sum      func(step string, sum []byte) []byte
 	more     bool // a round after the end
+
+	witnesses map[string]int // up to where each hospital has cosigned, nil for all of it
 }
 
 // builder makes a bundle with the real crypto and nothing of the coordinator.
@@ -374,6 +379,62 @@ func (b *builder) finish() {
 		b.lies.order(b.leaves)
 	}
 	writeLog(b.t, b.c, b.files, b.leaves)
+	addDerived(b.t, b.c, b.files, b.lies.witnesses)
+}
+
+// addDerived adds what follows from the log: tiles, what hospitals cosign, proofs,
+// and the attestation. witnesses says up to where each hospital has seen the log,
+// nil that all saw its end.
+func addDerived(t *testing.T, c *consortium, files fstest.MapFS, witnesses map[string]int) {
+	t.Helper()
+	leaves := leavesOf(files)
+	for path, data := range ledger.Tiles(leaves) {
+		files[path] = &fstest.MapFile{Data: data}
+	}
+	if witnesses == nil {
+		witnesses = make(map[string]int)
+		for _, site := range siteNames {
+			witnesses[site] = len(leaves)
+		}
+	}
+	bySize := make(map[int][]ledger.Cosignature)
+	for site, size := range witnesses {
+		head := head(t, leaves[:size])
+		keys := c.nodes[site].Keys()
+		signed, err := ledger.Cosign(head, c.now, keys.Signing())
+		must(t, err)
+		bySize[size] = append(bySize[size], ledger.Cosignature{Member: site, Key: keys.Signing().Public().(ed25519.PublicKey), Bytes: signed})
+	}
+	var cosigned [][]byte
+	coordinator := c.nodes["coordinator"].Keys().Signing()
+	for _, size := range slices.Backward(slices.Sorted(maps.Keys(bySize))) {
+		signed, err := ledger.SignCheckpoint(head(t, leaves[:size]), coordinator)
+		must(t, err)
+		note := ledger.FormatCosigned(signed, ledger.Origin("test"), bySize[size])
+		files[CosignedFile(uint64(size))] = &fstest.MapFile{Data: note}
+		cosigned = append(cosigned, note)
+	}
+	id := statement.DigestOf(files[studyFile].Data)
+	proofs, err := Proofs(id, leaves, Best(files[checkpointFile].Data, cosigned)...)
+	must(t, err)
+	for path, data := range proofs {
+		files[path] = &fstest.MapFile{Data: data}
+	}
+	attestation, err := Attest(id, head(t, leaves), leaves, func(d statement.Digest) ([]byte, error) { return files[blobFile(d)].Data, nil }, ThisSoftware())
+	if err != nil {
+		return // of statements that are no statements
+	}
+	envelope, err := statement.Sign(KindAttestation, attestation, "coordinator", coordinator)
+	must(t, err)
+	files[attestationFile] = &fstest.MapFile{Data: envelope}
+}
+
+// head is the checkpoint over leaves.
+func head(t *testing.T, leaves [][]byte) ledger.Checkpoint {
+	t.Helper()
+	root, err := ledger.RootOf(leaves)
+	must(t, err)
+	return ledger.Checkpoint{Origin: ledger.Origin("test"), Size: uint64(len(leaves)), Root: root}
 }
 
 func writeLog(t *testing.T, c *consortium, files fstest.MapFS, leaves [][]byte) {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
@@ -25,6 +28,9 @@ const (
 	entriesFile    = "entries.jsonl"
 	governanceFile = "governance.pub"
 	studyFile      = "study.yaml"
+
+	attestationFile = "attestation.json"
+	cosignedFolder  = "cosigned/" // checkpoints, by size
 )
 
 func rosterFile(number int) string            { return fmt.Sprintf("rosters/%06d.json", number) }
@@ -58,7 +64,14 @@ type verifier struct {
 	releases    []*record
 	decisions   []*record
 	ciphertexts bool // every chunk of every opened round is in the bundle
-	outcome     replayed
+
+	cosignedFiles []string // that are there, in the order of their sizes' digits
+	cosigned      [][]byte // their content, once verified
+	proofFiles    []string // that have to be there
+	attestation   *Attestation
+	attested      []byte // its envelope
+
+	outcome replayed
 }
 
 // record is a ledger entry with the statement it names.
@@ -126,7 +139,7 @@ func (r *round) header(site string) (*statement.ContributionHeader, *record) {
 // the directory against that list: all there, each what its name says, nothing
 // else.
 func (v *verifier) checkFiles() (string, error) {
-	for _, name := range []string{checkpointFile, entriesFile, governanceFile, studyFile} {
+	for _, name := range []string{checkpointFile, entriesFile, governanceFile, studyFile, attestationFile} {
 		if _, err := fs.Stat(v.bundle, name); err != nil {
 			return "", fmt.Errorf("%s is missing", name)
 		}
@@ -142,8 +155,14 @@ func (v *verifier) checkFiles() (string, error) {
 	v.findings.Study = v.digest.String()
 	v.findings.Entries = len(v.leaves)
 
+	if err := v.readAttestation(); err != nil {
+		return "", err
+	}
 	files, err := v.readRecords()
 	if err != nil {
+		return "", err
+	}
+	if err := v.listDerived(files); err != nil {
 		return "", err
 	}
 	return v.compareFiles(files)
@@ -176,6 +195,34 @@ type listing struct {
 	chunks   []named         // ciphertext of the opened rounds: all of it or none
 }
 
+// listDerived lists the files that follow from the log alone.
+func (v *verifier) listDerived(files *listing) error {
+	log := v.records[len(v.records)-1]
+	for _, path := range slices.Sorted(maps.Keys(ledger.Tiles(v.leaves))) {
+		files.require(path, log)
+	}
+	found, err := fs.Glob(v.bundle, cosignedFolder+"*")
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		if size, err := strconv.ParseUint(strings.TrimPrefix(path, cosignedFolder), 10, 48); err == nil && path == CosignedFile(size) {
+			v.cosignedFiles = append(v.cosignedFiles, path)
+			files.allowed[path] = true
+		}
+	}
+	slices.SortFunc(v.cosignedFiles, func(a, b string) int { // the largest first
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a))
+	})
+	for _, r := range v.records {
+		if path, proven := proofFile(v.digest, r.index, r.entry); proven {
+			v.proofFiles = append(v.proofFiles, path)
+			files.require(path, r)
+		}
+	}
+	return nil
+}
+
 // named is a file and the entry that asks for it.
 type named struct {
 	path string
@@ -190,7 +237,7 @@ func (l *listing) require(path string, by *record) {
 // readRecords decodes the statements of this study and sorts them by round.
 // Nothing is verified yet but that each file is what its name says.
 func (v *verifier) readRecords() (*listing, error) {
-	files := &listing{allowed: map[string]bool{checkpointFile: true, entriesFile: true, governanceFile: true, studyFile: true}}
+	files := &listing{allowed: map[string]bool{checkpointFile: true, entriesFile: true, governanceFile: true, studyFile: true, attestationFile: true}}
 	files.allowed[blobFile(v.digest)] = true // the protocol file again, under its digest
 	v.byID = make(map[statement.Digest]*round)
 	rosters, ours := 0, 0

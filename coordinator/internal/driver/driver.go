@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,6 +68,10 @@ type Driver struct {
 	opened   map[statement.Digest]*roundState // by question
 	finished []*roundState                    // ended rounds, in the order of their ends
 	heard    map[string]*presence
+
+	cosigned  map[string]cosignature // by site
+	witnessed chan struct{}          // closed and replaced at every cosignature
+	toWitness uint64                 // the size from which on sites are asked to cosign
 }
 
 // Open rebuilds the state from the store.
@@ -80,6 +85,9 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 		rounds:  map[statement.Digest]*roundState{},
 		opened:  map[statement.Digest]*roundState{},
 		heard:   map[string]*presence{},
+
+		cosigned:  map[string]cosignature{},
+		witnessed: make(chan struct{}),
 	}
 	for f, err := range o.Store.Facts(ctx) {
 		if err != nil {
@@ -146,10 +154,18 @@ func (d *Driver) commit(writes []write, entries ...ledger.Entry) error {
 			return stopping()
 		}
 	}
-	close(d.changed)
-	d.changed = make(chan struct{})
+	if slices.ContainsFunc(entries, worthWitnessing) {
+		d.toWitness = d.leaves
+	}
+	d.wake()
 	d.poke()
 	return nil
+}
+
+// wake has everybody who waits for a change look again.
+func (d *Driver) wake() {
+	close(d.changed)
+	d.changed = make(chan struct{})
 }
 
 // append writes a batch. Where the outcome of a write is in doubt, the store is

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
+	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -15,67 +18,35 @@ import (
 type File func(path string, data []byte) error
 
 // Evidence gives every file of a study's evidence bundle to emit: the
-// checkpoint and all leaves under it, the keys and rosters to verify them by,
-// the protocol, and every statement, parameter and sum that the study's entries
-// name. Ciphertext comes only when asked for. The lock is not held while files
-// are read and sent: what is named by its digest does not change.
+// checkpoint and all leaves under it, also as tiles; the checkpoints that
+// hospitals cosigned, and proofs of single entries; the keys and rosters to
+// verify all that by; the protocol, and every statement, parameter and sum that
+// the study's entries name; and the coordinator's attestation. Ciphertext comes
+// only when asked for. The lock is not held while files are read and sent: what
+// is named by its digest does not change.
 func (d *Driver) Evidence(hex string, caller identity.Member, ciphertexts bool, emit File) error {
-	d.mu.Lock()
-	s, err := d.studyByName(hex)
-	if err != nil {
-		d.mu.Unlock()
-		return err
-	}
-	if caller.Role == identity.RoleResearcher {
-		switch {
-		case s.proposed.Researcher != caller.Name:
-			err = problem(Denied, "not-your-study", "the evidence was not given", "another researcher proposed this study", "ask the researcher who proposed it, or an auditor")
-		case ciphertexts:
-			err = problem(Denied, "ciphertexts-for-auditors", "the evidence was not given", "ciphertexts are for auditors", "ask without ciphertexts")
-		}
-	}
-	if err != nil {
-		d.mu.Unlock()
-		return err
-	}
-	checkpoint, _, err := d.checkpoint(0)
-	var leaves [][]byte
-	if err == nil {
-		leaves, err = d.log.Leaves(0, d.leaves)
-	}
-	rosters := d.Node.Rosters().Envelopes()
-	d.mu.Unlock()
+	s, err := d.mayHaveEvidence(hex, caller, ciphertexts)
 	if err != nil {
 		return err
 	}
-
-	governance, err := identity.FormatPublicKey(d.Node.Governance())
+	d.gatherCosignatures()
+	h, err := d.history()
 	if err != nil {
 		return err
 	}
-	files := []struct {
-		path string
-		data []byte
-	}{
-		{"checkpoint", checkpoint},
-		{"entries.jsonl", append(bytes.Join(leaves, []byte("\n")), '\n')},
-		{"governance.pub", governance},
-	}
-	for _, f := range files {
-		if err := emit(f.path, f.data); err != nil {
-			return err
-		}
+	if err := h.emit(s.id, emit); err != nil {
+		return err
 	}
 	inLedger := 0
 	b := bundle{driver: d, emit: emit, ciphertexts: ciphertexts, sent: map[statement.Digest]bool{}}
-	for _, leaf := range leaves {
+	for _, leaf := range h.leaves {
 		e, err := ledger.ParseEntry(leaf)
 		if err != nil {
 			return err
 		}
 		if e.Type == ledger.TypeRoster {
 			inLedger++
-			if err := emit(fmt.Sprintf("rosters/%06d.json", inLedger), rosters[inLedger-1]); err != nil {
+			if err := emit(fmt.Sprintf("rosters/%06d.json", inLedger), h.rosters[inLedger-1]); err != nil {
 				return err
 			}
 		}
@@ -85,7 +56,94 @@ func (d *Driver) Evidence(hex string, caller identity.Member, ciphertexts bool, 
 			}
 		}
 	}
-	return emit("study.yaml", s.study.Source())
+	if err := emit("study.yaml", s.study.Source()); err != nil {
+		return err
+	}
+	attestation, err := d.attest(s.id, h)
+	if err != nil {
+		return err
+	}
+	return emit("attestation.json", attestation)
+}
+
+// mayHaveEvidence finds the study whose evidence a caller may have.
+func (d *Driver) mayHaveEvidence(hex string, caller identity.Member, ciphertexts bool) (*studyState, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, err := d.studyByName(hex)
+	if err != nil || caller.Role != identity.RoleResearcher {
+		return s, err
+	}
+	switch {
+	case s.proposed.Researcher != caller.Name:
+		return nil, problem(Denied, "not-your-study", "the evidence was not given", "another researcher proposed this study", "ask the researcher who proposed it, or an auditor")
+	case ciphertexts:
+		return nil, problem(Denied, "ciphertexts-for-auditors", "the evidence was not given", "ciphertexts are for auditors", "ask without ciphertexts")
+	}
+	return s, nil
+}
+
+// history is the ledger at one moment, with what verifies it.
+type history struct {
+	leaves     [][]byte
+	checkpoint []byte
+	cosigned   []cosignedNote
+	rosters    [][]byte
+	governance []byte
+}
+
+func (d *Driver) history() (h history, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h.rosters = d.Node.Rosters().Envelopes()
+	if h.governance, err = identity.FormatPublicKey(d.Node.Governance()); err != nil {
+		return h, err
+	}
+	if h.checkpoint, _, err = d.checkpoint(0); err != nil {
+		return h, err
+	}
+	if h.cosigned, err = d.cosignedNotes(); err != nil {
+		return h, err
+	}
+	h.leaves, err = d.log.Leaves(0, d.leaves)
+	return h, err
+}
+
+// emit sends what does not depend on the study, and the proofs of its entries.
+func (h history) emit(study statement.Digest, emit File) error {
+	files := ledger.Tiles(h.leaves)
+	files["checkpoint"] = h.checkpoint
+	files["entries.jsonl"] = append(bytes.Join(h.leaves, []byte("\n")), '\n')
+	files["governance.pub"] = h.governance
+	var notes [][]byte
+	for _, c := range h.cosigned {
+		files[audit.CosignedFile(c.size)] = c.note
+		notes = append(notes, c.note)
+	}
+	proofs, err := audit.Proofs(study, h.leaves, audit.Best(h.checkpoint, notes)...)
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, proofs)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if err := emit(path, files[path]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attest signs the in-toto statement about a study.
+func (d *Driver) attest(study statement.Digest, h history) ([]byte, error) {
+	head, err := ledger.ParseCheckpoint(h.checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	attestation, err := audit.Attest(study, *head, h.leaves, d.Blobs.Get, audit.ThisSoftware())
+	if err != nil {
+		return nil, err
+	}
+	return d.signed(audit.KindAttestation, attestation)
 }
 
 // bundle sends each blob once.

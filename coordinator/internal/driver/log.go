@@ -1,8 +1,10 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/consilium-fl/consilium/crypto/ledger"
 )
@@ -46,14 +48,23 @@ func (d *Driver) checkpoint(oldSize uint64) (checkpoint []byte, consistency [][3
 }
 
 // Checkpoint returns the newest signed checkpoint and the proof that it extends
-// the log of a size that the caller knows.
-func (d *Driver) Checkpoint(oldSize uint64) (checkpoint []byte, consistency [][32]byte, err error) {
+// the log of a size that the caller knows; and the checkpoint that most sites
+// have cosigned, nil for none.
+func (d *Driver) Checkpoint(oldSize uint64) (checkpoint []byte, consistency [][32]byte, cosigned []byte, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if oldSize > d.leaves {
-		return nil, nil, shrunk(oldSize, d.leaves)
+		return nil, nil, nil, shrunk(oldSize, d.leaves)
 	}
-	return d.checkpoint(oldSize)
+	notes, err := d.cosignedNotes()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(notes) > 0 {
+		cosigned = slices.MaxFunc(notes, func(a, b cosignedNote) int { return cmp.Compare(a.cosignatures, b.cosignatures) }).note
+	}
+	checkpoint, consistency, err = d.checkpoint(oldSize)
+	return checkpoint, consistency, cosigned, err
 }
 
 // Entries returns the leaves with start <= index < end.

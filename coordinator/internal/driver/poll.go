@@ -171,6 +171,7 @@ func (d *Driver) duties(site string) []duty {
 func (d *Driver) revision(duties []duty) string {
 	h := sha256.New()
 	fmt.Fprintln(h, "roster", d.rosters)
+	fmt.Fprintln(h, "witness", d.toWitness)
 	for _, duty := range duties {
 		fmt.Fprintln(h, duty.kind, duty.study.id)
 		if duty.round != nil {

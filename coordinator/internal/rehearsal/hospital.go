@@ -18,6 +18,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -97,11 +98,15 @@ func (h *Hospital) Contributes() { h.cured.Store(true) }
 // Run works until ctx ends. A coordinator that is away is waited for.
 func (h *Hospital) Run(ctx context.Context) {
 	revision := ""
+	var head ledger.Checkpoint
 	for ctx.Err() == nil {
-		news, err := h.Site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision})
+		news, err := h.Site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision, LedgerSize: head.Size, Cosignature: h.cosign(head)})
 		if err == nil {
 			h.busy.Store(true)
 			err = h.act(ctx, news)
+			if seen, unread := ledger.ParseCheckpoint(news.GetCheckpoint()); unread == nil {
+				head = *seen
+			}
 			h.busy.Store(false)
 		}
 		if err != nil {
@@ -118,6 +123,19 @@ func (h *Hospital) Run(ctx context.Context) {
 		}
 		revision = news.GetRevision()
 	}
+}
+
+// cosign cosigns a checkpoint. Whether it extends the last one is not for a
+// rehearsal to check.
+func (h *Hospital) cosign(head ledger.Checkpoint) []byte {
+	if head.Size == 0 {
+		return nil
+	}
+	cosignature, err := ledger.Cosign(head, h.clock.Now(), h.Node.Keys().Signing())
+	if err != nil {
+		h.t.Errorf("%s: %v", h.Name, err)
+	}
+	return cosignature
 }
 
 // passing reports whether an error is one that waiting may mend, or that comes

@@ -17,8 +17,8 @@ type ledger struct {
 }
 
 func (s *ledger) Checkpoint(_ context.Context, req *consiliumv1.CheckpointRequest) (*consiliumv1.CheckpointResponse, error) {
-	checkpoint, consistency, err := s.driver.Checkpoint(req.GetOldSize())
-	return &consiliumv1.CheckpointResponse{Checkpoint: checkpoint, Consistency: merkle.FormatProof(consistency)}, err
+	checkpoint, consistency, cosigned, err := s.driver.Checkpoint(req.GetOldSize())
+	return &consiliumv1.CheckpointResponse{Checkpoint: checkpoint, Consistency: merkle.FormatProof(consistency), Cosigned: cosigned}, err
 }
 
 func (s *ledger) Entries(_ context.Context, req *consiliumv1.EntriesRequest) (*consiliumv1.EntriesResponse, error) {

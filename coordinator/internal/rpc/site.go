@@ -20,6 +20,11 @@ type site struct {
 }
 
 func (s *site) Poll(ctx context.Context, req *consiliumv1.PollRequest) (*consiliumv1.PollResponse, error) {
+	if len(req.GetCosignature()) > 0 {
+		if err := s.driver.Cosigned(caller(ctx).Name, req.GetLedgerSize(), req.GetCosignature()); err != nil {
+			return nil, err
+		}
+	}
 	p, err := s.driver.Poll(ctx, caller(ctx).Name, req.GetRevision(), req.GetLedgerSize(), req.GetRosterNumber())
 	if err != nil {
 		return nil, err

@@ -66,9 +66,12 @@ func (x *CheckpointRequest) GetOldSize() uint64 {
 }
 
 type CheckpointResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Checkpoint    []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	Consistency   [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint  []byte                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Consistency [][]byte               `protobuf:"bytes,2,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	// The checkpoint that most hospitals have cosigned, with their cosignatures
+	// (C2SP tlog-cosignature); empty while none has.
+	Cosigned      []byte `protobuf:"bytes,3,opt,name=cosigned,proto3" json:"cosigned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,6 +116,13 @@ func (x *CheckpointResponse) GetCheckpoint() []byte {
 func (x *CheckpointResponse) GetConsistency() [][]byte {
 	if x != nil {
 		return x.Consistency
+	}
+	return nil
+}
+
+func (x *CheckpointResponse) GetCosigned() []byte {
+	if x != nil {
+		return x.Cosigned
 	}
 	return nil
 }
@@ -501,12 +511,13 @@ const file_consilium_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"\x19consilium/v1/ledger.proto\x12\fconsilium.v1\".\n" +
 	"\x11CheckpointRequest\x12\x19\n" +
-	"\bold_size\x18\x01 \x01(\x04R\aoldSize\"V\n" +
+	"\bold_size\x18\x01 \x01(\x04R\aoldSize\"r\n" +
 	"\x12CheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
 	"checkpoint\x12 \n" +
-	"\vconsistency\x18\x02 \x03(\fR\vconsistency\"8\n" +
+	"\vconsistency\x18\x02 \x03(\fR\vconsistency\x12\x1a\n" +
+	"\bcosigned\x18\x03 \x01(\fR\bcosigned\"8\n" +
 	"\x0eEntriesRequest\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\x04R\x03end\"+\n" +

@@ -28,7 +28,13 @@ type PollRequest struct {
 	// Size of the last ledger checkpoint the site keeps.
 	LedgerSize uint64 `protobuf:"varint,2,opt,name=ledger_size,json=ledgerSize,proto3" json:"ledger_size,omitempty"`
 	// Number of the last roster the site keeps.
-	RosterNumber  uint64 `protobuf:"varint,3,opt,name=roster_number,json=rosterNumber,proto3" json:"roster_number,omitempty"`
+	RosterNumber uint64 `protobuf:"varint,3,opt,name=roster_number,json=rosterNumber,proto3" json:"roster_number,omitempty"`
+	// The site's cosignature of the checkpoint of ledger_size, which it has found
+	// to extend every one it kept before: C2SP tlog-cosignature's
+	// timestamped_signature, 72 bytes. Empty before the first checkpoint. One that
+	// does not verify for the coordinator's own log is refused as a security
+	// violation.
+	Cosignature   []byte `protobuf:"bytes,4,opt,name=cosignature,proto3" json:"cosignature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,6 +88,13 @@ func (x *PollRequest) GetRosterNumber() uint64 {
 		return x.RosterNumber
 	}
 	return 0
+}
+
+func (x *PollRequest) GetCosignature() []byte {
+	if x != nil {
+		return x.Cosignature
+	}
+	return nil
 }
 
 type PollResponse struct {
@@ -1355,12 +1368,13 @@ var File_consilium_v1_site_proto protoreflect.FileDescriptor
 
 const file_consilium_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x17consilium/v1/site.proto\x12\fconsilium.v1\"o\n" +
+	"\x17consilium/v1/site.proto\x12\fconsilium.v1\"\x91\x01\n" +
 	"\vPollRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x1f\n" +
 	"\vledger_size\x18\x02 \x01(\x04R\n" +
 	"ledgerSize\x12#\n" +
-	"\rroster_number\x18\x03 \x01(\x04R\frosterNumber\"\xc2\x01\n" +
+	"\rroster_number\x18\x03 \x01(\x04R\frosterNumber\x12 \n" +
+	"\vcosignature\x18\x04 \x01(\fR\vcosignature\"\xc2\x01\n" +
 	"\fPollResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x18\n" +
 	"\arosters\x18\x02 \x03(\fR\arosters\x12\x1e\n" +

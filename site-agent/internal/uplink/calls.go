@@ -40,13 +40,14 @@ func unary[Q, A any](l *Link, ctx context.Context, what string, limit time.Durat
 	return a, l.translate(what, err)
 }
 
-// Poll waits for news: assignments that differ from those of the revision.
-func (l *Link) Poll(ctx context.Context, revision string, ledgerSize, roster uint64) (*News, error) {
+// Poll waits for news: assignments that differ from those of the revision. It
+// brings what the site knows, and its cosignature of the ledger that it knows.
+func (l *Link) Poll(ctx context.Context, revision string, ledgerSize, roster uint64, cosignature []byte) (*News, error) {
 	r, err := unary(l, ctx, "asking for work", pollTimeout, outbox.Entry{Kind: outbox.Poll},
 		func(ctx context.Context, q *consiliumv1.PollRequest) (*consiliumv1.PollResponse, error) {
 			return l.site.Poll(ctx, q)
 		},
-		&consiliumv1.PollRequest{Revision: revision, LedgerSize: ledgerSize, RosterNumber: roster})
+		&consiliumv1.PollRequest{Revision: revision, LedgerSize: ledgerSize, RosterNumber: roster, Cosignature: cosignature})
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func answers() map[proto.Message]func(context.Context, *Link) (proto.Message, er
 	release := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: b("release"), Audit: b("audit"), Protocol: b("protocol")}}}
 	ended := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{Round: "round", State: "published", End: b("end")}}}
 	poll := func(ctx context.Context, l *Link) (proto.Message, error) {
-		n, err := l.Poll(ctx, "", 0, 0)
+		n, err := l.Poll(ctx, "", 0, 0, nil)
 		return said(n), err
 	}
 	return map[proto.Message]func(context.Context, *Link) (proto.Message, error){
