@@ -24,6 +24,7 @@ type DryRun struct {
 	Rows    int                      `json:"rows"`
 	Skipped map[study.SkipReason]int `json:"skipped"`
 	Steps   []DryRunStep             `json:"steps"`
+	Shown   []string                 `json:"shown"` // by the opened sums, beside the model
 	// Unreadable says why the records could not be read; Rows is then 0.
 	Unreadable string `json:"unreadable,omitempty"`
 }
@@ -50,6 +51,7 @@ func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
 	} else {
 		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
 	}
+	d.Shown = pipeline.Shown(s)
 	for _, step := range pipeline.Steps(s, sites) {
 		d.Steps = append(d.Steps, dryRunStep(step, max(sites, s.MinimumContributors())))
 	}

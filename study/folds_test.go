@@ -146,7 +146,7 @@ func TestARecordWithoutItsPatientIsSkipped(t *testing.T) {
 
 // Only a validation by patients has folds.
 func TestNoFoldsWithoutAValidationByPatients(t *testing.T) {
-	for _, src := range []string{minimal, validated("{kind: leave-one-site-out}"), validated("{kind: external, sites: [a]}")} {
+	for _, src := range []string{minimal, validated("{kind: leave-one-site-out}"), validated("{kind: external, sites: [a, b, c]}")} {
 		for i, fold := range foldsOf(t, src, idColumns, 20, byID) {
 			if fold != 0 {
 				t.Errorf("record %d is in fold %d", i, fold)

@@ -37,7 +37,7 @@ func TestEveryDocumentedModelIsAccepted(t *testing.T) {
 	for _, c := range []struct{ outcome, model string }{
 		{count, `{kind: glm, family: poisson, offset: log_days, interactions: ["treat:age"]}`},
 		{count, `{kind: glm, family: negative-binomial, weights: {column: w, range: [0, 10]}, splines: ["spline(age, df: 4)"]}`},
-		{number, "{kind: glm, family: gamma, site_effects: random}"},
+		{number, "{kind: glm, family: gamma, site_effects: fixed}"},
 		{number, "{kind: glm, family: gaussian, site_effects: fixed, standard_errors: robust}"},
 		{survival, "{kind: cox, stratify: site, ties: efron}"},
 		{survival, "{kind: cox, stratify: none, ties: breslow, ridge: 0.5, standard_errors: robust, interactions: [treat:age]}"},
@@ -55,7 +55,7 @@ func TestEveryDocumentedModelIsAccepted(t *testing.T) {
 		src := "study: s\nversion: 1\noutcome: " + c.outcome + "\nfeatures:\n  - {column: age, type: number, range: [0, 120]}\n" +
 			"  - {column: treat, type: category, levels: [no, yes]}\nmodel: " + c.model + "\n"
 		for _, validation := range []string{"", "{kind: holdout, fraction: 0.2, by: subject_id}", "{kind: k-fold, folds: 5, by: subject_id}",
-			"{kind: k-fold}", "{kind: leave-one-site-out}", "{kind: external, sites: [north, south]}"} {
+			"{kind: k-fold}", "{kind: leave-one-site-out}", "{kind: external, sites: [north, south, west]}"} {
 			whole := src
 			if validation != "" && c.model != "{kind: describe}" {
 				whole += "validation: " + validation + "\n"
@@ -227,8 +227,8 @@ func TestRefusedModels(t *testing.T) {
 		{"server that averages", numberOutcome, "{kind: neural, server: {rate: 1}}", "",
 			"line 9: model.server: the server of fedavg averages and takes no step; only fedadam, fedyogi and fedsgd have it; remove it"},
 		{"another server", numberOutcome, "{kind: neural, strategy: fedadam, server: {name: sgd}}", "", `line 9: model.server.name: "sgd" is not one of adam`},
-		{"steps of fedsgd", numberOutcome, "{kind: neural, strategy: fedsgd, optimizer: {name: adam}}", "",
-			"line 9: model.optimizer: the sites of fedsgd send a gradient and take no step; set server; remove it"},
+		{"two steps of fedsgd", numberOutcome, "{kind: neural, strategy: fedsgd, optimizer: {name: adam}, server: {name: sgd}}", "",
+			"line 9: model.server: fedsgd takes one step a round, and optimizer says which; remove it"},
 		{"epochs of fedsgd", numberOutcome, "{kind: neural, strategy: fedsgd, epochs: 2}", "", "line 9: model.epochs: the sites of fedsgd send one gradient a round; remove it"},
 		{"scaffold by adam", numberOutcome, "{kind: neural, strategy: scaffold, optimizer: {name: adam}}", "", `line 9: model.optimizer.name: "adam" is not one of sgd`},
 		{"momentum of adam", numberOutcome, "{kind: neural, optimizer: {momentum: 0.9}}", "", "line 9: model.optimizer.momentum: only sgd has it; remove it"},
@@ -275,15 +275,17 @@ func TestModelDefaults(t *testing.T) {
 		{countOutcome, "{kind: boost, monotone: {age: -1, bmi: 1}}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossPoisson, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1,
 			Monotone: map[string]int{"age": -1, "bmi": 1}}}},
 		{binaryOutcome, "{kind: neural}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: FedAvg, Epochs: 1, Batch: 32, Seed: 1,
-			Optimizer: Optimizer{Name: "adam", Rate: 0.001}}}},
+			Optimizer: Optimizer{Name: "adam", Rate: 0.01}}}},
 		{binaryOutcome, "{kind: neural, strategy: fedprox, hidden: [8, 4], seed: 18446744073709551615}", Model{Kind: Neural, Neural: &NeuralModel{Hidden: []int{8, 4}, Activation: "relu", Strategy: FedProx,
 			Epochs: 1, Batch: 32, Seed: 1<<64 - 1, Proximal: 0.01, Optimizer: Optimizer{Name: "adam", Rate: 0.001}}}},
 		{binaryOutcome, "{kind: neural, strategy: scaffold}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: Scaffold, Epochs: 1, Batch: 32, Seed: 1,
 			Optimizer: Optimizer{Name: "sgd", Rate: 0.01}}}},
 		{binaryOutcome, "{kind: neural, strategy: fedyogi}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: FedYogi, Epochs: 1, Batch: 32, Seed: 1,
-			Optimizer: Optimizer{Name: "adam", Rate: 0.001}, Server: Optimizer{Name: "yogi", Rate: 0.01}}}},
+			Optimizer: Optimizer{Name: "adam", Rate: 0.01}, Server: Optimizer{Name: "yogi", Rate: 0.01}}}},
 		{binaryOutcome, "{kind: neural, strategy: fedsgd, batch: 0}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: FedSGD, Epochs: 1, Seed: 1,
-			Server: Optimizer{Name: "sgd", Rate: 0.01}}}},
+			Server: Optimizer{Name: "sgd", Rate: 0.1, Momentum: 0.9}}}},
+		{binaryOutcome, "{kind: neural, strategy: fedsgd, optimizer: {name: adam}}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: FedSGD, Epochs: 1, Batch: 32, Seed: 1,
+			Server: Optimizer{Name: "adam", Rate: 0.01}}}},
 	} {
 		s := mustParse(t, kindStudy(c.outcome, c.model))
 		if diff := cmp.Diff(c.want, s.Model); diff != "" {
@@ -294,7 +296,7 @@ func TestModelDefaults(t *testing.T) {
 		"{kind: holdout}":                   {Kind: Holdout, Fraction: 0.2},
 		"{kind: k-fold, by: id}":            {Kind: KFold, Folds: 5, By: "id"},
 		"{kind: leave-one-site-out}":        {Kind: LeaveOneSiteOut},
-		"{kind: external, sites: [n, s-1]}": {Kind: External, Sites: []SiteID{"n", "s-1"}},
+		"{kind: external, sites: [n, s-1, w]}": {Kind: External, Sites: []SiteID{"n", "s-1", "w"}},
 	} {
 		s := mustParse(t, kindStudy(numberOutcome, "{kind: glm, family: gaussian}", "validation: "+text+"\n"))
 		if diff := cmp.Diff(want, s.Validation); diff != "" {

@@ -50,6 +50,7 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	s.readFairness(r, file.values["fairness"])
 	s.readPrivacy(r, file.values["privacy"])
 	s.readSchedule(r, file.values["schedule"])
+	s.checkPrivate(r, file.values)
 	if r.fault == nil {
 		s.nameTerms(r, file.values["features"], file.values["model"])
 	}

@@ -48,6 +48,14 @@ func (s *Study) readModel(r *reader, n *yaml.Node) {
 	if m.Robust && m.SiteEffects == RandomSiteEffects {
 		at.refuse("standard_errors", "random site effects already say how alike the patients of a site are")
 	}
+	if m.SiteEffects == RandomSiteEffects {
+		if m.Family == Gamma || m.Family == NegativeBinomial {
+			at.refuse("site_effects", "random site effects are fitted for gaussian, binomial and poisson")
+		}
+		if m.Ridge != 0 {
+			at.refuse("ridge", "random site effects are fitted without a penalty")
+		}
+	}
 	s.readInteractions(r, at.values["interactions"])
 	s.readSplines(r, at.values["splines"])
 }

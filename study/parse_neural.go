@@ -59,38 +59,50 @@ func (s *Study) readOptimizers(r *reader, at *section) {
 	n := s.Model.Neural
 	switch n.Strategy {
 	case FedSGD:
-		at.refuse("optimizer", "the sites of fedsgd send a gradient and take no step; set server")
+		// The sites of fedsgd send a gradient; the one step is the server's, by
+		// whichever name it is given.
 		if n.Epochs != 1 {
 			at.refuse("epochs", "the sites of fedsgd send one gradient a round")
 		}
-		n.Server = r.optimizer(at.values["server"], "model.server", "sgd", "adam", "yogi")
+		key := "server"
+		if at.has("optimizer") {
+			at.refuse("server", "fedsgd takes one step a round, and optimizer says which")
+			key = "optimizer"
+		}
+		n.Server = r.optimizer(at.values[key], "model."+key, 0.1, "sgd", "adam", "yogi")
+		if n.Server.Name == "sgd" && at.values[key] == nil {
+			n.Server.Momentum = 0.9
+		}
 		return
 	case Scaffold:
 		// Its control variates correct gradients, which is a step of sgd.
-		n.Optimizer = r.optimizer(at.values["optimizer"], "model.optimizer", "sgd")
+		n.Optimizer = r.optimizer(at.values["optimizer"], "model.optimizer", 0.01, "sgd")
 	default:
-		n.Optimizer = r.optimizer(at.values["optimizer"], "model.optimizer", "adam", "sgd")
+		rate := 0.001
+		if len(n.Hidden) == 0 {
+			rate = 0.01 // a linear model has no layers whose steps add up
+		}
+		n.Optimizer = r.optimizer(at.values["optimizer"], "model.optimizer", rate, "adam", "sgd")
 	}
 	switch n.Strategy {
 	case FedAdam:
-		n.Server = r.optimizer(at.values["server"], "model.server", "adam")
+		n.Server = r.optimizer(at.values["server"], "model.server", 0.01, "adam")
 	case FedYogi:
-		n.Server = r.optimizer(at.values["server"], "model.server", "yogi")
+		n.Server = r.optimizer(at.values["server"], "model.server", 0.01, "yogi")
 	default:
 		at.refuse("server", fmt.Sprintf("the server of %s averages and takes no step; only fedadam, fedyogi and fedsgd have it", n.Strategy))
 	}
 }
 
 // optimizer reads a step rule, by default the first of the names.
-func (r *reader) optimizer(n *yaml.Node, key string, names ...string) Optimizer {
+func (r *reader) optimizer(n *yaml.Node, key string, rate float64, names ...string) Optimizer {
 	at := r.section(n, key, "name", "rate", "momentum")
 	o := Optimizer{Name: at.choice("name", names[0], names...)}
 	if !slices.Contains(names, o.Name) {
 		return o
 	}
-	rate := 0.01
-	if o.Name == "adam" && key == "model.optimizer" {
-		rate = 0.001
+	if o.Name != names[0] {
+		rate = 0.01
 	}
 	o.Rate = at.real("rate", rate, 1e-9, 1000)
 	if o.Name != "sgd" {

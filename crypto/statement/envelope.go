@@ -8,7 +8,7 @@ import (
 )
 
 // MaxEnvelope is the size in bytes above which an envelope is not even parsed.
-const MaxEnvelope = 16 << 20
+const MaxEnvelope = 48 << 20
 
 // ErrSecurity marks what only a deviating party causes: a signature that does
 // not verify, a statement in another's name or domain, a history that forks.

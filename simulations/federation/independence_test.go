@@ -164,27 +164,17 @@ func readBlobs(t *testing.T, dir string) map[statement.Digest][]byte {
 		t.Fatal(err)
 	}
 	stored := make(map[statement.Digest][]byte)
-	folders, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range folders {
-		entries, err := os.ReadDir(filepath.Join(dir, folder.Name()))
+	for _, entry := range entries {
+		name, err := statement.ParseDigest(entry.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, entry := range entries {
-			hex := entry.Name()
-			if len(hex) < 64 {
-				hex = folder.Name() + hex
-			}
-			name, err := statement.ParseDigest(hex)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if stored[name], err = files.Get(name); err != nil {
-				t.Fatal(err)
-			}
+		if stored[name], err = files.Get(name); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return stored

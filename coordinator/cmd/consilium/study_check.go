@@ -43,9 +43,6 @@ A mistake is reported as FILE:LINE.`,
 			if err != nil {
 				return err
 			}
-			if err := refuse(s, args[0]); err != nil {
-				return err
-			}
 			summary, err := summarise(s)
 			if err != nil {
 				return console.Fail("the study cannot be computed", err, "")
@@ -164,7 +161,7 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 		Kind: s.Model.Kind, Family: s.Model.Family, Outcome: outcomeText(s.Outcome), Columns: s.Columns(),
 		Terms: []string{}, Parameters: s.Parameters(), Patients: patientsNeeded(s), Groups: []groupJSON{},
 		Validation: validationText(s.Validation), Minimum: s.MinimumContributors(), Hospitals: max(5, s.MinimumContributors()),
-		Shown: shown(s),
+		Shown: pipeline.Shown(s),
 	}
 	for _, t := range s.Terms() {
 		out.Terms = append(out.Terms, t.Name)

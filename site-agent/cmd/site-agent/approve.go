@@ -157,4 +157,10 @@ func (a *app) showDryRun(d *siteagent.DryRun) {
 		}
 		a.Printf("      %s\n      %s\n", step.Purpose, strings.Join(fields, " "))
 	}
+	for i, note := range d.Shown {
+		if i == 0 {
+			a.Printf("  What the opened sums show beside the model:\n")
+		}
+		a.Printf("    %s\n", note)
+	}
 }
