@@ -249,7 +249,7 @@ func cohort(c *describe.Cohort) section {
 
 // withheld says what is not shown, and why.
 func withheld(r *pipeline.Result) section {
-	blocks := []block{text("No record and no figure of a single hospital is on this page: by protocol, hospitals send encrypted numbers of which only the sum over those that took part is opened. Figures of fewer than %d patients read “%s”, because so few could be recognised; so do figures from which such a one would follow.", r.Cohort.MinimumCell, withheldText)}
+	blocks := []block{text("No record and no figure of a single hospital is on this page: by protocol, hospitals send encrypted numbers of which only the sum over those that took part is opened. Figures of fewer than %d patients read “%s”, because so few could be recognised.", r.Cohort.MinimumCell, withheldText)}
 	if r.Audit != nil && len(r.Audit.Hidden) > 0 {
 		var hidden []string
 		for _, h := range r.Audit.Hidden {

@@ -89,13 +89,13 @@ func differenceCell(m Metric, d *float64) cell {
 	if d == nil {
 		return cell{Text: "–"}
 	}
-	out := cell{Text: Signed(*d, m.Text)}
+	out := cell{Text: m.Difference(*d)}
 	switch {
 	case m.Better == 0 || *d == 0:
 	case float64(m.Better)**d > 0:
-		out.Note = "B is better"
+		out.Note = "in favour of B"
 	default:
-		out.Note = "A is better"
+		out.Note = "in favour of A"
 	}
 	return out
 }
@@ -119,7 +119,7 @@ func fitsBeside(c *compare.Comparison) section {
 	}
 	t := &table{Head: []string{"Criterion", "A", "B", "B less A"}, Caption: "Of fits to the same records by the same likelihood. Of AIC and BIC, less is better."}
 	for _, n := range c.Fit {
-		t.Rows = append(t.Rows, row{Name: fitNames[n.Name], Cells: numberCells(n, plot.Number)})
+		t.Rows = append(t.Rows, row{Name: fitNames[n.Name], Cells: numberCells(n, plot.Likelihood)})
 	}
 	return section{"How they fit", []block{{Table: t}}}
 }

@@ -53,7 +53,7 @@ func coxFacts(m *cox.Model) []Fact {
 	test := func(t *cox.Test) string {
 		return fmt.Sprintf("χ² %s on %d degrees of freedom, p %s", plot.Number(t.Statistic), t.DF, plot.PValue(t.PValue))
 	}
-	facts := []Fact{{"Log-likelihood", fmt.Sprintf("%s, without features %s", plot.Number(m.LogLikelihood), plot.Number(m.NullLogLikelihood))}, {"AIC", plot.Number(m.AIC)}}
+	facts := []Fact{{"Log-likelihood", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.LogLikelihood), plot.Likelihood(m.NullLogLikelihood))}, {"AIC", plot.Likelihood(m.AIC)}}
 	for _, t := range []struct {
 		name string
 		test *cox.Test

@@ -95,7 +95,7 @@ func glmTests(tests *glm.Tests) []block {
 }
 
 func glmFacts(m *glm.Model) []Fact {
-	facts := []Fact{{"Deviance", fmt.Sprintf("%s, without features %s", plot.Number(m.Deviance), plot.Number(m.NullDeviance))}}
+	facts := []Fact{{"Deviance", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.Deviance), plot.Likelihood(m.NullDeviance))}}
 	add := func(name string, value *float64) {
 		if value != nil {
 			facts = append(facts, Fact{name, plot.Number(*value)})
@@ -122,9 +122,7 @@ func glmFacts(m *glm.Model) []Fact {
 		}
 		facts = append(facts, Fact{"Variance between hospitals", between})
 	}
-	add("Log-likelihood", &m.LogLike)
-	add("AIC", &m.AIC)
-	add("BIC", &m.BIC)
+	facts = append(facts, Fact{"Log-likelihood", plot.Likelihood(m.LogLike)}, Fact{"AIC", plot.Likelihood(m.AIC)}, Fact{"BIC", plot.Likelihood(m.BIC)})
 	add("Penalised deviance", m.PenalisedDeviance)
 	add("Effective degrees of freedom", m.EffectiveDF)
 	return append(facts, Fact{"Rounds of the fit", strconv.Itoa(m.Iterations)})

@@ -46,6 +46,14 @@ func (m Metric) Text(x float64) string {
 	return plot.Number(x)
 }
 
+// Difference writes what one value of the metric has more than another.
+func (m Metric) Difference(d float64) string {
+	if m.percent {
+		return Signed(d, func(x float64) string { return strconv.FormatFloat(m.scale*x, 'f', 1, 64) }) + " points"
+	}
+	return Signed(d, m.Text)
+}
+
 // Heading of the metric, with the unit of the outcome where it has it.
 func (m Metric) Heading(unit string) string {
 	if m.unit {

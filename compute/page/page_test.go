@@ -144,7 +144,7 @@ func TestPagesShowTheNumbers(t *testing.T) {
 						number(math.Exp(term.Estimate), math.Exp(term.Lower))
 					}
 				}
-				number(m.GLM.Deviance, m.GLM.AIC)
+				wants = append(wants, plot.Likelihood(m.GLM.Deviance), plot.Likelihood(m.GLM.AIC))
 			case m.Cox != nil:
 				for _, term := range m.Cox.Terms {
 					number(term.HazardRatio, term.Lower, term.Upper, term.StdError)
@@ -152,8 +152,8 @@ func TestPagesShowTheNumbers(t *testing.T) {
 				for _, p := range m.Cox.Baseline {
 					number(p.Hazard)
 				}
-				number(m.Cox.Concordance.Estimate, m.Cox.LogLikelihood)
-				wants = append(wants, "Baseline survival", "Hazard ratio")
+				number(m.Cox.Concordance.Estimate)
+				wants = append(wants, "Baseline survival", "Hazard ratio", plot.Likelihood(m.Cox.LogLikelihood))
 			case m.Boost != nil:
 				for _, i := range m.Boost.Importance {
 					number(i.Gain)

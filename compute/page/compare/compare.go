@@ -244,6 +244,9 @@ func coefficients(a, b *pipeline.Model) []Coefficient {
 	}
 	names, x := estimates(a)
 	more, y := estimates(b)
+	if len(x) == 0 || len(y) == 0 {
+		return nil
+	}
 	for _, name := range more {
 		if x[name] == nil {
 			names = append(names, name)
@@ -287,6 +290,9 @@ func importance(a, b *pipeline.Model) []Number {
 		return out
 	}
 	x, y := shares(a), shares(b)
+	if len(x) == 0 || len(y) == 0 {
+		return nil
+	}
 	var out []Number
 	for _, name := range union(x, y) {
 		out = append(out, number(name, x[name], y[name]))

@@ -47,10 +47,10 @@ func XAxis(lo, hi float64) Axis { return Linear(lo, hi, chartLeft, chartRight) }
 // XAxisTo ends where the values end, not at a whole step.
 func XAxisTo(lo, hi float64) Axis {
 	a := XAxis(lo, hi)
-	if !(hi > lo) || !a.drawable() {
+	cut := Axis{lo: lo, hi: hi, from: chartLeft, to: chartRight}
+	if !cut.drawable() {
 		return a
 	}
-	cut := Axis{lo: lo, hi: hi, from: chartLeft, to: chartRight}
 	for _, t := range a.Ticks {
 		v := a.lo + (a.hi-a.lo)*(t.At-a.from)/(a.to-a.from)
 		if v >= lo-1e-9*(hi-lo) && v <= hi+1e-9*(hi-lo) {

@@ -75,7 +75,7 @@ func Linear(lo, hi, from, to float64) Axis {
 
 // Log is a logarithmic axis over positive values.
 func Log(lo, hi, from, to float64) Axis {
-	lo, hi = max(lo, 1e-12), min(hi, 1e12)
+	lo, hi = min(max(lo, 1e-12), 1e12), min(max(hi, 1e-12), 1e12)
 	if !(hi > lo) {
 		lo, hi = lo/2, lo*2
 	}
@@ -103,11 +103,12 @@ func (a Axis) drawable() bool {
 
 // At is where a value stands; a value outside the axis stands at its edge.
 func (a Axis) At(v float64) float64 {
+	v = min(max(v, a.lo), a.hi)
 	share := (v - a.lo) / (a.hi - a.lo)
 	if a.log {
-		share = math.Log(max(v, 1e-300)/a.lo) / math.Log(a.hi/a.lo)
+		share = math.Log(v/a.lo) / math.Log(a.hi/a.lo)
 	}
-	return a.from + (a.to-a.from)*min(max(share, 0), 1)
+	return a.from + (a.to-a.from)*share
 }
 
 // Holds says whether a value is on the axis.

@@ -21,6 +21,15 @@ func Number(x float64) string {
 	return Minus(strconv.FormatFloat(x, 'f', 3-int(math.Floor(math.Log10(a))), 64))
 }
 
+// Likelihood writes a log-likelihood, a deviance or an information criterion: of
+// these, differences of one count, however large they are.
+func Likelihood(x float64) string {
+	if math.Abs(x) >= 1e9 {
+		return Number(x)
+	}
+	return Minus(strconv.FormatFloat(x, 'f', 2, 64))
+}
+
 // Plain writes a number that somebody has declared, such as a range or a time,
 // without the zeros that Number would add.
 func Plain(x float64) string {
