@@ -327,13 +327,25 @@ func TestStudyToItsEnd(t *testing.T) {
 		t.Errorf("starting a completed study says %q", out)
 	}
 	results := filepath.Join(w.dir, "results")
-	shown := w.as("rosa", "study", "result", id, "--out", results)
+	w.refused("rosa", []string{"not " + last.Study[:12], "leave out --study"}, "study", "result", id, "--out", results, "--study", w.write("other.yaml", strings.Replace(doseStudy, "version: 1", "version: 2", 1)))
+	shown := w.as("rosa", "study", "result", id, "--out", results, "--study", filepath.Join(w.dir, "dose.yaml"))
 	for _, words := range []string{"Cohort of 4 hospitals, 240 patients", "gene=AG", "sex=male", "gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {
 		if !strings.Contains(shown, words) {
 			t.Errorf("result does not say %q:\n%s", words, shown)
 		}
 	}
-	for _, name := range []string{"result.json", "audit.json", "release.json"} {
+	page, err := os.ReadFile(filepath.Join(results, "result.html"))
+	must(t, err)
+	for _, words := range []string{"Dose by age and genotype", "What was asked", "fitted on the square-root scale", "gene=AA", last.Study, last.Release} {
+		if !bytes.Contains(page, []byte(words)) {
+			t.Errorf("result.html does not say %q", words)
+		}
+	}
+	compared := w.as("rosa", "study", "compare", id, results)
+	if !strings.Contains(compared, "neither was tried on patients it had not seen") || !strings.Contains(compared, "log_likelihood") || !strings.Contains(compared, "gene=AA") {
+		t.Errorf("compare says\n%s", compared)
+	}
+	for _, name := range []string{"result.json", "audit.json", "release.json", "study.yaml"} {
 		if info, err := os.Stat(filepath.Join(results, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s was not written: %v", name, err)
 		}

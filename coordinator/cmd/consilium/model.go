@@ -1,30 +1,93 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
-// showModel prints the coefficients as statisticians are used to see them.
+// showModel prints the model as statisticians are used to see its kind.
 func (a *app) showModel(r *pipeline.Result) {
 	for _, d := range r.Diagnoses {
 		a.Printf("\n%s\n", d.Error())
 	}
-	if r.Model == nil || r.Model.GLM == nil {
+	if r.Model == nil {
 		return
 	}
-	m := r.Model.GLM
-	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s)\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance))
+	switch m := r.Model; {
+	case m.GLM != nil:
+		a.showGLM(m.GLM)
+	case m.Cox != nil:
+		a.showCox(m.Cox)
+	case m.Boost != nil:
+		a.Printf("\nboost (%s loss), %s over %d patients of %d hospitals%s\n\n", m.Boost.Loss, console.Count(len(m.Boost.Trees), "tree"), m.Boost.N, m.Boost.Contributors, learned(m.Boost.Curve))
+		rows := [][]string{{"FEATURE", "GAIN", "SPLITS"}}
+		for _, i := range m.Boost.Importance[:min(len(m.Boost.Importance), mostImportant)] {
+			rows = append(rows, []string{i.Feature, number(i.Gain), strconv.Itoa(i.Splits)})
+		}
+		a.Table(rows)
+	case m.Neural != nil:
+		a.Printf("\nneural network (%s), %s over %d patients of %d hospitals%s\n\n", m.Neural.Strategy, console.Count(m.Neural.Parameters, "parameter"), m.Neural.N, m.Neural.Contributors, learned(m.Neural.Curve))
+		rows := [][]string{{"FEATURE", "IMPORTANCE"}}
+		for _, i := range m.Neural.Importance[:min(len(m.Neural.Importance), mostImportant)] {
+			rows = append(rows, []string{i.Feature, number(i.Value)})
+		}
+		a.Table(rows)
+	}
+}
+
+// mostImportant features are printed; the page and result.json have all.
+const mostImportant = 10
+
+func (a *app) showGLM(m *glm.Model) {
+	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s), AIC %s\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance), number(m.AIC))
 	rows := [][]string{{"TERM", "ESTIMATE", "STD. ERROR", strings.ToUpper(m.Statistic), "P"}}
 	for _, t := range m.Terms {
 		rows = append(rows, []string{t.Name, number(t.Estimate), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
 	}
 	a.Table(rows)
+}
+
+func (a *app) showCox(m *cox.Model) {
+	a.Printf("\ncox over %d patients of %d hospitals, %d events, log-likelihood %s (null %s)", m.N, m.Contributors, m.Events, number(m.LogLikelihood), number(m.NullLogLikelihood))
+	if m.Concordance != nil {
+		a.Printf(", concordance %.3f", m.Concordance.Estimate)
+	}
+	a.Printf("\n\n")
+	rows := [][]string{{"TERM", "ESTIMATE", "HAZARD RATIO", "95% INTERVAL", "STD. ERROR", "Z", "P"}}
+	for _, t := range m.Terms {
+		rows = append(rows, []string{t.Name, number(t.Estimate), ratio(t.HazardRatio), ratio(t.Lower) + " to " + ratio(t.Upper), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
+	}
+	a.Table(rows)
+}
+
+// ratio is written with fewer digits than an estimate.
+func ratio(x float64) string {
+	if x >= 1e4 {
+		return strconv.FormatFloat(x, 'e', 2, 64)
+	}
+	return strconv.FormatFloat(x, 'f', 3, 64)
+}
+
+// learned says where the learning curve ends.
+func learned(curve []compute.Point) string {
+	if len(curve) == 0 {
+		return ""
+	}
+	last := curve[len(curve)-1]
+	if last.HeldOut != nil {
+		return fmt.Sprintf(", loss %s, on patients kept from training %s", number(last.Loss), number(*last.HeldOut))
+	}
+	return ", loss " + number(last.Loss)
 }
 
 // showCohort prints who is in the data.
@@ -53,6 +116,9 @@ func (a *app) showCohort(r *pipeline.Result) {
 		switch {
 		case v.Positives != nil:
 			add(name+" positive", countText(*v.Positives), nil, nil)
+		case v.Events != nil:
+			add(name, "", v.Mean, v.SD)
+			add(v.Column+" event", countText(*v.Events), nil, nil)
 		case len(v.Levels) == 0:
 			add(name, "", v.Mean, v.SD)
 		}
@@ -73,7 +139,7 @@ func countText(c describe.Count) string {
 	if c.N != nil {
 		return strconv.Itoa(*c.N)
 	}
-	return c.State
+	return "withheld"
 }
 
 // measures are the columns of the audit's table, for doses and for yes or no.
@@ -103,6 +169,9 @@ func (a *app) showFairness(r *pipeline.Result) {
 	rows := [][]string{heading}
 	for i, g := range r.Audit.Groups {
 		n := g.State
+		if g.State == fairness.Suppressed {
+			n = "withheld"
+		}
 		if g.N != nil {
 			n = strconv.Itoa(*g.N)
 		}

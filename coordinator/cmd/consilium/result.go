@@ -11,11 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/console"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // outcome is a study's result with its signatures verified.
@@ -28,6 +30,7 @@ type outcome struct {
 	release         *statement.Release // verified; nil if there is none
 	releaseDigest   statement.Digest
 	releaseEnvelope []byte
+	protocol        *study.Study // nil unless its file was named
 }
 
 // outcome asks for a study's result and verifies what is signed in it.
@@ -66,18 +69,22 @@ func (c *connection) outcome(ctx context.Context, digest string) (*outcome, erro
 }
 
 func (a *app) studyResultCommand() *cobra.Command {
-	var out string
+	var out, file string
 	cmd := &cobra.Command{
 		Use:   "result DIGEST",
-		Short: "Show the model and the bias audit",
-		Long: `Show the fitted model with its standard errors and the bias audit, after
-verifying the coordinator's signatures. Signatures show who says it; that the
-numbers are what the hospitals' sums give is what "consilium audit verify" proves.
+		Short: "Show what a study has found, and write its page",
+		Long: `Show what a study has found: the model with its coefficients or what it rests on,
+how it does on patients it had not seen, the description where no model was asked
+for, and the bias audit, after verifying the coordinator's signatures. Signatures
+show who says it; that the numbers are what the hospitals' sums give is what
+"consilium audit verify" proves.
 
-With --out the files are written too: result.json, and the signed audit.json and
-release.json once there are any.`,
+With --out the files are written too: result.html, the page to read and print,
+with the plots; result.json; and the signed audit.json and release.json once there
+are any. With --study, your copy of the study's file, the page says what was asked
+as well; its digest must be the study's.`,
 		Example: `  consilium study result 3f9a01c2
-  consilium study result 3f9a01c2 --out results/warfarin`,
+  consilium study result 3f9a01c2 --out results/warfarin --study warfarin.yaml`,
 		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, digest, err := a.connectFor(cmd.Context(), args[0])
@@ -88,6 +95,11 @@ release.json once there are any.`,
 			o, err := c.outcome(cmd.Context(), digest)
 			if err != nil {
 				return err
+			}
+			if file != "" {
+				if o.protocol, err = protocolOf(file, digest); err != nil {
+					return err
+				}
 			}
 			if out != "" {
 				if err := o.write(out); err != nil {
@@ -108,16 +120,38 @@ release.json once there are any.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.json, audit.json and release.json to")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.html, result.json, audit.json and release.json to")
+	cmd.Flags().StringVar(&file, "study", "", "the study's `FILE`, for the page to say what was asked")
 	return cmd
+}
+
+// protocolOf reads the file of a study and refuses that of another.
+func protocolOf(file, digest string) (*study.Study, error) {
+	s, err := readStudy(file)
+	if err != nil {
+		return nil, err
+	}
+	if own := statement.Digest(s.Digest()).String(); own != digest {
+		return nil, &console.Problem{What: "the page was not written", Why: fmt.Sprintf("%s is study %s, not %s", file, console.Short(own), console.Short(digest)),
+			Next: "name the file that was proposed, or leave out --study"}
+	}
+	return s, nil
 }
 
 // write stores what there is of an outcome.
 func (o *outcome) write(dir string) error {
+	html, err := o.page()
+	if err != nil {
+		return console.Fail("the result was not written", err, "update this command: it may be older than the coordinator")
+	}
+	files := map[string][]byte{"result.html": html, "result.json": o.raw, "audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope}
+	if o.protocol != nil {
+		files["study.yaml"] = o.protocol.Source()
+	}
 	if err := makeDirectory(dir); err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{"result.json": o.raw, "audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope} {
+	for name, data := range files {
 		if len(data) == 0 {
 			continue
 		}
@@ -126,6 +160,23 @@ func (o *outcome) write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// page is nil as long as nothing has been opened.
+func (o *outcome) page() ([]byte, error) {
+	if o.result == nil || o.result.Cohort == nil {
+		return nil, nil
+	}
+	if o.result.Study != o.status.Study {
+		return nil, violation("the coordinator hands over the result of another study", fmt.Errorf("it is of %s", console.Short(o.result.Study)))
+	}
+	d := page.Document{Title: o.status.Title, Version: int(o.status.Version), Result: o.result, Protocol: o.protocol}
+	if o.release != nil {
+		d.Evidence = append(d.Evidence, page.Fact{Name: "release", Value: o.releaseDigest.String()}, page.Fact{Name: "model", Value: o.release.Model.String()})
+	}
+	short := console.Short(o.status.Study)
+	d.Evidence = append(d.Evidence, page.Fact{Name: "prove it", Value: "consilium audit fetch " + short + " --out bundle && consilium audit verify bundle"})
+	return page.Render(d)
 }
 
 func (a *app) showResult(o *outcome) {
@@ -143,6 +194,8 @@ func (a *app) showResult(o *outcome) {
 	}
 	a.showCohort(o.result)
 	a.showModel(o.result)
+	a.showValidation(o.result)
+	a.showDescription(o.result)
 	a.showFairness(o.result)
 	if o.release != nil {
 		votes := tally(s.ReleaseDecisions)

@@ -29,12 +29,13 @@ approve exactly those bytes; a changed file is another study.
   list      every study and its state
   start     begin the rounds with the hospitals that have approved
   watch     follow the rounds
-  result    the model and the bias audit`,
+  result    the model or the description, and how it does
+  compare   two results side by side`,
 		Example: `  consilium study check warfarin.yaml --data my-patients.csv
   consilium study propose warfarin.yaml
   consilium study start 3f9a01c2 --wait-approvals all`,
 	}
-	group.AddCommand(a.studyCheckCommand(), a.studyProposeCommand(), a.studyListCommand(), a.studyStartCommand(), a.studyWatchCommand(), a.studyResultCommand())
+	group.AddCommand(a.studyCheckCommand(), a.studyProposeCommand(), a.studyListCommand(), a.studyStartCommand(), a.studyWatchCommand(), a.studyResultCommand(), a.studyCompareCommand())
 	return console.AsGroup(group)
 }
 
