@@ -118,10 +118,19 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		return nil, fmt.Errorf("cannot list the bundle: %w", err)
 	}
 	v := &verifier{bundle: bundle, trust: trust}
-	checks := []struct {
-		name string
-		run  func() (detail string, err error)
-	}{
+	v.run(v.checks())
+	return &v.findings, nil
+}
+
+// check is one step of a verification.
+type check struct {
+	name string
+	run  func() (detail string, err error)
+}
+
+// checks are all steps, in their order.
+func (v *verifier) checks() []check {
+	return []check{
 		{"files", v.checkFiles},
 		{"rosters", v.checkRosters},
 		{"checkpoint", v.checkCheckpoint},
@@ -144,6 +153,10 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		{"release decisions", v.checkDecisions},
 		{"attestation", v.checkAttestation},
 	}
+}
+
+// run makes checks until one does not hold.
+func (v *verifier) run(checks []check) {
 	stopped := ""
 	for _, check := range checks {
 		if stopped != "" {
@@ -162,5 +175,4 @@ func Verify(bundle fs.FS, trust Trust) (*Findings, error) {
 		}
 		v.findings.Checks = append(v.findings.Checks, finding)
 	}
-	return &v.findings, nil
 }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,8 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/consilium-fl/consilium/coordinator/audit"
-	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/durable"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -31,9 +26,10 @@ and that the sums give exactly this model and this report. With the ciphertexts
 every sum is opened again as well.`,
 		Example: `  consilium audit report 3f9a01c2 --out report.html
   consilium audit fetch 3f9a01c2 --out bundle --ciphertexts
-  consilium audit verify bundle`,
+  consilium audit verify bundle
+  consilium audit replay bundle --out replayed`,
 	}
-	group.AddCommand(a.auditReportCommand(), a.auditFetchCommand(), a.auditVerifyCommand())
+	group.AddCommand(a.auditReportCommand(), a.auditFetchCommand(), a.auditVerifyCommand(), a.auditReplayCommand())
 	return console.AsGroup(group)
 }
 
@@ -43,8 +39,9 @@ func (a *app) auditReportCommand() *cobra.Command {
 		Use:   "report DIGEST --out FILE.html",
 		Short: "Write the bias audit as a page to read",
 		Long: `Write the bias audit as one self-contained HTML page, and the coordinator's
-signed JSON next to it (FILE.json), after verifying the signature. The page needs
-no network and holds no record of any patient, only sums over several hospitals.`,
+signed JSON next to it (FILE.json), after verifying the signature, and beside that
+the proof that the ledger holds it (FILE.json.tlog-proof). The page needs no network
+and holds no record of any patient, only sums over several hospitals.`,
 		Example: `  consilium audit report 3f9a01c2 --out report.html`,
 		Args:    console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,15 +68,19 @@ no network and holds no record of any patient, only sums over several hospitals.
 			if signed == out {
 				signed = out + ".signed.json"
 			}
-			for path, data := range map[string][]byte{out: page, signed: o.auditEnvelope} {
+			proof, err := c.proof(cmd.Context(), o.auditEnvelope)
+			if err != nil {
+				return err
+			}
+			for path, data := range map[string][]byte{out: page, signed: o.auditEnvelope, signed + proofExtension: proof} {
 				if err := durable.WriteFile(path, data, 0o644); err != nil {
 					return console.Fail("the report was not written", err, "choose another --out")
 				}
 			}
 			if a.JSON {
-				return a.PrintJSON(map[string]any{"study": digest, "report": out, "signed": signed})
+				return a.PrintJSON(map[string]any{"study": digest, "report": out, "signed": signed, "proof": signed + proofExtension})
 			}
-			a.Printf("The report is %s, and what the coordinator signed is %s.\n", out, signed)
+			a.Printf("The report is %s, what the coordinator signed is %s, and %s proves that the ledger holds it.\n", out, signed, signed+proofExtension)
 			a.Printf("To prove it: consilium audit fetch %s --out bundle && consilium audit verify bundle\n", console.Short(digest))
 			return nil
 		},
@@ -206,156 +207,4 @@ func create(root *os.Root, name string) (*os.File, error) {
 		}
 	}
 	return root.OpenFile(filepath.FromSlash(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-}
-
-func (a *app) auditVerifyCommand() *cobra.Command {
-	var governance string
-	cmd := &cobra.Command{
-		Use:   "verify BUNDLE",
-		Short: "Prove a study from its evidence bundle, offline",
-		Long: `Check an evidence bundle in a fixed order and name the first thing that does not
-hold: files, rosters, checkpoint, log, signatures, approvals, plans, openings,
-key shares, sums, questions, the replay of the whole computation, the bias audit,
-the release and the decisions about it. Nothing is asked from anybody.
-
-What you trust is one key: the consortium's governance key. It is taken from your
-identity, where enrolment put it, or from --governance: the 64 digit fingerprint
-that "consilium init" and "consilium roster show" print, or the path of a
-governance.pub that you trust. Without either the key is taken from the bundle
-itself, which proves only that the bundle agrees with itself.
-
-With an identity the bundle is also held against the last checkpoint of the
-ledger that this identity has seen.
-
-Exit code 0: everything that could be checked holds. 1: something does not.`,
-		Example: `  consilium audit verify bundle
-  consilium audit verify bundle --governance 5b2e…  --json`,
-		Args: console.Arguments("the BUNDLE directory"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			info, err := os.Stat(args[0])
-			if err != nil {
-				return console.Fail("the bundle cannot be read", err, "consilium audit fetch DIGEST --out "+args[0])
-			}
-			if !info.IsDir() {
-				return &console.Problem{What: "the bundle cannot be read", Why: args[0] + " is not a directory", Next: "consilium audit fetch DIGEST --out DIR"}
-			}
-			if _, err := os.Stat(filepath.Join(args[0], "entries.jsonl")); err != nil {
-				return &console.Problem{What: args[0] + " is no evidence bundle", Why: "it holds no entries.jsonl, the leaves of the ledger", Next: "consilium audit fetch DIGEST --out DIR"}
-			}
-			trust, err := a.trust(cmd, governance)
-			if err != nil {
-				return err
-			}
-			findings, err := audit.Verify(os.DirFS(args[0]), trust)
-			if err != nil {
-				return console.Fail("the bundle cannot be read", err, "")
-			}
-			return a.showFindings(args[0], findings)
-		},
-	}
-	cmd.Flags().StringVar(&governance, "governance", "", "the governance key you trust: its `FINGERPRINT`, or the path of a governance.pub")
-	return cmd
-}
-
-// trust gathers what the auditor holds: the governance key and the last
-// checkpoint seen.
-func (a *app) trust(cmd *cobra.Command, governance string) (audit.Trust, error) {
-	var trust audit.Trust
-	if a.identity != "" {
-		node, err := identity.OpenNode(a.identity)
-		if err != nil && governance == "" {
-			return trust, console.Fail("cannot open the identity in "+a.identity, err, "name the governance key instead: --governance FINGERPRINT")
-		}
-		if err == nil {
-			trust.Governance = node.Governance()
-			if seen, err := os.ReadFile(filepath.Join(a.identity, checkpointFile)); err == nil {
-				trust.Checkpoint = seen
-			}
-		}
-	}
-	if governance == "" {
-		return trust, nil
-	}
-	trust.Governance = nil
-	if data, err := os.ReadFile(governance); err == nil {
-		key, err := identity.ParsePublicKey(data)
-		if err != nil {
-			return trust, console.Fail("cannot read the governance key in "+governance, err, "")
-		}
-		trust.Governance = key
-		return trust, nil
-	}
-	fingerprint, err := hex.DecodeString(strings.ToLower(strings.TrimSpace(governance)))
-	if err != nil || len(fingerprint) != sha256.Size {
-		return trust, console.Usage(cmd, fmt.Sprintf("--governance is neither a fingerprint nor a file: %q", governance))
-	}
-	trust.Fingerprint = fingerprint
-	return trust, nil
-}
-
-func (a *app) showFindings(bundle string, f *audit.Findings) error {
-	failed, bad := f.First(audit.Failed)
-	if a.JSON {
-		if err := a.PrintJSON(struct {
-			Holds bool `json:"holds"`
-			*audit.Findings
-		}{!bad, f}); err != nil {
-			return err
-		}
-	} else {
-		if f.Title != "" {
-			a.Printf("%s (%s)\n", f.Title, f.Name)
-		}
-		if f.Study != "" {
-			a.Printf("study      %s\n", f.Study)
-		}
-		if f.Release != "" {
-			a.Printf("release    %s\n", f.Release)
-		}
-		if f.Governance != "" {
-			a.Printf("governance %s\n", f.Governance)
-		}
-		a.Printf("\n")
-		rows := [][]string{}
-		for i, finding := range f.Checks {
-			rows = append(rows, []string{mark(finding.State), finding.Check, finding.Detail})
-			if rest := len(f.Checks) - i - 1; finding.State == audit.Failed && rest > 0 {
-				rows = append(rows, []string{"-", fmt.Sprintf("%d more", rest), "not checked, because they rest on this"})
-				break
-			}
-		}
-		a.Table(rows)
-		a.Printf("\n")
-	}
-	if f.GovernanceFromBundle {
-		a.Notef("WARNING: the governance key was taken from the bundle itself. Whoever made the bundle\n" +
-			"may have made the key. Compare the fingerprint above with the consortium's, or repeat\n" +
-			"with --governance FINGERPRINT or --identity DIR.\n\n")
-	}
-	if bad {
-		return &console.Problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
-			Next: "keep the bundle as it is, and show this to the consortium's governance", Code: "bundle-does-not-hold"}
-	}
-	var open []string
-	for _, finding := range f.Checks {
-		if finding.State == audit.NotChecked {
-			open = append(open, finding.Check)
-		}
-	}
-	if len(open) > 0 {
-		a.Printf("Everything that could be checked holds. Not checked: %s.\n", strings.Join(open, ", "))
-		return nil
-	}
-	a.Printf("Everything holds.\n")
-	return nil
-}
-
-func mark(s audit.State) string {
-	switch s {
-	case audit.OK:
-		return "ok"
-	case audit.Failed:
-		return "FAILED"
-	}
-	return "-"
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
@@ -84,8 +85,9 @@ func identityToken(w *world, name string) (string, error) {
 // work answers every assignment until the context ends.
 func (h *hospital) work(ctx context.Context) {
 	revision := ""
+	var head ledger.Checkpoint
 	for ctx.Err() == nil {
-		answer, err := h.site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision})
+		answer, err := h.site.Poll(ctx, &consiliumv1.PollRequest{Revision: revision, LedgerSize: head.Size, Cosignature: h.cosign(head)})
 		if err != nil {
 			if ctx.Err() == nil {
 				h.t.Errorf("%s cannot poll: %v", h.name, err)
@@ -93,6 +95,9 @@ func (h *hospital) work(ctx context.Context) {
 			return
 		}
 		revision = answer.GetRevision()
+		if seen, err := ledger.ParseCheckpoint(answer.GetCheckpoint()); err == nil {
+			head = *seen
+		}
 		for _, assignment := range answer.GetAssignments() {
 			var err error
 			switch {
@@ -111,6 +116,17 @@ func (h *hospital) work(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (h *hospital) cosign(head ledger.Checkpoint) []byte {
+	if head.Size == 0 {
+		return nil
+	}
+	cosignature, err := ledger.Cosign(head, time.Now(), h.keys.Signing())
+	if err != nil {
+		h.t.Error(err)
+	}
+	return cosignature
 }
 
 func (h *hospital) sign(kind statement.Kind, v any) []byte {
