@@ -288,3 +288,77 @@ func TestALedgerWithOtherRostersThanGovernancesIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// cosigns wants a valid cosignature of the log at a size.
+func (l *testLog) cosigns(w *ledgerWitness, size uint64) {
+	l.t.Helper()
+	head, cosignature, err := w.cosign(l.node.Keys().Signing(), time.Now())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	root, err := l.RootAt(size)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	own := ledger.Checkpoint{Origin: ledger.Origin("test"), Size: size, Root: root}
+	if head != own {
+		l.t.Fatalf("cosigned %+v, want %+v", head, own)
+	}
+	if _, err := ledger.VerifyCosignature(own, cosignature, l.node.Rosters().Latest().CoordinatorMember().SigningKey); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// A site cosigns what it has seen to extend all it saw before, and neither a fork
+// nor a rollback: those it refuses, and goes on cosigning the history it knows.
+func TestASiteCosignsOneHistory(t *testing.T) {
+	l := newTestLog(t)
+	path := filepath.Join(t.TempDir(), "ledger.json")
+	w := l.open(path)
+	if _, cosignature, err := w.cosign(l.node.Keys().Signing(), time.Now()); cosignature != nil || err != nil {
+		t.Fatalf("cosigned before the first checkpoint: %v", err)
+	}
+	l.grow(5)
+	if err := l.advance(w); err != nil {
+		t.Fatal(err)
+	}
+	l.cosigns(w, 5)
+	fork := &testLog{ledger.NewLog(ledger.Origin("test"), ledger.NewMemory()), t, l.node, "fork"}
+	for _, more := range []int{3, 2, 4} { // shorter, as long, longer
+		fork.grow(more)
+		if err := fork.advance(w); !errors.Is(err, ledger.ErrSecurity) {
+			t.Fatalf("%v, want a security violation", err)
+		}
+		l.cosigns(w, 5)
+		w = l.open(path)
+		l.cosigns(w, 5)
+	}
+	l.grow(2)
+	if err := l.advance(w); err != nil {
+		t.Fatal(err)
+	}
+	l.cosigns(w, 7)
+}
+
+// The checkpoint is on the disk before it is cosigned: while it cannot be saved,
+// nothing is cosigned, so a site that starts again has all it cosigned.
+func TestNothingIsCosignedThatIsNotOnTheDisk(t *testing.T) {
+	l := newTestLog(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	path := filepath.Join(dir, "ledger.json")
+	w := l.open(path) // there is no folder to save in
+	l.grow(4)
+	if err := l.advance(w); err == nil {
+		t.Fatal("saved nowhere")
+	}
+	for range 2 {
+		if _, cosignature, err := w.cosign(l.node.Keys().Signing(), time.Now()); cosignature != nil || err == nil {
+			t.Fatal("cosigned what is not on the disk")
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.cosigns(w, 4)
+	l.cosigns(l.open(path), 4)
+}
