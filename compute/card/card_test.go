@@ -1,0 +1,290 @@
+package card_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/consilium-fl/consilium/compute/card"
+)
+
+func newCard(t testing.TB, r card.Release) *card.Card {
+	t.Helper()
+	c, err := card.New(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// forms of a card, by name.
+func forms(t testing.TB, c *card.Card) map[string]string {
+	t.Helper()
+	x, err := c.XML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := c.HTI1()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"markdown": string(c.Markdown()), "xml": string(x), "json": string(h)}
+}
+
+// stating fills every field with a word of its own.
+func stating() card.About {
+	var a card.About
+	for _, f := range a.Fields() {
+		switch {
+		case f.Text != nil:
+			*f.Text = "Says " + f.Key + "."
+		case strings.HasPrefix(f.Key, "elements."):
+		default:
+			_ = f.Add("word " + f.Key)
+		}
+	}
+	a.Elements = map[string][]string{"sex": {"g"}, "date_of_birth": {"age_years"}}
+	return a
+}
+
+func TestACardNeedsAReleaseWithAModel(t *testing.T) {
+	whole := released(t, "holdout")
+	for want, spoil := range map[string]func(*card.Release){
+		"no model":   func(r *card.Release) { result := *r.Result; result.Model = nil; r.Result = &result },
+		"no release": func(r *card.Release) { r.Digest = "" },
+		"needs":      func(r *card.Release) { r.Study = nil },
+		`"age_years"`: func(r *card.Release) {
+			r.About.Elements = map[string][]string{"date_of_birth": {"age_year"}}
+		},
+	} {
+		r := whole
+		spoil(&r)
+		if _, err := card.New(r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error that says %q, got %v", want, err)
+		}
+	}
+}
+
+// The same release gives the same card, so that two people who write it can
+// compare what they have.
+func TestTheSameReleaseGivesTheSameCard(t *testing.T) {
+	r := released(t, "holdout")
+	r.About = stating()
+	first := forms(t, newCard(t, r))
+	for name, text := range forms(t, newCard(t, r)) {
+		if text != first[name] {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// Nothing is invented: of what nobody has stated the card says so, and says
+// what people state in every form that has a place for it.
+func TestWhatNobodyStatesIsNotStated(t *testing.T) {
+	r := released(t, "holdout")
+	bare := forms(t, newCard(t, r))
+	for name, least := range map[string]int{"markdown": 25, "xml": 12, "json": 12} {
+		if n := strings.Count(bare[name], "ot stated by the developer"); n < least {
+			t.Errorf("%s says only %d times that something is not stated", name, n)
+		}
+		if strings.Contains(bare[name], "The developer states") {
+			t.Errorf("%s has the developer state what nobody stated", name)
+		}
+	}
+	r.About = stating()
+	full := forms(t, newCard(t, r))
+	for _, f := range r.About.Fields() {
+		if f.Text == nil {
+			continue
+		}
+		word := strings.ReplaceAll(*f.Text, "&", "&amp;")
+		found := 0
+		for _, text := range full {
+			if strings.Contains(text, word) {
+				found++
+			}
+		}
+		if found == 0 {
+			t.Errorf("no form says %s", f.Key)
+		}
+	}
+	if strings.Contains(full["xml"], "Not stated by the developer.") {
+		t.Error("the XML calls something not stated that was")
+	}
+}
+
+// A card speaks of alignment; whether a model satisfies anybody's rules, or is
+// fair, is not for software to say.
+func TestACardClaimsNothing(t *testing.T) {
+	claims := regexp.MustCompile(`(?i)\bcertif(y|ied|ication)|\bcomplian|\bcomplies|\brequired by|\bis fair\b|\bsafe to\b|\bguarantee|\bunbiased\b`)
+	for kind := range kinds {
+		for name, text := range forms(t, newCard(t, released(t, kind))) {
+			if found := claims.FindString(strings.ReplaceAll(text, "Approach to ensure that the output is fair", "")); found != "" {
+				t.Errorf("%s of %s claims %q", name, kind, found)
+			}
+			if bad := regexp.MustCompile(`NaN|\bInf\b|%!|<nil>|\{0x`).FindString(text); bad != "" {
+				t.Errorf("%s of %s has a value that could not be written: %s", name, kind, bad)
+			}
+		}
+	}
+}
+
+// What is suppressed reads withheld: the group few has 6 patients, of whom no
+// form gives a number.
+func TestASmallGroupStaysWithheld(t *testing.T) {
+	for _, kind := range []string{"holdout", "folds", "apparent"} {
+		r := released(t, kind)
+		if g := r.Result.Audit.Group("g", "few"); g == nil || g.N != nil {
+			t.Fatalf("%s: the group is not suppressed, so this proves nothing: %+v", kind, g)
+		}
+		for name, text := range forms(t, newCard(t, r)) {
+			if !strings.Contains(text, "g: few: withheld") {
+				t.Errorf("%s of %s does not say that the group is withheld", name, kind)
+			}
+			for line := range strings.Lines(text) {
+				at := strings.Index(line, "g: few")
+				if at < 0 {
+					continue
+				}
+				rest, _, _ := strings.Cut(line[at+len("g: few"):], `\n`) // JSON holds many lines in one
+				if !strings.Contains(rest, "withheld") || regexp.MustCompile(`[0-9]`).MatchString(strings.NewReplacer("fewer than 11 patients", "").Replace(rest)) {
+					t.Errorf("%s of %s says more of the group: %s", name, kind, rest)
+				}
+			}
+		}
+	}
+}
+
+// markupOf finds what a reader of Markdown would take for markup: the
+// characters that begin it and are not escaped.
+var markupOf = regexp.MustCompile("(^|[^\\\\])[*`\\[\\]<>~]")
+
+// Whatever a title, a level or a person says is text: in Markdown it begins no
+// markup, and in a table it divides no cell.
+func TestHostileWordsAreText(t *testing.T) {
+	r := released(t, "holdout")
+	r.About = card.About{Developer: hostile, Risks: "# not a heading\n- " + hostile + "\n1. one\n| a | b |\n<script>alert(1)</script>\n\n===\n---\n> quote\n    code", Keywords: []string{hostile},
+		Bibliography: "@misc{x,\n title={<script>}}\n```\n# out"}
+	text := string(newCard(t, r).Markdown())
+	body, bibliography, ok := strings.Cut(text, "### Bibliography\n\n")
+	if !ok {
+		t.Fatal("no bibliography")
+	}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if found := markupOf.FindString(line); found != "" {
+			t.Errorf("%q is markup in %q", found, line)
+		}
+		ours := strings.TrimLeft(strings.TrimPrefix(line, "- "), "#") // the marks that the card itself makes
+		if strings.HasPrefix(line, "#") && !strings.HasPrefix(ours, " ") || strings.HasPrefix(ours, "- ") || strings.HasPrefix(line, "=") || strings.HasPrefix(line, "    ") || regexp.MustCompile(`^(- )?[0-9]+[.)] `).MatchString(line) {
+			t.Errorf("%q begins as markup does", line)
+		}
+	}
+	for line := range strings.Lines(bibliography) {
+		if !strings.HasPrefix(line, "    ") && strings.TrimSpace(line) != "" {
+			t.Errorf("%q leaves the block of code", line)
+		}
+	}
+	checkTables(t, body)
+	if !strings.Contains(body, `# Model card: Dose &lt;b&gt;of&lt;/b&gt;`) || !strings.Contains(body, `\*1/\*2`) || !strings.Contains(body, "age_years") {
+		t.Error("the words themselves are lost")
+	}
+}
+
+// checkTables wants as many cells in every row as in the table's head.
+func checkTables(t *testing.T, text string) {
+	t.Helper()
+	cells, tables := 0, 0
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "|") {
+			cells = 0
+			continue
+		}
+		n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+		if cells == 0 {
+			cells = n
+			tables++
+		}
+		if n != cells {
+			t.Errorf("%d cells in place of %d: %s", n, cells, line)
+		}
+	}
+	if tables < 3 {
+		t.Errorf("only %d tables were looked at", tables)
+	}
+}
+
+// The profile has the 31 attributes of 45 CFR 170.315(b)(11)(iv)(B), each cited
+// where the rule has it, and none empty.
+func TestTheProfileHasThe31Attributes(t *testing.T) {
+	var want []string
+	for section, n := range []int{4, 4, 2, 4, 2, 4, 5, 4, 2} {
+		for i := range n {
+			want = append(want, fmt.Sprintf("(%d)(%s)", section+1, []string{"i", "ii", "iii", "iv", "v"}[i]))
+		}
+	}
+	for kind := range kinds {
+		h, err := newCard(t, released(t, kind)).HTI1()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p card.Profile
+		if err := json.Unmarshal(h, &p); err != nil {
+			t.Fatal(err)
+		}
+		if len(want) != 31 || len(p.Attributes) != 31 {
+			t.Fatalf("%s has %d attributes of %d", kind, len(p.Attributes), len(want))
+		}
+		if !strings.Contains(p.Alignment, "aligned with") || strings.Contains(string(h), "required") {
+			t.Errorf("%s speaks of more than alignment", kind)
+		}
+		for i, a := range p.Attributes {
+			if a.Number != i+1 || a.Citation != want[i] || a.Name == "" || a.Text == "" || a.Group == "" ||
+				!slices.Contains([]string{"computed", "stated", "computed and stated", "not stated"}, a.Source) {
+				t.Errorf("%s: attribute %d is %+v", kind, i+1, a)
+			}
+		}
+		external := kind == "outside"
+		if got := strings.Contains(p.Attributes[22].Text, "Mean absolute error"); got != external {
+			t.Errorf("%s: figures of external data are there: %v", kind, got)
+		}
+		if got := strings.Contains(p.Attributes[20].Text, "Not examined"); got != external {
+			t.Errorf("%s: test data of the same source were not examined: %v", kind, got)
+		}
+	}
+}
+
+// The figures of a card are those of the result.
+func TestFiguresAreThoseOfTheResult(t *testing.T) {
+	r := released(t, "holdout")
+	text := string(newCard(t, r).Markdown())
+	mae := r.Result.Validation.Metrics["mae"]
+	if want := fmt.Sprintf("| Mean absolute error | %.4g", mae); !strings.Contains(text, want) {
+		t.Errorf("the card does not say %q", want)
+	}
+	g := r.Result.Audit.Group("g", "a|b")
+	if want := fmt.Sprintf(`| g: a\|b: Mean absolute error (%d patients) | %.4g`, *g.N, g.Metrics["mae"].Estimate); !strings.Contains(text, want) {
+		t.Errorf("the card does not say %q", want)
+	}
+}
+
+// The template is made of comments, and names every key once.
+func TestTheTemplateNamesEveryKey(t *testing.T) {
+	var keys []string
+	for line := range strings.Lines(card.Template()) {
+		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
+			t.Errorf("%q is no comment", line)
+		}
+		if name, _, ok := strings.Cut(strings.TrimLeft(line, "# "), ":"); ok && !strings.Contains(name, " ") {
+			keys = append(keys, name)
+		}
+	}
+	for _, f := range new(card.About).Fields() {
+		if !slices.Contains(keys, f.Key[strings.LastIndex(f.Key, ".")+1:]) {
+			t.Errorf("the template has no %s", f.Key)
+		}
+	}
+}
