@@ -5,12 +5,15 @@
 // The coordinator keeps the log and signs checkpoints of it (C2SP
 // tlog-checkpoint, a signed note). A member keeps the last checkpoint it saw, in
 // a Witness, and refuses one that does not extend it; so whoever was shown an
-// entry knows that every later log it accepts holds that entry still.
+// entry knows that every later log it accepts holds that entry still. And it
+// cosigns what it accepted (C2SP tlog-cosignature): whoever finds the cosignatures
+// of more than half of the hospitals under a checkpoint knows that no other
+// history has as many.
 //
 // Promised: an entry that a member verified cannot be taken back or changed
 // without that member noticing. Not promised: that what an entry names is true,
-// which is what the signature on the named statement is for, nor that two
-// members who never compare checkpoints see one log.
+// which is what the signature on the named statement is for, nor that all see one
+// log where fewer than half of the hospitals cosigned it.
 //
 // Every proof that does not verify, every rollback and every fork is
 // ErrSecurity.
