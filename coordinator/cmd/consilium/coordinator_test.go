@@ -345,7 +345,7 @@ func TestStudyToItsEnd(t *testing.T) {
 	if !strings.Contains(compared, "neither was tried on patients it had not seen") || !strings.Contains(compared, "log_likelihood") || !strings.Contains(compared, "gene=AA") {
 		t.Errorf("compare says\n%s", compared)
 	}
-	for _, name := range []string{"result.json", "audit.json", "release.json", "study.yaml"} {
+	for _, name := range []string{"result.json", "audit.json", "audit.json.tlog-proof", "release.json", "release.json.tlog-proof", "study.yaml"} {
 		if info, err := os.Stat(filepath.Join(results, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s was not written: %v", name, err)
 		}

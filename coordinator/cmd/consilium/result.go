@@ -81,7 +81,7 @@ show who says it; that the numbers are what the hospitals' sums give is what
 
 With --out the files are written too: result.html, the page to read and print,
 with the plots; result.json; and the signed audit.json and release.json once there
-are any. With --study, your copy of the study's file, the page says what was asked
+are any, each beside the proof that the ledger holds it. With --study, your copy of the study's file, the page says what was asked
 as well; its digest must be the study's.`,
 		Example: `  consilium study result 3f9a01c2
   consilium study result 3f9a01c2 --out results/warfarin --study warfarin.yaml`,
@@ -102,7 +102,7 @@ as well; its digest must be the study's.`,
 				}
 			}
 			if out != "" {
-				if err := o.write(out); err != nil {
+				if err := o.write(cmd.Context(), c, out); err != nil {
 					return err
 				}
 			}
@@ -138,15 +138,25 @@ func protocolOf(file, digest string) (*study.Study, error) {
 	return s, nil
 }
 
-// write stores what there is of an outcome.
-func (o *outcome) write(dir string) error {
+// write stores what there is of an outcome, and beside what is signed the proof
+// that the ledger holds it.
+func (o *outcome) write(ctx context.Context, c *connection, dir string) error {
 	html, err := o.page()
 	if err != nil {
 		return console.Fail("the result was not written", err, "update this command: it may be older than the coordinator")
 	}
-	files := map[string][]byte{"result.html": html, "result.json": o.raw, "audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope}
+	files := map[string][]byte{"result.html": html, "result.json": o.raw}
 	if o.protocol != nil {
 		files["study.yaml"] = o.protocol.Source()
+	}
+	for name, envelope := range map[string][]byte{"audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope} {
+		if len(envelope) == 0 {
+			continue
+		}
+		files[name] = envelope
+		if files[name+proofExtension], err = c.proof(ctx, envelope); err != nil {
+			return err
+		}
 	}
 	if err := makeDirectory(dir); err != nil {
 		return err
