@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"html/template"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,4 +74,52 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 			t.Errorf("%q, want %q", x.got, x.want)
 		}
 	}
+}
+
+// The tints of the correlation table leave its numbers a contrast of at least
+// 4.5 (WCAG 2.2, 1.4.3), and lines one of 3 against the page (1.4.11).
+func TestContrastOfTintsAndLines(t *testing.T) {
+	css := string(plot.Style())
+	tints := regexp.MustCompile(`td\.([pn][1-5]) \{ background: (#[0-9a-f]{6})`).FindAllStringSubmatch(css, -1)
+	if len(tints) != 10 {
+		t.Fatalf("%d tints", len(tints))
+	}
+	colours := map[string]string{}
+	for _, m := range regexp.MustCompile(`--(\w+): (#[0-9a-f]{6})`).FindAllStringSubmatch(css, -1) {
+		colours[m[1]] = m[2]
+	}
+	for _, m := range tints {
+		if c := contrast(colours["ink"], m[2]); c < 4.5 {
+			t.Errorf("numbers on %s: contrast %.2f", m[1], c)
+		}
+	}
+	lines := regexp.MustCompile(`svg \.line\.series\d \{ stroke: var\(--(\w+)\)`).FindAllStringSubmatch(css, -1)
+	if len(lines) != 6 {
+		t.Fatalf("%d looks of lines", len(lines))
+	}
+	for _, m := range lines {
+		if c := contrast(colours[m[1]], "#ffffff"); c < 3 {
+			t.Errorf("line of colour %s: contrast %.2f", m[1], c)
+		}
+	}
+}
+
+func contrast(a, b string) float64 {
+	x, y := luminance(a), luminance(b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+func luminance(hex string) float64 {
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		v, _ := strconv.ParseUint(hex[1+2*i:3+2*i], 16, 8)
+		c := float64(v) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
 }
