@@ -137,35 +137,33 @@ func (a *About) check(s *study.Study) error {
 	return nil
 }
 
-// Template is a file of all keys, each commented out: a person fills in what
-// they know and leaves the rest.
+// Template is a file of all keys, each empty: a person fills in what they know
+// and leaves the rest.
 func Template() string {
 	var b strings.Builder
-	b.WriteString(`# What people state of a model, for its card. Take away the # before a key and
-# fill it in; what you leave out reads "Not stated by the developer". A text of
-# several lines begins with | and may have paragraphs and "- " items. What the
-# software knows (figures, groups, inputs, cohort) it writes by itself.
+	b.WriteString(`# What people state of a model, for its card. Fill in what you know; what stays
+# empty reads "Not stated by the developer". A text of several lines begins with
+# | and may have paragraphs and "- " items; everything else in it is taken
+# literally. Figures, groups, inputs and cohort the software writes by itself.
 
 `)
 	within := ""
 	for _, f := range new(About).Fields() {
 		section, key, nested := strings.Cut(f.Key, ".")
-		if !nested {
+		indent, value := "", `""`
+		if nested {
+			indent = "  "
+		} else {
 			section, key = "", f.Key
 		}
 		if section != within {
-			fmt.Fprintf(&b, "\n# %s:\n", section)
+			fmt.Fprintf(&b, "\n%s:\n", section)
 			within = section
 		}
-		value := `""`
 		if f.Add != nil {
 			value = "[]"
 		}
-		indent := ""
-		if nested {
-			indent = "  "
-		}
-		fmt.Fprintf(&b, "# %s%s: %s  # %s\n", indent, key, value, f.Asks)
+		fmt.Fprintf(&b, "%s%s: %s # %s\n", indent, key, value, f.Asks)
 	}
 	return b.String()
 }

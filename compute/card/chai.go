@@ -3,6 +3,7 @@ package card
 import (
 	"bytes"
 	"encoding/xml"
+	"strings"
 	"time"
 
 	"github.com/consilium-fl/consilium/compute/page/plot"
@@ -21,10 +22,13 @@ func (c *Card) XML() ([]byte, error) {
 		return nil, err
 	}
 	b.WriteByte('\n')
-	// Inside an element a line break is the same as its reference, and a person
-	// can read it. In somebody's words the reference has another spelling.
-	return bytes.ReplaceAll(b.Bytes(), []byte("&#xA;"), []byte("\n")), nil
+	return []byte(references.Replace(b.String())), nil
 }
+
+// references that the encoder writes for characters which may stand inside an
+// element as they are, where a person can read them. In somebody's words a
+// reference has another spelling, &amp;#34; and so on.
+var references = strings.NewReplacer("&#xA;", "\n", "&#34;", `"`, "&#39;", "'")
 
 // element is one that holds text.
 type element struct {
@@ -226,7 +230,7 @@ func (c *Card) summary() text {
 	if c.r.Study.Outcome.Type == study.Survival {
 		verb = "A model of "
 	}
-	return computed(paragraph("%s%s. It was fitted by %s, without any patient record leaving its hospital.", verb, c.outcome(),
+	return computed(paragraph("%s%s. It comes from a study of %s, without any patient record leaving its hospital.", verb, c.outcome(),
 		plot.Plural(c.r.Result.Cohort.Contributors, "hospital", "hospitals"))).with(c.r.About.Summary)
 }
 

@@ -123,7 +123,7 @@ func (c *Card) modelType() string {
 	case study.GLM:
 		out := "Generalised linear model, family " + m.Family
 		if scale := c.r.Study.Outcome.Scale; scale == study.Sqrt || scale == study.Log {
-			out += ", fitted on the " + string(scale) + " of the outcome"
+			out += ", fitted on the " + map[study.Scale]string{study.Sqrt: "square root", study.Log: "logarithm"}[scale] + " of the outcome"
 		}
 		if m.Ridge > 0 {
 			out += ", ridge " + plot.Plain(m.Ridge)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -74,7 +75,10 @@ func (f figure) interval() string {
 	if f.lower == nil || f.upper == nil {
 		return ""
 	}
-	return f.show(*f.lower) + " to " + f.show(*f.upper)
+	if f.unit == "%" || f.whole {
+		return f.show(*f.lower) + " to " + f.show(*f.upper)
+	}
+	return unit(plot.Number(*f.lower)+" to "+plot.Number(*f.upper), f.unit)
 }
 
 // label names the figure where only its value stands beside it.
@@ -170,25 +174,110 @@ func part(figures []figure, safety bool) (out []figure) {
 	return out
 }
 
-// byGroup are the figures of the groups that the audit shows.
-func (c *Card) byGroup() []figure {
-	var out []figure
-	a := c.r.Result.Audit
-	if a == nil || len(a.Groups) == 0 {
+// ofGroup are the figures by which a group is compared; none if it has none to
+// show.
+func (c *Card) ofGroup(g fairness.Group) []figure {
+	if g.State != fairness.OK || g.N == nil {
 		return nil
 	}
-	for _, g := range a.Groups[1:] {
-		if g.State != fairness.OK || g.N == nil {
-			continue
-		}
-		for _, f := range c.figuresOf(g.Metrics) {
-			if f.byGroup {
-				f.subject, f.n = g.Attribute+": "+g.Level, *g.N
-				out = append(out, f)
-			}
+	var out []figure
+	for _, f := range c.figuresOf(g.Metrics) {
+		if f.byGroup {
+			f.subject, f.n = g.Attribute+": "+g.Level, *g.N
+			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// byGroup are the figures of the groups that the audit shows.
+func (c *Card) byGroup() []figure {
+	var out []figure
+	for _, g := range c.auditedGroups() {
+		out = append(out, c.ofGroup(g)...)
+	}
+	return out
+}
+
+// auditedGroups are all groups but that of all patients.
+func (c *Card) auditedGroups() []fairness.Group {
+	if a := c.r.Result.Audit; a != nil && len(a.Groups) > 1 {
+		return a.Groups[1:]
+	}
+	return nil
+}
+
+// groupTable has a row for each group, with the interval behind each figure.
+func (c *Card) groupTable() block {
+	shown := c.byGroup()
+	b := block{head: []string{"Group", "Patients"}}
+	var columns []string
+	for _, m := range measures {
+		for _, f := range shown {
+			if f.name == m.name {
+				head := f.title
+				if f.unit != "" && f.unit != "%" {
+					head += " (" + f.unit + ")"
+				}
+				columns, b.head = append(columns, m.name), append(b.head, head+", 95% interval")
+				break
+			}
+		}
+	}
+	for _, g := range c.auditedGroups() {
+		row := make([]string, len(b.head))
+		row[0] = g.Attribute + ": " + g.Level
+		switch {
+		case g.N != nil:
+			row[1] = plot.Grouped(*g.N)
+		default:
+			row[1] = withheld
+		}
+		for _, f := range c.ofGroup(g) {
+			cell := f
+			if f.unit != "%" {
+				cell.unit = "" // it is in the head
+			}
+			text := cell.number()
+			if i := cell.interval(); i != "" {
+				text += " (" + i + ")"
+			}
+			row[2+slices.Index(columns, f.name)] = text
+		}
+		b.rows = append(b.rows, row)
+	}
+	return b
+}
+
+// table of figures of all patients.
+func table(figures []figure) block {
+	b := block{head: []string{"Measure", "Estimate", "95% interval"}}
+	for _, f := range figures {
+		number := f.number()
+		if f.bound > 0 {
+			number += " (exact within " + plot.Number(f.bound) + ")"
+		}
+		b.rows = append(b.rows, []string{f.title, number, f.interval()})
+	}
+	return b
+}
+
+// validity is how the model does for all patients, and on whom that rests.
+func (c *Card) validity() text {
+	t := c.tested()
+	if figures := c.overall(); figures != nil {
+		t.blocks = append(t.blocks, table(figures))
+	}
+	return t
+}
+
+// fairness is how it does by group.
+func (c *Card) fairness() text {
+	t := c.compared()
+	if c.auditedGroups() != nil {
+		t.blocks = append(t.blocks, c.groupTable())
+	}
+	return t
 }
 
 // hidden lists the groups that have no figures, and why.

@@ -3,7 +3,6 @@ package card
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/study"
@@ -28,7 +27,7 @@ type Attribute struct {
 	Citation string `json:"citation"` // below 45 CFR 170.315(b)(11)(iv)(B)
 	Group    string `json:"group"`
 	Name     string `json:"name"`
-	Source   string `json:"source"` // computed, stated, computed and stated, not examined, or not stated
+	Source   string `json:"source"` // computed, stated, computed and stated, or not stated
 	Text     string `json:"text"`
 }
 
@@ -113,8 +112,7 @@ func (c *Card) attributes() []Attribute {
 	}
 
 	section("Quantitative measures of performance", "7")
-	validity := c.figures(c.tested(), c.overall())
-	fairness := c.figures(c.compared(), c.byGroup())
+	validity, fairness := c.validity(), c.fairness()
 	if external {
 		add("i", "Validity in test data of the same source", unexaminedText("", "the study keeps no test data of the hospitals that train"))
 		add("ii", "Fairness in test data of the same source", unexaminedText("", "the study keeps no test data of the hospitals that train"))
@@ -138,34 +136,6 @@ func (c *Card) attributes() []Attribute {
 	add("i", "How and how often the intervention is updated", stated(a.Updates))
 	add("ii", "How often performance is corrected when risks are identified", stated(a.Corrections))
 	return out
-}
-
-// figures adds a table of figures to what is said of them.
-func (c *Card) figures(t text, figures []figure) text {
-	if len(figures) > 0 {
-		t.blocks = append(slices.Clone(t.blocks), table(figures))
-	}
-	return t
-}
-
-// table of figures, with their groups where they have one.
-func table(figures []figure) block {
-	b := block{head: []string{"Measure", "Estimate", "95% interval"}}
-	for _, f := range figures {
-		name := f.title
-		if f.subject != "" {
-			name = f.subject + ": " + name
-		}
-		if f.n > 0 {
-			name += " (" + plot.Plural(f.n, "patient", "patients") + ")"
-		}
-		number := f.number()
-		if f.bound > 0 {
-			number += " (exact within " + plot.Number(f.bound) + ")"
-		}
-		b.rows = append(b.rows, []string{name, number, f.interval()})
-	}
-	return b
 }
 
 func (c *Card) externalSites() string {

@@ -8,112 +8,141 @@ import (
 	"github.com/consilium-fl/consilium/study"
 )
 
-// Markdown writes the card for people.
+// Markdown writes the card for people. What nobody has stated is gathered in
+// one line at the end of its section.
 func (c *Card) Markdown() []byte {
 	a := &c.r.About
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Model card: %s\n", escape(c.title()))
-	section := func(title string) { fmt.Fprintf(&b, "\n## %s\n", title) }
-	say := func(t text) { fmt.Fprintf(&b, "\n%s\n", t.markdown()) }
-	under := func(heading string, t text) {
-		fmt.Fprintf(&b, "\n### %s\n", heading)
-		say(t)
-	}
-
+	p := &page{}
+	fmt.Fprintf(p, "# Model card: %s\n", escape(c.title()))
 	if c.r.Remark != "" {
-		say(computed(block{paragraph: c.r.Remark}))
+		p.say(computed(block{paragraph: c.r.Remark}))
 	}
-	say(c.summary())
-	say(computed(block{head: []string{"This card is of", ""}, rows: [][]string{
+	p.say(c.summary())
+	p.say(computed(block{head: []string{"This card is of", ""}, rows: [][]string{
 		{"Study", fmt.Sprintf("%s, version %d", c.r.Study.Name, c.r.Study.Version)},
 		{"Study's digest", c.r.Result.Study},
 		{"Release", c.r.Digest},
 		{"Signed", c.r.Signed.UTC().Format(time.DateOnly)},
-		{"Developer", c.line(a.Developer)},
-		{"Contact", c.line(a.Contact)},
-		{"Licence", c.line(a.Licence)},
-		{"Stage", c.line(a.Stage)},
-		{"Availability", c.line(a.Availability)},
-		{"Regulatory approval", c.line(a.Regulation)},
-		{"Keywords", c.line(strings.Join(a.Keywords, ", "))},
-		{"Health record systems", c.line(strings.Join(a.Records, ", "))},
 	}}))
+	p.line("Developer", a.Developer)
+	p.line("Contact", a.Contact)
+	p.line("Licence", a.Licence)
+	p.line("Stage", a.Stage)
+	p.line("Availability", a.Availability)
+	p.line("Regulatory approval", a.Regulation)
+	p.line("Health record systems", list(a.Records))
+	p.line("Keywords", list(a.Keywords))
 
-	section("What it is for")
-	under("Intended use", stated(a.IntendedUse))
-	under("Intended users", stated(a.Users))
-	under("Patients for whom it is meant", stated(a.Population))
-	under("How to use it", stated(a.HowToUse))
-	under("Its part in a decision", stated(a.DecisionRole))
-	under("Where not to use it", stated(a.OutOfScope))
+	p.section("What it is for")
+	p.under("Intended use", a.IntendedUse)
+	p.under("Intended users", a.Users)
+	p.under("Patients for whom it is meant", a.Population)
+	p.under("How to use it", a.HowToUse)
+	p.under("Its part in a decision", a.DecisionRole)
+	p.under("Where not to use it", a.OutOfScope)
 
-	section("What was not examined")
-	say(computed(block{items: c.unexamined()}))
+	p.section("What was not examined")
+	p.say(computed(block{items: c.unexamined()}))
 
-	section("Risks")
-	under("Known risks and limitations", stated(a.Risks))
-	under("Known biases and ethical considerations", stated(a.Ethics))
-	under("Clinical risk level", stated(a.RiskLevel))
+	p.section("Risks")
+	p.under("Known risks and limitations", a.Risks)
+	p.under("Known biases and ethical considerations", a.Ethics)
+	p.under("Clinical risk level", a.RiskLevel)
 
-	section("What goes in and what comes out")
-	say(c.output())
+	p.section("What goes in and what comes out")
+	p.say(c.output())
 	if len(c.r.Study.Features) > 0 {
-		say(computed(c.inputs()))
+		p.say(computed(c.inputs()))
 	}
-	say(c.elements())
-	under("Where the inputs come from", stated(a.DataSource))
+	p.say(c.elements())
+	p.under("Where the inputs come from", a.DataSource)
 
-	section("Who is in the data")
-	say(c.development())
-	under("Why these data are relevant", stated(a.DataRelevance))
+	p.section("Who is in the data")
+	p.say(c.development())
+	p.under("Why these data are relevant", a.DataRelevance)
 
-	section("How well it predicts")
-	say(c.figures(c.tested(), c.overall()))
-	under("Goals", stated(a.GoalUse))
-	under("Goals of safety and reliability", stated(a.GoalSafety))
+	p.section("How well it predicts")
+	p.say(c.validity())
+	p.under("Goals", a.GoalUse)
+	p.under("Goals of safety and reliability", a.GoalSafety)
 
-	section("For whom it errs more")
-	say(c.declared())
-	say(c.figures(c.compared(), c.byGroup()))
-	under("Goals", stated(a.GoalFairness))
-	under("What was done for fairness", stated(a.FairnessApproach))
-	under("What was done against bias", stated(a.BiasManagement))
+	p.section("For whom it errs more")
+	p.say(c.declared())
+	p.say(c.fairness())
+	p.under("Goals for groups of patients", a.GoalFairness)
+	p.under("What was done for fairness", a.FairnessApproach)
+	p.under("What was done against bias", a.BiasManagement)
 
-	section("Elsewhere and later")
-	under("External validation", c.external())
-	under("At the hospitals", c.decisions().with(a.LocalValidity+"\n\n"+a.LocalFairness))
-	under("Monitoring of validity", stated(a.MonitoringValidity))
-	under("Monitoring of fairness", stated(a.MonitoringFairness))
-	under("Updates", stated(a.Updates))
-	under("Corrections", stated(a.Corrections))
+	p.section("Elsewhere and later")
+	p.say(c.external())
+	p.say(c.decisions())
+	p.under("Local figures", a.LocalValidity)
+	p.under("Local figures for groups of patients", a.LocalFairness)
+	p.under("Monitoring of validity", a.MonitoringValidity)
+	p.under("Monitoring of fairness", a.MonitoringFairness)
+	p.under("Updates", a.Updates)
+	p.under("Corrections", a.Corrections)
 
-	section("How it was made")
-	say(computed(paragraph("%s. No other model is in it.", c.modelType())))
-	say(c.provenance())
-	say(c.privacy())
+	p.section("How it was made")
+	p.say(computed(paragraph("%s. No other model is in it.", c.modelType())))
+	p.say(c.provenance())
+	p.say(c.privacy())
 
-	section("Who stands behind it")
-	under("Funding", stated(a.Funding))
-	under("Third parties", stated(a.ThirdParties))
-	under("Who was consulted", stated(a.Stakeholders))
-	under("Consent of patients, or what they are told", stated(a.Consent))
-	under("Reimbursement", stated(a.Reimbursement))
-	under("Evaluations", stated(a.Evaluations))
-	under("Evaluations of its use on outcomes", stated(a.OutcomeStudies))
-	under("Clinical trial", stated(a.Trial))
-	under("Publications", stated(a.Publications))
+	p.section("Who stands behind it")
+	p.under("Funding", a.Funding)
+	p.under("Third parties", a.ThirdParties)
+	p.under("Who was consulted", a.Stakeholders)
+	p.under("Consent of patients, or what they are told", a.Consent)
+	p.under("Reimbursement", a.Reimbursement)
+	p.under("Evaluations", a.Evaluations)
+	p.under("Evaluations of its use on outcomes", a.OutcomeStudies)
+	p.under("Clinical trial", a.Trial)
+	p.under("Publications", a.Publications)
 	if strings.TrimSpace(a.Bibliography) != "" {
-		fmt.Fprintf(&b, "\n### Bibliography\n\n%s\n", indented(a.Bibliography))
+		fmt.Fprintf(p, "\n### Bibliography\n\n%s\n", indented(a.Bibliography))
 	}
-	return []byte(b.String())
+	p.end()
+	return []byte(p.String())
 }
 
-// line is a person's text in a cell.
-func (c *Card) line(value string) string {
-	if strings.TrimSpace(value) == "" {
-		return notStated
+// page is a card that is being written.
+type page struct {
+	strings.Builder
+	unstated []string // in the present section
+}
+
+func (p *page) section(title string) {
+	p.end()
+	fmt.Fprintf(p, "\n## %s\n", title)
+}
+
+// end closes a section.
+func (p *page) end() {
+	if p.unstated != nil {
+		fmt.Fprintf(p, "\nNot stated by the developer: %s.\n", strings.ToLower(strings.Join(p.unstated, "; ")))
 	}
-	return value
+	p.unstated = nil
+}
+
+func (p *page) say(t text) { fmt.Fprintf(p, "\n%s\n", t.markdown()) }
+
+// under writes what somebody states under a heading.
+func (p *page) under(heading, value string) {
+	if t := stated(value); t.stated {
+		fmt.Fprintf(p, "\n### %s\n", heading)
+		p.say(t)
+		return
+	}
+	p.unstated = append(p.unstated, heading)
+}
+
+// line writes a short one.
+func (p *page) line(name, value string) {
+	if t := stated(value); t.stated {
+		fmt.Fprintf(p, "\n**%s:** %s\n", name, t.markdown())
+		return
+	}
+	p.unstated = append(p.unstated, name)
 }
 
 // external says what is known of other hospitals' patients.
