@@ -39,6 +39,7 @@ const patience = 3 * time.Second
 type Options struct {
 	Dir            string           // the state; Dir/identity is made by consilium init
 	Listener       net.Listener     // where to serve; Open takes it over once it succeeds
+	WebListener    net.Listener     // where to serve the auditor's pages, taken over too; nil: nowhere
 	Logger         *zap.Logger      // nil: nothing is logged
 	Now            func() time.Time // nil: time.Now
 	CertificateTTL time.Duration    // of members' certificates; 0: 24 hours
@@ -115,13 +116,15 @@ func Open(o Options) (c *Coordinator, err error) {
 		Node: node, Store: o.Store, Blobs: o.Blobs, Logger: o.Logger, Now: o.Now,
 		CertificateTTL: o.CertificateTTL, AfterAppend: o.AfterAppend,
 	})
-	if err == nil && o.Listener != nil {
-		c.close = append(c.close, func() error {
-			if err := o.Listener.Close(); !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil
-		})
+	for _, l := range []net.Listener{o.Listener, o.WebListener} {
+		if err == nil && l != nil {
+			c.close = append(c.close, func() error {
+				if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+					return err
+				}
+				return nil
+			})
+		}
 	}
 	return c, err
 }
@@ -162,6 +165,7 @@ func (c *Coordinator) Serve(ctx context.Context) error {
 	defer cancel()
 	server := rpc.NewServer(ctx, c.driver, c.options.Logger, c.options.Now)
 	served, worked := make(chan error, 1), make(chan error, 1)
+	pagesFailed, stopPages := c.servePages(ctx)
 	go func() { served <- server.Serve(c.options.Listener) }()
 	go func() { worked <- c.driver.Run(ctx) }()
 	c.options.Logger.Info("coordinator serves", zap.String("address", c.options.Listener.Addr().String()),
@@ -171,6 +175,7 @@ func (c *Coordinator) Serve(ctx context.Context) error {
 	select {
 	case err = <-served: // the listener failed
 		served <- nil
+	case err = <-pagesFailed:
 	case err = <-worked: // the state is in doubt
 		worked <- nil
 	case <-ctx.Done():
@@ -179,6 +184,7 @@ func (c *Coordinator) Serve(ctx context.Context) error {
 	forced := time.AfterFunc(patience, server.Stop)
 	server.GracefulStop()
 	forced.Stop()
+	stopPages()
 	<-served
 	err = errors.Join(err, <-worked)
 	c.options.Logger.Info("coordinator stopped")

@@ -66,21 +66,42 @@ per event, to standard error.`,
 func serve(ctx context.Context, c config, stderr io.Writer) error {
 	log := newLogger(c.logLevel, stderr)
 	defer log.Sync()
-	listener, err := net.Listen("tcp", c.listen)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return &console.Problem{What: "the coordinator cannot listen on " + c.listen, Why: "the port is in use by another program", Next: "stop that program, or change listen in the configuration"}
-	case err != nil:
-		return &console.Problem{What: "the coordinator cannot listen on " + c.listen, Why: console.Reason(err), Next: "change listen in the configuration"}
+	options := coordinator.Options{Dir: c.dir, Logger: log, CertificateTTL: c.certificateTTL}
+	var err error
+	if options.Listener, err = listen("listen", c.listen); err != nil {
+		return err
 	}
-	server, err := coordinator.Open(coordinator.Options{Dir: c.dir, Listener: listener, Logger: log, CertificateTTL: c.certificateTTL})
+	if c.webListen != "" {
+		if options.WebListener, err = listen("web_listen", c.webListen); err != nil {
+			return errors.Join(err, options.Listener.Close())
+		}
+	}
+	server, err := coordinator.Open(options)
 	if err != nil {
-		return errors.Join(openProblem(err, c.dir), listener.Close())
+		problem := error(openProblem(err, c.dir))
+		for _, l := range []net.Listener{options.Listener, options.WebListener} {
+			if l != nil {
+				problem = errors.Join(problem, l.Close())
+			}
+		}
+		return problem
 	}
 	if err := server.Serve(ctx); err != nil {
 		return console.Fail("the coordinator has stopped", err, "read the end of the log, then start it again; it resumes where it was")
 	}
 	return nil
+}
+
+// listen opens the address that a key of the configuration names.
+func listen(key, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &console.Problem{What: "the coordinator cannot listen on " + address, Why: "the port is in use by another program", Next: "stop that program, or change " + key + " in the configuration"}
+	case err != nil:
+		return nil, &console.Problem{What: "the coordinator cannot listen on " + address, Why: console.Reason(err), Next: "change " + key + " in the configuration"}
+	}
+	return listener, nil
 }
 
 func openProblem(err error, dir string) *console.Problem {

@@ -14,6 +14,7 @@ import (
 type config struct {
 	dir            string
 	listen         string
+	webListen      string // empty: no pages
 	certificateTTL time.Duration
 	logLevel       zapcore.Level
 }
@@ -21,6 +22,9 @@ type config struct {
 func defaults() config {
 	return config{dir: "state", listen: "0.0.0.0:7443", certificateTTL: 24 * time.Hour, logLevel: zapcore.InfoLevel}
 }
+
+// off is what the file says of something that is not served.
+const off = "off"
 
 // keys of the file.
 func (c *config) keys() settings.Keys {
@@ -31,6 +35,16 @@ func (c *config) keys() settings.Keys {
 				return errors.New("it is not host:port")
 			}
 			c.listen = text
+			return nil
+		}},
+		"web_listen": {Read: func(text string) error {
+			c.webListen = text
+			if _, _, err := net.SplitHostPort(text); err != nil && text != off {
+				return errors.New("it is neither host:port nor " + off)
+			}
+			if text == off {
+				c.webListen = ""
+			}
 			return nil
 		}},
 		"certificate_ttl": {Read: func(text string) error {

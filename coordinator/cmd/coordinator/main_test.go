@@ -252,9 +252,10 @@ func TestWhatAnOperatorCanMendIsSaidInThreeLines(t *testing.T) {
 func TestConfigurationRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	for _, test := range []struct{ name, source, want string }{
 		{"unknown key", "dir: x\nlitsen: 0.0.0.0:1\n", `line 2: unknown key "litsen"; the nearest is "listen"`},
-		{"unknown key far off", "# a\n\nport: 1\n", `line 3: unknown key "port"; the keys here are certificate_ttl, dir, listen, log_level`},
+		{"unknown key far off", "# a\n\nport: 1\n", `line 3: unknown key "port"; the keys here are certificate_ttl, dir, listen, log_level, web_listen`},
 		{"twice", "dir: x\ndir: y\n", `line 2: key "dir" is given twice`},
 		{"not host:port", "listen: here\n", "line 1: key \"listen\": it is not host:port"},
+		{"pages nowhere in particular", "web_listen: everywhere\n", `line 1: key "web_listen": it is neither host:port nor off`},
 		{"ttl", "certificate_ttl: 1s\n", "at least 10m"},
 		{"level", "log_level: loud\n", "debug, info, warn or error"},
 		{"nested", "dir: {a: b}\n", "takes one value"},

@@ -1,0 +1,302 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute/fairness"
+	resultpage "github.com/consilium-fl/consilium/compute/page"
+	"github.com/consilium-fl/consilium/compute/page/compare"
+	"github.com/consilium-fl/consilium/compute/page/plot"
+)
+
+// comparison is two bias audits side by side, and the form that chooses them.
+type comparison struct {
+	Choices []studyLine // that have a report
+	A, B    string      // chosen digests, empty if not yet
+	Sides   [][3]string // name of a line, A, B
+	Why     []string    // not like with like
+	Metrics []metricTable
+	Gaps    []gapLine
+	Both    bool
+}
+
+// metricTable is one measure over all groups.
+type metricTable struct {
+	Title, Meaning string
+	Rows           []metricLine
+}
+
+type metricLine struct {
+	Group  string
+	A, B   figure
+	Change string
+}
+
+// figure is an estimate, or the reason why there is none.
+type figure struct {
+	Text, Interval string
+	None           bool
+	value          *float64
+}
+
+// gapLine is a gap between the same groups in both reports.
+type gapLine struct {
+	Measure, Group         string
+	ReferenceA, ReferenceB string
+	A, B                   verdict
+	Changed                bool
+}
+
+type verdict struct{ Size, Interval, Word string }
+
+func (s *site) compare(w http.ResponseWriter, r *http.Request) error {
+	c := comparison{A: r.URL.Query().Get("a"), B: r.URL.Query().Get("b")}
+	for _, st := range s.driver.List() {
+		if line := newStudyLine(st); line.Reported {
+			c.Choices = append(c.Choices, line)
+		}
+	}
+	f := s.frame(r, "Compare", "What differs between two reports")
+	if c.A != "" && c.B != "" {
+		a, err := s.reported(c.A)
+		if err != nil {
+			return err
+		}
+		b, err := s.reported(c.B)
+		if err != nil {
+			return err
+		}
+		if err := s.fill(&c, a, b); err != nil {
+			return err
+		}
+		f.Lead = "A is " + titleOf(a.Status) + ". B is " + titleOf(b.Status) + "."
+	}
+	f.Page = c
+	return write(w, http.StatusOK, "compare", f)
+}
+
+func (s *site) fill(c *comparison, a, b *published) error {
+	studies, err := s.beside(a, b)
+	if err != nil {
+		return err
+	}
+	c.Both, c.Why = true, studies.Why
+	x, y := a.found.Audit, b.found.Audit
+	side := func(name string, of func(p *published) string) {
+		c.Sides = append(c.Sides, [3]string{name, of(a), of(b)})
+	}
+	side("Study", func(p *published) string {
+		return fmt.Sprintf("%s, version %d", p.found.Audit.Name, p.found.Audit.Version)
+	})
+	side("Digest", func(p *published) string { return p.found.Audit.Study })
+	side("Outcome", func(p *published) string { return unitIn(p.found.Audit.Outcome, p.found.Audit.Unit) })
+	side("Hospitals", func(p *published) string { return plot.Grouped(p.found.Audit.Contributors) })
+	side("Patients", func(p *published) string { return plot.Grouped(p.found.Audit.N) })
+	side("Groups are shown from", func(p *published) string { return plot.Plural(p.found.Audit.MinimumCell, "patient", "patients") })
+	side("Patients had been seen by the model", func(p *published) string {
+		if p.found.Audit.Unseen {
+			return "no"
+		}
+		return "yes"
+	})
+	unit := ""
+	if x.Unit == y.Unit {
+		unit = x.Unit
+	}
+	c.Metrics, c.Gaps = metricsBeside(x, y, unit), gapsBeside(x, y)
+	return nil
+}
+
+func unitIn(name, unit string) string {
+	if unit == "" {
+		return name
+	}
+	return name + ", " + unit
+}
+
+// beside compares the studies behind two reports.
+func (s *site) beside(a, b *published) (*compare.Comparison, error) {
+	var subjects [2]compare.Subject
+	for i, p := range []*published{a, b} {
+		protocol, err := s.protocol(p)
+		if err != nil {
+			return nil, err
+		}
+		subjects[i] = compare.Subject{
+			Name: p.Status.Name, Title: p.Status.Title, Version: p.Status.Version,
+			Result: p.found, Gaps: p.found.Audit.Gaps, Protocol: protocol,
+		}
+	}
+	return compare.Studies(subjects[0], subjects[1])
+}
+
+// compareModels is the page of package compute/page about the two models.
+func (s *site) compareModels(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.reported(r.URL.Query().Get("a"))
+	if err != nil {
+		return err
+	}
+	b, err := s.reported(r.URL.Query().Get("b"))
+	if err != nil {
+		return err
+	}
+	c, err := s.beside(a, b)
+	if err != nil {
+		return err
+	}
+	html, err := resultpage.RenderComparison(c)
+	if err != nil {
+		return err
+	}
+	return document(w, html)
+}
+
+// measure says how a metric is shown.
+type measure struct {
+	title, meaning string
+	text           func(float64) string
+}
+
+// shares are the measures of binary outcomes that only the audit has.
+var shares = map[string]string{
+	"tpr": "True positive rate", "fpr": "False positive rate", "ppv": "Positive predictive value",
+	"tpr_at_prevalence": "True positive rate at the prevalence", "fpr_at_prevalence": "False positive rate at the prevalence",
+	"calibration_in_the_large": "Predicted minus observed",
+}
+
+func measureOf(name, unit string) measure {
+	for _, m := range resultpage.Metrics {
+		if m.Name == name {
+			return measure{m.Heading(unit), m.Meaning, m.Text}
+		}
+	}
+	if title, ok := shares[name]; ok {
+		return measure{title: title, text: plot.Percent}
+	}
+	return measure{title: name, text: plot.Number}
+}
+
+// metricsBeside is a table for each metric that either audit has, over the
+// groups of both.
+func metricsBeside(a, b *fairness.Audit, unit string) []metricTable {
+	type key struct{ attribute, level string }
+	in := [2]map[key]fairness.Group{{}, {}}
+	var groups []key
+	names := map[string]bool{}
+	for i, audit := range []*fairness.Audit{a, b} {
+		for _, g := range audit.Groups {
+			k := key{g.Attribute, g.Level}
+			if _, known := in[0][k]; !known || i == 0 {
+				groups = append(groups, k)
+			}
+			in[i][k] = g
+			for name := range g.Metrics {
+				names[name] = true
+			}
+		}
+	}
+	var tables []metricTable
+	for _, name := range ordered(names) {
+		m := measureOf(name, unit)
+		t := metricTable{Title: m.title, Meaning: m.meaning}
+		for _, k := range groups {
+			line := metricLine{Group: groupName(k.attribute, k.level)}
+			for i, into := range []*figure{&line.A, &line.B} {
+				g, there := in[i][k]
+				*into = figureOf(g, there, name, m)
+			}
+			line.Change = "–"
+			if line.A.value != nil && line.B.value != nil {
+				line.Change = resultpage.Signed(*line.B.value-*line.A.value, m.text)
+			}
+			t.Rows = append(t.Rows, line)
+		}
+		tables = append(tables, t)
+	}
+	return tables
+}
+
+func groupName(attribute, level string) string {
+	if attribute == fairness.All {
+		return "All patients"
+	}
+	return attribute + ", " + level
+}
+
+// ordered puts the metrics that are shown first everywhere first.
+func ordered(names map[string]bool) []string {
+	place := map[string]int{}
+	for i, m := range resultpage.Metrics {
+		place[m.Name] = i - len(resultpage.Metrics)
+	}
+	return slices.SortedFunc(maps.Keys(names), func(a, b string) int {
+		return cmp.Or(cmp.Compare(place[a], place[b]), cmp.Compare(a, b))
+	})
+}
+
+func figureOf(g fairness.Group, there bool, name string, m measure) figure {
+	if !there {
+		return figure{Text: "not in this report", None: true}
+	}
+	x, ok := g.Metrics[name]
+	switch {
+	case g.State == fairness.Suppressed:
+		return figure{Text: "withheld", None: true}
+	case g.State == fairness.Zero:
+		return figure{Text: "no patients", None: true}
+	case !ok:
+		return figure{Text: cmp.Or(g.Undefined[name], "not estimable"), None: true}
+	}
+	// What is zero but for rounding reads as zero.
+	if x.Lower != nil && x.Upper != nil && math.Abs(x.Estimate) < 1e-9*(*x.Upper-*x.Lower) {
+		x.Estimate = 0
+	}
+	f := figure{Text: m.text(x.Estimate), value: &x.Estimate}
+	if x.Lower != nil && x.Upper != nil {
+		f.Interval = m.text(*x.Lower) + " to " + m.text(*x.Upper)
+	}
+	return f
+}
+
+// gapsBeside pairs the gaps of both audits by groups and measure.
+func gapsBeside(a, b *fairness.Audit) []gapLine {
+	type key struct{ metric, attribute, level string }
+	index := map[key]int{}
+	var lines []gapLine
+	at := func(g fairness.Gap) *gapLine {
+		k := key{g.Metric, g.Attribute, g.Level}
+		i, known := index[k]
+		if !known {
+			i = len(lines)
+			index[k] = i
+			lines = append(lines, gapLine{Measure: measureOf(g.Metric, "").title, Group: groupName(g.Attribute, g.Level)})
+		}
+		return &lines[i]
+	}
+	for _, g := range a.Gaps {
+		line := at(g)
+		line.A, line.ReferenceA = verdictOf(g), g.Reference
+	}
+	for _, g := range b.Gaps {
+		line := at(g)
+		line.B, line.ReferenceB = verdictOf(g), g.Reference
+	}
+	for i := range lines {
+		l := &lines[i]
+		l.Changed = l.A.Word != "" && l.B.Word != "" && l.A.Word != l.B.Word
+	}
+	return lines
+}
+
+func verdictOf(g fairness.Gap) verdict {
+	text := measureOf(g.Metric, "").text
+	if math.IsNaN(g.Estimate) {
+		return verdict{Word: g.Verdict}
+	}
+	return verdict{Size: resultpage.Signed(g.Estimate, text), Interval: text(g.Lower) + " to " + text(g.Upper), Word: g.Verdict}
+}
