@@ -19,7 +19,7 @@ bias audit, signed by the coordinator and offered to the hospitals. Each hospita
 tests it on its own patients and accepts or refuses it.`,
 		Example: "  consilium release list\n  consilium release show 9c41d0aa",
 	}
-	group.AddCommand(a.releaseListCommand(), a.releaseShowCommand())
+	group.AddCommand(a.releaseListCommand(), a.releaseShowCommand(), a.releaseCardCommand())
 	return console.AsGroup(group)
 }
 
