@@ -49,7 +49,7 @@ func TestNoCanaryLeavesTheRecords(t *testing.T) {
 		t.Fatal("nothing was logged")
 	}
 
-	searched := map[string][]byte{"the logs": logs.Bytes(), "the page": result.Page, "the result's page": result.ResultPage, "the audit": result.SignedAudit, "the release": result.SignedRelease}
+	searched := map[string][]byte{"the logs": logs.Bytes(), "the page": result.Page, "the result's page": result.ResultPage, "the card": result.Card, "the card's XML": result.CardXML, "the audit": result.SignedAudit, "the release": result.SignedRelease}
 	var folders []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {

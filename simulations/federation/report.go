@@ -127,6 +127,9 @@ func (r *Result) AddComputed(encoded []byte) error {
 		return nil
 	}
 	r.Fairness = &Fairness{Groups: groups(computed.Audit), Gaps: computed.Audit.Gaps}
+	if err := r.renderCard(&computed); err != nil {
+		return err
+	}
 	var err error
 	r.Page, err = page.Render(page.Document{
 		Cohort: computed.Cohort, Model: computed.Model.GLM, Audit: computed.Audit, Diagnoses: computed.Diagnoses,

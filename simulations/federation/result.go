@@ -41,6 +41,8 @@ type Result struct {
 	SignedRelease []byte `json:"-"` // DSSE envelope of the release; nil without one
 	Page          []byte `json:"-"` // the bias audit as a self-contained HTML page
 	ResultPage    []byte `json:"-"` // what the study has found, as a self-contained HTML page; nil if nothing was opened
+	Card          []byte `json:"-"` // the release's model card, Markdown; nil without a release
+	CardXML       []byte `json:"-"` // the same as a CHAI Applied Model Card
 
 	protocol *study.Study
 }

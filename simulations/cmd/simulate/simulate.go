@@ -24,7 +24,7 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 		return console.Fail(unwritten, err, elsewhere)
 	}
 	// An older run's files must not be taken for this one's.
-	for _, name := range []string{"result.json", "result.html", "report.html", "audit.json", "release.json", "predictions.csv", "bundle"} {
+	for _, name := range []string{"result.json", "result.html", "report.html", "card.md", "card.xml", "audit.json", "release.json", "predictions.csv", "bundle"} {
 		if err := os.RemoveAll(filepath.Join(o.out, name)); err != nil {
 			return console.Fail(unwritten, err, elsewhere)
 		}
@@ -62,6 +62,8 @@ func write(o options, outcome *federation.Result) error {
 	for name, content := range map[string][]byte{
 		"report.html":  outcome.Page,
 		"result.html":  outcome.ResultPage,
+		"card.md":      outcome.Card,
+		"card.xml":     outcome.CardXML,
 		"audit.json":   outcome.SignedAudit,
 		"release.json": outcome.SignedRelease,
 	} {
