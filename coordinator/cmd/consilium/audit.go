@@ -29,7 +29,7 @@ every sum is opened again as well.`,
   consilium audit verify bundle
   consilium audit replay bundle --out replayed`,
 	}
-	group.AddCommand(a.auditReportCommand(), a.auditFetchCommand(), a.auditVerifyCommand(), a.auditReplayCommand())
+	group.AddCommand(a.auditReportCommand(), a.auditFetchCommand(), a.auditVerifyCommand(), a.auditReplayCommand(), a.auditPagesCommand())
 	return console.AsGroup(group)
 }
 

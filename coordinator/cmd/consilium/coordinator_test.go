@@ -49,7 +49,12 @@ func newWorld(t *testing.T) *world {
 
 // serve starts the coordinator; stop ends it.
 func (w *world) serve(listener net.Listener) {
-	server, err := coordinator.Open(coordinator.Options{Dir: filepath.Join(w.dir, "state"), Listener: listener})
+	w.serveOptions(coordinator.Options{Listener: listener})
+}
+
+func (w *world) serveOptions(o coordinator.Options) {
+	o.Dir = filepath.Join(w.dir, "state")
+	server, err := coordinator.Open(o)
 	must(w.t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

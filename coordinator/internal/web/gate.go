@@ -26,7 +26,7 @@ func reader(r *http.Request) identity.Member {
 func (s *site) admit(r *http.Request) (identity.Member, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return identity.Member{}, &problem{Status: http.StatusForbidden, What: "the page was refused", Why: "the connection came without a client certificate",
-			Next: "open the pages with: consilium pages", Violation: "no-certificate"}
+			Next: "open the pages with: consilium audit pages", Violation: "no-certificate"}
 	}
 	if identity.PeerGovernance(*r.TLS, s.driver.Node.Governance(), s.now()) {
 		return identity.Member{}, denied("the governance key signs rosters and reads no pages", "keep it offline, and read as an auditor")
