@@ -357,7 +357,7 @@ func (c *Card) compared() text {
 	made, found, none, sentences := c.verdicts()
 	var blocks []block
 	if made == 0 {
-		blocks = append(blocks, paragraph("No groups of patients were compared: the study declares none, or no two are large enough."))
+		blocks = append(blocks, paragraph("No groups of patients were compared: the study declares none, no two are large enough, or there is no measure by which the audit compares them."))
 	} else {
 		blocks = append(blocks, paragraph("Of %s of groups, %d found a disparity beyond the margin, %d found none, and for %d there is insufficient evidence. That a comparison is undecided does not mean that the groups are alike.",
 			plot.Plural(made, "comparison", "comparisons"), found, none, made-found-none))
