@@ -11,6 +11,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/coordinator/audit/independent"
 	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
 	"github.com/consilium-fl/consilium/crypto/identity"
 )
@@ -93,12 +94,19 @@ func (p *play) verify(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ciphertexts := range []bool{false, true} {
-		found, err := audit.Verify(p.fetch(t, conn, ciphertexts), audit.Trust{Governance: p.Governance.Public()})
+		bundle := p.fetch(t, conn, ciphertexts)
+		found, err := audit.Verify(bundle, audit.Trust{Governance: p.Governance.Public()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if bad, failed := found.First(audit.Failed); failed {
 			t.Errorf("ciphertexts %v: %+v", ciphertexts, bad)
+		}
+		if found.Status != st.State {
+			t.Errorf("the study is %s, audited %s", st.State, found.Status)
+		}
+		if _, err := independent.Verify(bundle, identity.GovernanceFingerprint(p.Governance.Public())); err != nil {
+			t.Errorf("ciphertexts %v: the second verifier: %v", ciphertexts, err)
 		}
 		if st.State == "completed" && found.Release != st.Release.String() {
 			t.Errorf("release %s, audited %s", st.Release, found.Release)

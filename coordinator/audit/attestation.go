@@ -53,6 +53,7 @@ type Predicate struct {
 	Rounds   []AttestedRound `json:"rounds"` // whose sums were published
 	Audit    *int            `json:"audit,omitempty"`
 	Release  *int            `json:"release,omitempty"`
+	End      *int            `json:"end,omitempty"` // without a release
 	Software Software        `json:"software"`
 }
 
@@ -177,6 +178,8 @@ func (a *Attestation) add(i int, e ledger.Entry, running map[string]*AttestedRou
 			round.End, round.Sum, round.Contributors = i, *end.Sum, end.Contributors
 			a.Predicate.Rounds = append(a.Predicate.Rounds, *round)
 		}
+	case ledger.TypeStudyEnd:
+		a.Predicate.End = &i
 	case ledger.TypeAudit:
 		report, err := inside(nil)
 		if err != nil {

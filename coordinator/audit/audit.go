@@ -20,6 +20,7 @@
 //   - questions: none was opened over two sets of sites
 //   - replay: the computation, fed with the sums, asks every question that was
 //     asked and ends in the exact bytes of the model and the bias audit
+//   - study end: a study that comes to no release says why, and goes no further
 //   - release: it lists those rounds, that model and that audit, and the
 //     hospitals' decisions about it are theirs
 //   - attestation: the coordinator's in-toto statement says the same
@@ -149,6 +150,7 @@ func (v *verifier) checks() []check {
 		{"questions", v.checkQuestions},
 		{"replay", v.checkReplay},
 		{"bias audit", v.checkAudit},
+		{"study end", v.checkStudyEnd},
 		{"release", v.checkRelease},
 		{"release decisions", v.checkDecisions},
 		{"attestation", v.checkAttestation},

@@ -109,6 +109,9 @@ type lies struct {
 	share    func(member string, share []byte) []byte
 	sum      func(step string, sum []byte) []byte
 	more     bool // a round after the end
+	decline  func(step, site string) bool
+	anyway   bool                // who declines contributes, too
+	end      *statement.StudyEnd // the study ends before its second question
 
 	witnesses map[string]int // up to where each hospital has cosigned, nil for all of it
 }
@@ -184,6 +187,14 @@ func (b *builder) run() {
 		if done {
 			break
 		}
+		if b.lies.end != nil && len(b.done) > 0 {
+			b.lies.end.Study, b.lies.end.Time = b.id, b.now
+			b.state(ledger.TypeStudyEnd, statement.KindStudyEnd, b.lies.end, "coordinator", "")
+			if b.lies.more {
+				b.round(question, siteNames, "published")
+			}
+			return
+		}
 		last = question
 		if b.lies.question != nil {
 			b.lies.question(&question)
@@ -204,7 +215,7 @@ func (b *builder) run() {
 		sum := b.round(question, invited(again), "published")
 		absorb, err := compute.NewSum(sum.Contributors(), question.Layout, sum.Values())
 		must(b.t, err)
-		absorb.Sites = siteNames
+		absorb.Sites = b.done[len(b.done)-1].Contributors
 		must(b.t, session.Absorb(absorb))
 	}
 	if b.lies.more {
@@ -258,10 +269,23 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 	round, err := secagg.NewRound(plan.RoundSpec())
 	must(b.t, err)
 
+	contributors := plan.Invited
+	if b.lies.decline != nil {
+		contributors = nil
+		for _, site := range plan.Invited {
+			declines := b.lies.decline(question.Step, site)
+			if declines {
+				b.state(ledger.TypeDecline, statement.KindDecline, &statement.Decline{Round: id, Site: site, Reason: "not now"}, site, id.String())
+			}
+			if !declines || b.lies.anyway {
+				contributors = append(contributors, site)
+			}
+		}
+	}
 	var headers []statement.Digest
 	var chunks [][][]byte
 	var shares [][][]byte
-	for _, site := range plan.Invited {
+	for _, site := range contributors {
 		values, err := pipeline.Answer(b.study, question.Step, question.Parameters, pipeline.Site{Name: study.SiteID(site), Records: b.data[site]})
 		must(b.t, err)
 		sealed, err := round.Seal(values)
@@ -276,13 +300,13 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 		headers = append(headers, b.state(ledger.TypeContribution, statement.KindContributionHeader, header, site, id.String()))
 		chunks, shares = append(chunks, sealed.Chunks), append(shares, sealed.Shares)
 	}
-	end := &statement.RoundEnd{Round: id, Question: plan.Question, State: state, Contributors: plan.Invited}
+	end := &statement.RoundEnd{Round: id, Question: plan.Question, State: state, Contributors: contributors}
 	if state == "abandoned" {
 		end.Reason, end.Missing = "committee below threshold", []string{"Aare"}
 		b.state(ledger.TypeRoundEnd, statement.KindRoundEnd, end, "coordinator", id.String())
 		return nil
 	}
-	request := b.state(ledger.TypeOpeningRequest, statement.KindOpeningRequest, &statement.OpeningRequest{Round: id, Contributors: plan.Invited, Headers: headers}, "coordinator", id.String())
+	request := b.state(ledger.TypeOpeningRequest, statement.KindOpeningRequest, &statement.OpeningRequest{Round: id, Contributors: contributors, Headers: headers}, "coordinator", id.String())
 	openings := make(map[int][]byte)
 	for j, member := range plan.Committee {
 		var column [][]byte
@@ -315,7 +339,7 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 	digest := b.put(data)
 	end.Sum = &digest
 	b.state(ledger.TypeRoundEnd, statement.KindRoundEnd, end, "coordinator", id.String())
-	b.done = append(b.done, statement.ReleasedRound{Round: id, Step: question.Step, Contributors: plan.Invited, Headers: headers, Sum: digest})
+	b.done = append(b.done, statement.ReleasedRound{Round: id, Step: question.Step, Contributors: contributors, Headers: headers, Sum: digest})
 	return sum
 }
 

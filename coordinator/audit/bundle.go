@@ -59,6 +59,7 @@ type verifier struct {
 	rounds      []*round
 	byID        map[statement.Digest]*round
 	withdrawn   []*record // ends of rounds that were never announced
+	studyEnd    *record   // without a release, nil for none
 	results     []*record
 	audits      []*record
 	releases    []*record
@@ -93,6 +94,7 @@ type round struct {
 	id            statement.Digest
 	plan          *record
 	contributions []*record
+	declines      []*record
 	requests      []*record
 	shares        []*record
 	faults        []*record
@@ -372,6 +374,18 @@ func (v *verifier) sort(r *record, files *listing) error {
 	case *statement.ContributionHeader:
 		if in, err = of(fact.Round); err == nil {
 			in.contributions = append(in.contributions, r)
+		}
+	case *statement.Decline:
+		if in, err = of(fact.Round); err == nil {
+			in.declines = append(in.declines, r)
+		}
+	case *statement.StudyEnd:
+		if v.studyEnd != nil {
+			return fmt.Errorf("%s ends the study a second time", r)
+		}
+		v.studyEnd = r
+		if fact.Result != nil {
+			files.require(blobFile(*fact.Result), r)
 		}
 	case *statement.OpeningRequest:
 		if in, err = of(fact.Round); err == nil {

@@ -28,6 +28,8 @@ var rules = map[string]rule{
 	ledger.TypeApproval:        {statement.KindApproval, identity.RoleSite, func() any { return new(statement.Approval) }},
 	ledger.TypePlan:            {statement.KindPlan, identity.RoleCoordinator, func() any { return new(statement.Plan) }},
 	ledger.TypeContribution:    {statement.KindContributionHeader, identity.RoleSite, func() any { return new(statement.ContributionHeader) }},
+	ledger.TypeDecline:         {statement.KindDecline, identity.RoleSite, func() any { return new(statement.Decline) }},
+	ledger.TypeStudyEnd:        {statement.KindStudyEnd, identity.RoleCoordinator, func() any { return new(statement.StudyEnd) }},
 	ledger.TypeOpeningRequest:  {statement.KindOpeningRequest, identity.RoleCoordinator, func() any { return new(statement.OpeningRequest) }},
 	ledger.TypeOpeningShare:    {statement.KindOpeningShare, identity.RoleSite, func() any { return new(statement.OpeningShare) }},
 	ledger.TypeOpeningFault:    {statement.KindOpeningFault, identity.RoleSite, func() any { return new(statement.OpeningFault) }},

@@ -101,6 +101,11 @@ func (v *verifier) checkPlans() (string, error) {
 			}
 			contributions++
 		}
+		for _, d := range round.declines {
+			if err := round.checkDecline(d); err != nil {
+				return "", fmt.Errorf("%s: %w", d, err)
+			}
+		}
 	}
 	return fmt.Sprintf("%d, each follows from the study; %d contributions, each after its plan", len(v.rounds), contributions), nil
 }
@@ -169,6 +174,20 @@ func (r *round) checkContribution(c *record) error {
 	}
 	if len(h.Shares) != len(r.Plan().Committee) {
 		return fmt.Errorf("it has %d key shares for a committee of %d", len(h.Shares), len(r.Plan().Committee))
+	}
+	return nil
+}
+
+func (r *round) checkDecline(d *record) error {
+	site := d.fact.(*statement.Decline).Site
+	if d.index < r.plan.index {
+		return fmt.Errorf("it comes before its plan")
+	}
+	if !slices.Contains(r.Plan().Invited, site) {
+		return fmt.Errorf("%q was not invited to the round", site)
+	}
+	if _, c := r.header(site); c != nil {
+		return fmt.Errorf("%q declined the round to which it contributes in %s", site, c)
 	}
 	return nil
 }
@@ -282,7 +301,7 @@ func (v *verifier) checkRoundEnds() (string, error) {
 
 func (r *round) checkEnd() error {
 	at, end, request := r.ends[0], r.End(), r.Request()
-	for _, list := range [][]*record{{r.plan}, r.contributions, r.requests, r.shares, r.faults} {
+	for _, list := range [][]*record{{r.plan}, r.contributions, r.declines, r.requests, r.shares, r.faults} {
 		for _, other := range list {
 			if other.index > at.index {
 				return fmt.Errorf("%s came after %s", other, at)

@@ -130,6 +130,63 @@ func (v *verifier) checkAudit() (string, error) {
 	return fmt.Sprintf("the signed report is what the sums give, byte for byte: %d patients of %d hospitals", derived.N, derived.Contributors), nil
 }
 
+// checkStudyEnd holds that a study ends in one way and then goes no further. Why
+// it failed is the coordinator's word; a diagnosis follows from the sums.
+func (v *verifier) checkStudyEnd() (string, error) {
+	if v.studyEnd == nil {
+		if len(v.results)+len(v.releases) == 0 {
+			return "", notChecked("the study has not ended")
+		}
+		return "it came to a result, and to no other end", nil
+	}
+	at, end := v.studyEnd, v.studyEnd.fact.(*statement.StudyEnd)
+	if end.Study != v.digest {
+		return "", fmt.Errorf("%s ends another study", at)
+	}
+	for _, r := range v.records[at.index+1:] {
+		if r.entry.Study == v.digest.String() {
+			return "", fmt.Errorf("%s comes after %s", r, at)
+		}
+	}
+	for _, round := range v.rounds {
+		if round.End() == nil {
+			return "", fmt.Errorf("%s comes before the end of %s", at, round)
+		}
+	}
+	if len(v.results)+len(v.releases) > 0 {
+		return "", fmt.Errorf("%s says that the study came to nothing, and it has a result", at)
+	}
+	switch {
+	case end.State == "failed" && end.Result == nil:
+		v.findings.Status = end.State
+		return "failed: " + end.Reason, nil
+	case end.State != "diagnosed":
+		return "", fmt.Errorf("%s ends in the unknown state %q, or fails with a result", at, end.State)
+	case v.outcome.diagnosis == nil:
+		return "", fmt.Errorf("%s gives a diagnosis that the sums do not", at)
+	case end.Reason != v.outcome.diagnosis.Error():
+		return "", fmt.Errorf("%s gives another diagnosis than the sums: it was changed, or made by another version of this software", at)
+	}
+	return "diagnosed: " + end.Reason, v.checkDiagnosed(at, end)
+}
+
+// checkDiagnosed compares what was found before a diagnosis with what the sums
+// give.
+func (v *verifier) checkDiagnosed(at *record, end *statement.StudyEnd) error {
+	if end.Result == nil {
+		return fmt.Errorf("%s does not name what was found before", at)
+	}
+	stated, err := v.blob(*end.Result)
+	if err != nil {
+		return err
+	}
+	want, err := json.Marshal(v.outcome.result)
+	if err != nil {
+		return err
+	}
+	return sameBytes("what was found before "+at.String(), want, stated)
+}
+
 // checkRelease compares the release with the rounds, the model and the audit.
 func (v *verifier) checkRelease() (string, error) {
 	if len(v.releases) > 1 {

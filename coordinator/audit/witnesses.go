@@ -171,7 +171,7 @@ func (v *verifier) countWitnesses(saw map[string]sighting, sites int) (string, e
 }
 
 // lastToWitness is the last entry of the study that an auditor relies on: its
-// release or bias audit or, without either, what entered last.
+// release or bias audit, the end without either, or else what entered last.
 func (v *verifier) lastToWitness() *record {
 	last := v.records[len(v.records)-1]
 	for i := len(v.records) - 1; i >= 0; i-- {
@@ -179,7 +179,7 @@ func (v *verifier) lastToWitness() *record {
 		if r.entry.Study != v.digest.String() {
 			continue
 		}
-		if r.entry.Type == ledger.TypeRelease || r.entry.Type == ledger.TypeAudit {
+		if r.entry.Type == ledger.TypeRelease || r.entry.Type == ledger.TypeAudit || r.entry.Type == ledger.TypeStudyEnd {
 			return r
 		}
 		if last.entry.Study != v.digest.String() {

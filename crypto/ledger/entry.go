@@ -16,10 +16,12 @@ const (
 	TypeStart           = "start"
 	TypePlan            = "plan"
 	TypeContribution    = "contribution"
+	TypeDecline         = "decline"
 	TypeOpeningRequest  = "opening-request"
 	TypeOpeningShare    = "opening-share"
 	TypeOpeningFault    = "opening-fault"
 	TypeRoundEnd        = "round-end"
+	TypeStudyEnd        = "study-end" // without a release
 	TypeResult          = "result"
 	TypeAudit           = "audit"
 	TypeRelease         = "release"
@@ -28,7 +30,7 @@ const (
 
 var knownTypes = map[string]bool{
 	TypeRoster: true, TypeProposal: true, TypeApproval: true, TypeStart: true, TypePlan: true,
-	TypeContribution: true, TypeOpeningRequest: true, TypeOpeningShare: true, TypeOpeningFault: true,
+	TypeContribution: true, TypeDecline: true, TypeStudyEnd: true, TypeOpeningRequest: true, TypeOpeningShare: true, TypeOpeningFault: true,
 	TypeRoundEnd: true, TypeResult: true, TypeAudit: true, TypeRelease: true, TypeReleaseDecision: true,
 }
 

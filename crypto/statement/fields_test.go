@@ -33,6 +33,7 @@ var everyStatement = map[Kind]func() any{
 	KindOpeningShare:       func() any { return new(OpeningShare) },
 	KindOpeningFault:       func() any { return new(OpeningFault) },
 	KindRoundEnd:           func() any { return new(RoundEnd) },
+	KindStudyEnd:           func() any { return new(StudyEnd) },
 	KindRelease:            func() any { return new(Release) },
 	KindReleaseDecision:    func() any { return new(ReleaseDecision) },
 }

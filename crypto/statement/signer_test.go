@@ -26,7 +26,7 @@ func TestEveryStatementOfAMemberNamesItsSigner(t *testing.T) {
 		}
 	}
 	// The coordinator's statements name nobody.
-	for kind, v := range map[Kind]any{KindPlan: &Plan{}, KindReceipt: &Receipt{Site: "north"}, KindOpeningRequest: &OpeningRequest{}, KindRoundEnd: &RoundEnd{}, KindRelease: &Release{}} {
+	for kind, v := range map[Kind]any{KindPlan: &Plan{}, KindReceipt: &Receipt{Site: "north"}, KindOpeningRequest: &OpeningRequest{}, KindRoundEnd: &RoundEnd{}, KindStudyEnd: &StudyEnd{}, KindRelease: &Release{}} {
 		if _, err := Sign(kind, v, "coordinator", key("coordinator")); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}

@@ -37,6 +37,7 @@ const (
 	KindOpeningShare       Kind = "application/vnd.consilium.opening-share.v1+json"
 	KindOpeningFault       Kind = "application/vnd.consilium.opening-fault.v1+json"
 	KindRoundEnd           Kind = "application/vnd.consilium.round-end.v1+json"
+	KindStudyEnd           Kind = "application/vnd.consilium.study-end.v1+json"
 	KindAudit              Kind = "application/vnd.consilium.audit.v1+json"
 	KindRelease            Kind = "application/vnd.consilium.release.v1+json"
 	KindReleaseDecision    Kind = "application/vnd.consilium.release-decision.v1+json"
@@ -156,6 +157,16 @@ type RoundEnd struct {
 	AtFault      []string `json:"at_fault,omitempty"` // provably: a share that does not open, a digest that does not match
 	SharesGiven  bool     `json:"shares_given"`       // whether any opening share was given
 	Sum          *Digest  `json:"sum,omitempty"`      // of the opened sum's canonical bytes
+}
+
+// StudyEnd is the coordinator's signed account of why a study ended without a
+// release.
+type StudyEnd struct {
+	Study  Digest    `json:"study"`
+	State  string    `json:"state"` // diagnosed | failed
+	Reason string    `json:"reason"`
+	Result *Digest   `json:"result,omitempty"` // what was found before a diagnosis, JSON
+	Time   time.Time `json:"time"`
 }
 
 // Release is a model offered to the sites.

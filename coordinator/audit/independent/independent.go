@@ -61,6 +61,7 @@ type verifier struct {
 	byID    map[string]*round
 
 	study, audit, release, model string // hashes
+	ended                        bool   // without a release
 	missing                      string // the first ciphertext that is not there
 	published                    []*round
 	released                     *releaseStatement

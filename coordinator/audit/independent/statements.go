@@ -68,6 +68,7 @@ type fact struct {
 	Openers      []string `json:"openers"`
 	Sum          string   `json:"sum"`
 	Release      string   `json:"release"`
+	Result       string   `json:"result"`
 }
 
 // statement is a fact with its place in the log.
@@ -87,9 +88,9 @@ type round struct {
 
 // signers says in which role each type of entry is signed.
 var signers = map[string]string{
-	"proposal": "researcher", "start": "researcher", "approval": "site", "plan": "coordinator", "contribution": "site",
+	"proposal": "researcher", "start": "researcher", "approval": "site", "plan": "coordinator", "contribution": "site", "decline": "site",
 	"opening-request": "coordinator", "opening-share": "site", "opening-fault": "site", "round-end": "coordinator",
-	"audit": "coordinator", "release": "coordinator", "release-decision": "site",
+	"study-end": "coordinator", "audit": "coordinator", "release": "coordinator", "release-decision": "site",
 }
 
 // kinds are payload types that are not named like their entries.
@@ -144,9 +145,18 @@ func (v *verifier) checkStatements() error {
 		if s.Study != "" && s.Study != v.study {
 			return fmt.Errorf("entry %d (%s): of another study", i, e.Type)
 		}
+		if v.ended {
+			return fmt.Errorf("entry %d (%s): after the end of the study", i, e.Type)
+		}
 		switch e.Type {
 		case "start":
 			started = true
+		case "study-end":
+			if v.ended = true; s.State == "diagnosed" {
+				if _, err := v.blob(s.Result); err != nil {
+					return err
+				}
+			}
 		case "approval":
 			approved[s.Site] = s.Approved
 		case "plan":
@@ -222,6 +232,10 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 			return errors.New("late, not invited, or with too few key shares")
 		}
 		r.contributions = append(r.contributions, s)
+	case "decline":
+		if !slices.Contains(r.plan.Invited, s.Site) {
+			return errors.New("of a hospital that was not invited")
+		}
 	case "opening-request":
 		if r.request != nil {
 			return errors.New("a second opening of a round")

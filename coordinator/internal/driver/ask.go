@@ -12,6 +12,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/coordinator/round"
+	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
@@ -178,9 +179,14 @@ func (d *Driver) breakOff(s *studyState, reason string, err error) error {
 	return d.endStudy(s, ended{State: Failed, Reason: reason})
 }
 
+// endStudy ends a study that comes to no release, and says so in the ledger.
 func (d *Driver) endStudy(s *studyState, e ended) error {
 	e.At = d.time()
-	if err := d.commit([]write{{studyStream(s.id), e}}); err != nil {
+	envelope, err := d.sign(statement.KindStudyEnd, statement.StudyEnd{Study: s.id, State: e.State, Reason: e.Reason, Result: e.Result, Time: e.At})
+	if err != nil {
+		return err
+	}
+	if err := d.commit([]write{{studyStream(s.id), e}}, d.entry(ledger.TypeStudyEnd, s.id, statement.Digest{}, envelope, d.Node.Name())); err != nil {
 		return err
 	}
 	d.Logger.Info("study ended", zap.Stringer("study", s.id), zap.String("state", e.State), zap.String("reason", e.Reason))

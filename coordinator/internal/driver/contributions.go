@@ -225,13 +225,13 @@ func (d *Driver) Decline(site string, envelope []byte) error {
 	if err := checkReason(decline.Reason); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.roundByID(decline.Round)
+	r, _, err := d.find(decline.Round)
 	if err != nil {
 		return err
 	}
-	return d.feed(r, round.Decline{Site: site, Reason: decline.Reason})
+	signed := blobs.New(envelope)
+	return d.take(r, round.Decline{Site: site, Reason: decline.Reason},
+		d.entry(ledger.TypeDecline, r.Plan().Study, r.ID(), signed.Name(), site), signed)
 }
 
 // checkReason keeps reasons what they are: one sentence for people.

@@ -217,6 +217,12 @@ func (b *bundle) entry(e ledger.Entry) error {
 		if end.Sum != nil {
 			more = append(more, *end.Sum)
 		}
+	case ledger.TypeStudyEnd:
+		var end statement.StudyEnd
+		err = inside(data, &end)
+		if end.Result != nil {
+			more = append(more, *end.Result)
+		}
 	case ledger.TypeContribution:
 		var header statement.ContributionHeader
 		err = inside(data, &header)
