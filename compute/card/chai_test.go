@@ -3,6 +3,7 @@ package card_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -120,6 +121,21 @@ func (n node) at(path string) *node {
 	return &n
 }
 
+// Optional elements that the software fills are always there.
+func TestTheXMLSaysHowTheReleaseCanBeChecked(t *testing.T) {
+	r := released(t, "holdout")
+	n := parse(t, forms(t, newCard(t, r))["xml"])
+	for path, want := range map[string]string{
+		"TrustIngredients/AISystemFacts/Transparency":     fmt.Sprintf("%d published rounds, each over 6 hospitals", len(r.Rounds)),
+		"TrustIngredients/AISystemFacts/Security":         "over at least 3 hospitals",
+		"TrustIngredients/AISystemFacts/FoundationModels": "None",
+	} {
+		if got := n.at(path); got == nil || !strings.Contains(got.Text, want) {
+			t.Errorf("%s reads %+v, want %q in it", path, got, want)
+		}
+	}
+}
+
 func TestTheXMLFollowsTheSchema(t *testing.T) {
 	for kind := range kinds {
 		r := released(t, kind)
@@ -130,6 +146,23 @@ func TestTheXMLFollowsTheSchema(t *testing.T) {
 				t.Errorf("%s, stated by %s: %s", kind, who, fault)
 			}
 			lint(t, document)
+		}
+	}
+}
+
+// Without an audit and a validation there is still a card, and it says so.
+func TestACardWithoutFigures(t *testing.T) {
+	r := released(t, "holdout")
+	result := *r.Result
+	result.Audit, result.Validation = nil, nil
+	r.Result = &result
+	all := forms(t, newCard(t, r))
+	if fault := follows(parse(t, all["xml"])); fault != "" {
+		t.Error(fault)
+	}
+	for name, text := range all {
+		if !strings.Contains(text, "there is no bias audit") || !strings.Contains(text, "the patients that the model was fitted to") {
+			t.Errorf("%s does not say that there are no figures", name)
 		}
 	}
 }
@@ -215,6 +248,7 @@ func TestHostileWordsStayInTheirElement(t *testing.T) {
 	}
 	lint(t, document)
 	for path, want := range map[string]string{
+		"ReleaseInfo/ReleaseDate":  "2026-11-22",
 		"BasicInfo/ModelDeveloper": `&lt;/ModelDeveloper&gt;&lt;Injected&gt;\]\]&gt;&amp;lt; x`,
 		"BasicInfo/ModelName":      "Dose &lt;b&gt;of&lt;/b&gt; \\]\\]&gt; &amp; \\| \\*\\*bold\\*\\* \\[x\\](http://evil.example) \\`code\\` &lt;!-- \" --&gt;",
 		"Bibliography":             "@misc{a, title={</Bibliography><Injected/>}}",
