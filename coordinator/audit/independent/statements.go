@@ -80,10 +80,10 @@ type statement struct {
 
 // round gathers what the log holds of one.
 type round struct {
-	id                           string
-	plan                         statement
-	contributions, shares, other []statement
-	request, end                 *statement
+	id                    string
+	plan                  statement
+	contributions, shares []statement
+	request, end          *statement
 }
 
 // signers says in which role each type of entry is signed.

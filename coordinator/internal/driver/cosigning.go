@@ -33,28 +33,35 @@ func (d *Driver) Cosigned(site string, size uint64, signed []byte) error {
 	if err != nil {
 		return problem(Denied, "not-a-member", "the cosignature was not accepted", "its site is not on the roster", "ask the consortium")
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if size > d.leaves {
-		return shrunk(size, d.leaves)
-	}
-	before := d.cosigned[site]
-	if size < before.size || size == before.size && bytes.Equal(signed, before.bytes) {
-		return nil
-	}
-	root, err := d.log.RootAt(size)
+	head, err := d.headAt(size)
 	if err != nil {
 		return err
 	}
-	head := ledger.Checkpoint{Origin: ledger.Origin(d.Roster().Consortium), Size: size, Root: root}
+	// Without the lock, as it takes its time and every site brings one.
 	if _, err := ledger.VerifyCosignature(head, signed, key); err != nil {
 		return violation(Invalid, "cosignature-refused", "the cosignature was not accepted",
 			"it is not the site's cosignature of this coordinator's log at that size", "tell the consortium: the site may have been shown another log")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if before, ok := d.cosigned[site]; ok && size < before.size {
+		return nil // a late one
 	}
 	d.cosigned[site] = cosignature{size, bytes.Clone(key), bytes.Clone(signed)}
 	close(d.witnessed)
 	d.witnessed = make(chan struct{})
 	return nil
+}
+
+// headAt is the checkpoint of the log at a size.
+func (d *Driver) headAt(size uint64) (ledger.Checkpoint, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if size > d.leaves {
+		return ledger.Checkpoint{}, shrunk(size, d.leaves)
+	}
+	root, err := d.log.RootAt(size)
+	return ledger.Checkpoint{Origin: ledger.Origin(d.Roster().Consortium), Size: size, Root: root}, err
 }
 
 // cosignedNote is a checkpoint with the cosignatures of the sites whose last one

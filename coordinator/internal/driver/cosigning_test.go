@@ -64,13 +64,13 @@ func witnessed(t *testing.T, leaves int) (d *Driver, sites map[string]*identity.
 	return d, sites
 }
 
-func (d *Driver) headAt(t *testing.T, size uint64) ledger.Checkpoint {
+func headOf(t *testing.T, d *Driver, size uint64) ledger.Checkpoint {
 	t.Helper()
-	root, err := d.log.RootAt(size)
+	head, err := d.headAt(size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ledger.Checkpoint{Origin: ledger.Origin("test"), Size: size, Root: root}
+	return head
 }
 
 func cosign(t *testing.T, n *identity.Node, head ledger.Checkpoint) []byte {
@@ -88,7 +88,7 @@ func TestTheLargestCosignedCheckpointIsKept(t *testing.T) {
 	d, sites := witnessed(t, 9)
 	accept := func(site string, size uint64) {
 		t.Helper()
-		if err := d.Cosigned(site, size, cosign(t, sites[site], d.headAt(t, size))); err != nil {
+		if err := d.Cosigned(site, size, cosign(t, sites[site], headOf(t, d, size))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,13 +120,13 @@ func TestTheLargestCosignedCheckpointIsKept(t *testing.T) {
 	accept("Aare", 6) // an old one, late
 	sizes(7)
 
-	fork := d.headAt(t, 8)
+	fork := headOf(t, d, 8)
 	fork.Root[0] ^= 1
 	for name, signed := range map[string][]byte{
 		"of another history": cosign(t, sites["Aare"], fork),
-		"by another site":    cosign(t, sites["Birs"], d.headAt(t, 8)),
-		"of another size":    cosign(t, sites["Aare"], d.headAt(t, 9)),
-		"short":              cosign(t, sites["Aare"], d.headAt(t, 8))[:71],
+		"by another site":    cosign(t, sites["Birs"], headOf(t, d, 8)),
+		"of another size":    cosign(t, sites["Aare"], headOf(t, d, 9)),
+		"short":              cosign(t, sites["Aare"], headOf(t, d, 8))[:71],
 	} {
 		if p, ok := errors.AsType[*Problem](d.Cosigned("Aare", 8, signed)); !ok || !p.Security || p.Code != "cosignature-refused" {
 			t.Errorf("%s: %+v", name, p)
@@ -135,7 +135,7 @@ func TestTheLargestCosignedCheckpointIsKept(t *testing.T) {
 	if p, ok := errors.AsType[*Problem](d.Cosigned("Aare", 10, cosign(t, sites["Aare"], fork))); !ok || p.Code != "ledger-shrunk" {
 		t.Errorf("beyond the end: %+v", p)
 	}
-	if p, ok := errors.AsType[*Problem](d.Cosigned("Nobody", 8, cosign(t, sites["Aare"], d.headAt(t, 8)))); !ok || p.Code != "not-a-member" {
+	if p, ok := errors.AsType[*Problem](d.Cosigned("Nobody", 8, cosign(t, sites["Aare"], headOf(t, d, 8)))); !ok || p.Code != "not-a-member" {
 		t.Errorf("by nobody: %+v", p)
 	}
 	sizes(7)
@@ -153,7 +153,7 @@ func TestWhoseCosignatureIsAwaited(t *testing.T) {
 	}
 	left := d.Heard("Aare")
 	awaited(false, "a site that never cosigned")
-	if err := d.Cosigned("Aare", 5, cosign(t, sites["Aare"], d.headAt(t, 5))); err != nil {
+	if err := d.Cosigned("Aare", 5, cosign(t, sites["Aare"], headOf(t, d, 5))); err != nil {
 		t.Fatal(err)
 	}
 	awaited(true, "a site that is behind")
@@ -161,7 +161,7 @@ func TestWhoseCosignatureIsAwaited(t *testing.T) {
 	d.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	awaited(false, "a site that is gone")
 	d.Heard("Aare")
-	if err := d.Cosigned("Aare", 9, cosign(t, sites["Aare"], d.headAt(t, 9))); err != nil {
+	if err := d.Cosigned("Aare", 9, cosign(t, sites["Aare"], headOf(t, d, 9))); err != nil {
 		t.Fatal(err)
 	}
 	awaited(false, "a site that cosigned")
