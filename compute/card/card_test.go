@@ -280,6 +280,21 @@ func TestFiguresAreThoseOfTheResult(t *testing.T) {
 	}
 }
 
+// What the study declared before there were results is on the card.
+func TestTheCardHasWhatTheStudyDeclares(t *testing.T) {
+	kinds["declared"] = strings.Replace(kinds["holdout"], "  minimum_cell: 11\n", `  minimum_cell: 12
+  criteria: [{metric: mae, attribute: g, margin: 0.5}, {metric: within20, margin: 0.25, kind: ratio}]
+`, 1)
+	defer delete(kinds, "declared")
+	for name, text := range forms(t, newCard(t, released(t, "declared"))) {
+		for _, words := range []string{"fewer than 12 patients are withheld", "mae by g: a difference from the reference group of more than 0.5", "within20 by every attribute: a ratio to the reference group above 1.25 or below its inverse"} {
+			if !strings.Contains(text, words) {
+				t.Errorf("%s does not say %q", name, words)
+			}
+		}
+	}
+}
+
 // The template is YAML, names every key with what it asks, and states nothing.
 func TestTheTemplateNamesEveryKey(t *testing.T) {
 	var template map[string]any

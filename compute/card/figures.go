@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page/plot"
@@ -381,11 +382,39 @@ func (c *Card) declared() text {
 	if columns == nil {
 		return computed(paragraph("The protocol declares no groups of patients: errors were examined for all patients together."))
 	}
-	blocks := []block{paragraph("The protocol, which hospitals approved before the first round, declares that errors are examined by %s, each with a group for unknown values, and that figures of fewer than %d patients are withheld.", list(columns), f.MinimumCell)}
+	by := list(columns)
+	for _, x := range f.Intersections {
+		var crossed []string
+		for _, a := range x {
+			crossed = append(crossed, f.Attributes[a].Column)
+		}
+		by += "; by " + strings.Join(crossed, " × ")
+	}
+	blocks := []block{paragraph("The protocol, which hospitals approved before the first round, declares that errors are examined by %s, each with a group for unknown values, and that figures of fewer than %d patients are withheld.", by, f.MinimumCell)}
+	if criteria := c.criteriaOfFairness(); criteria != nil {
+		blocks = append(blocks, paragraph("It declares what would count as a disparity:"), block{items: criteria})
+	}
 	if f.Purpose != nil {
 		blocks = append(blocks, paragraph("It gives as purpose of telling patients apart by descent: %s; and as basis: %s.", f.Purpose.Stratification, f.Purpose.Basis))
 	}
 	return computed(blocks...)
+}
+
+// criteriaOfFairness are the study's own, in words.
+func (c *Card) criteriaOfFairness() []string {
+	var out []string
+	for _, criterion := range c.r.Study.Fairness.Criteria {
+		by := "every attribute"
+		if criterion.Attribute >= 0 {
+			by = c.r.Study.Fairness.Attributes[criterion.Attribute].Column
+		}
+		if criterion.Ratio {
+			out = append(out, fmt.Sprintf("%s by %s: a ratio to the reference group above %s or below its inverse", criterion.Metric, by, plot.Plain(1+criterion.Margin)))
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s by %s: a difference from the reference group of more than %s", criterion.Metric, by, plot.Plain(criterion.Margin)))
+	}
+	return out
 }
 
 // unexamined says what the figures cannot tell.
