@@ -14,7 +14,8 @@
 //
 // A figure that the audit or the cohort withholds reads "withheld", never 0.
 // Titles, columns and levels are other people's words: every form writes them
-// as text, so that nothing in them becomes markup.
+// as text, so that nothing in them becomes markup. (A web address stays one: some
+// readers make it a link to itself.)
 //
 // The package is pure, and the same release gives the same card.
 package card
