@@ -212,3 +212,40 @@ func TestAProofFileIsWhatC2SPSays(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// Whatever is read as a cosigned checkpoint is one of those that were written.
+func FuzzVerifyCosigned(f *testing.F) {
+	log := NewLog(origin, NewMemory())
+	if _, err := log.Append([]byte("leaf")); err != nil {
+		f.Fatal(err)
+	}
+	signed, err := log.Checkpoint(testKey("coordinator"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, err := ParseCheckpoint(signed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	written := map[string]bool{}
+	var all []Cosignature
+	for _, m := range []string{"Aare", "Birs"} {
+		s, err := Cosign(*c, seenAt, testKey(m))
+		if err != nil {
+			f.Fatal(err)
+		}
+		one := Cosignature{m, public(m), s}
+		all = append(all, one)
+		written[string(FormatCosigned(signed, origin, []Cosignature{one}))] = true
+	}
+	written[string(signed)] = true
+	written[string(FormatCosigned(signed, origin, all))] = true
+	for text := range written {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, _, err := VerifyCosigned(data, origin, public("coordinator"), witnesses("Aare", "Birs")); err == nil && !written[string(data)] {
+			t.Fatalf("a forged one: %q", data)
+		}
+	})
+}

@@ -102,6 +102,9 @@ func (v *verifier) openNote(text string) (note, error) {
 		}
 	}
 	_, coordinator := v.last.key("", "coordinator")
+	if coordinator == nil {
+		return n, errors.New("of a consortium whose roster lists no coordinator")
+	}
 	for i, line := range strings.SplitAfter(signatures, "\n") {
 		if line == "" {
 			break
