@@ -59,7 +59,7 @@ This is the command line of three people:
   researcher   writes a study, asks the hospitals to approve it, runs it:
                enroll, study check, propose, start, watch, result, release
   auditor      reads the report and proves it without trusting anyone:
-               enroll, audit report, audit fetch, audit verify
+               enroll, audit pages, audit report, audit fetch, audit verify
 
 Hospitals use the command site-agent, and the server is the command coordinator.
 

@@ -18,15 +18,15 @@ import (
 // that is cut off does not look complete: the connection is torn, and gzip's own
 // end is missing.
 func (s *site) bundle(w http.ResponseWriter, r *http.Request) error {
-	st, err := s.driver.Status(r.PathValue("study"))
-	if err != nil {
-		return err
-	}
 	select {
 	case s.bundles <- struct{}{}:
 		defer func() { <-s.bundles }()
 	default:
 		return busy(w, "other evidence is being downloaded")
+	}
+	st, err := s.driver.Status(r.PathValue("study"))
+	if err != nil {
+		return err
 	}
 	folder := "evidence-" + st.Study.String()[:12]
 	w.Header().Set("Content-Type", "application/gzip")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log"
 	"net/http"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -89,7 +90,7 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if shown.Violation != "" {
 		s.log.Warn("page refused", zap.String("from", r.RemoteAddr), zap.String("code", shown.Violation))
 	}
-	f := s.frame(r, "Not shown", shown.What)
+	f := s.frame(r, "Not shown", strings.ToUpper(shown.What[:1])+shown.What[1:])
 	f.Page = shown
 	if err := write(w, shown.Status, "problem", f); err != nil {
 		s.log.Error("page failed", zap.Error(err))
