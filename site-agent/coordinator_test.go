@@ -64,6 +64,7 @@ type coordinator struct {
 	forgetChunks             bool // only that a chunk came is kept of it
 	otherHeaders             int  // how often a second contribution was begun
 	falseRoster              []byte
+	refuses                  string // the code of the problem that every poll ends in
 	clock                    func() time.Time
 	slow                     atomic.Int64 // nanoseconds that every call takes
 }
@@ -288,10 +289,27 @@ func (c *coordinator) RenewCertificate(ctx context.Context, q *consiliumv1.Renew
 	return &consiliumv1.RenewCertificateResponse{Certificate: certificate}, err
 }
 
+// refusal is a security violation that the coordinator reports, if it does.
+func (c *coordinator) refusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuses == "" {
+		return nil
+	}
+	s, err := status.New(codes.FailedPrecondition, "refused").WithDetails(&consiliumv1.Error{Code: c.refuses, What: "refused", Why: "another ledger", Next: "stop", Security: true})
+	if err != nil {
+		return err
+	}
+	return s.Err()
+}
+
 func (c *coordinator) Poll(ctx context.Context, q *consiliumv1.PollRequest) (*consiliumv1.PollResponse, error) {
 	name, err := c.caller(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if problem := c.refusal(); problem != nil {
+		return nil, problem
 	}
 	expired := time.After(2 * time.Second)
 	for {

@@ -360,6 +360,28 @@ func TestAForkedLedgerStopsTheAgent(t *testing.T) {
 	}
 }
 
+// A coordinator that says itself that its ledger is not the one that the site
+// knows is not asked again.
+func TestAnotherLedgerThanTheSitesStopsTheAgent(t *testing.T) {
+	for _, code := range []string{ledgerShrunk, cosignatureRefused} {
+		c := newCoordinator(t)
+		a, err := Open(Options{Dir: c.enrol("alpha")[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		c.mu.Lock()
+		c.refuses = code
+		c.mu.Unlock()
+		if err := a.Run(t.Context()); !errors.Is(err, ErrStopped) {
+			t.Errorf("%s: run: %v, want ErrStopped", code, err)
+		}
+		if n := a.Violations(); len(n) != 1 || n[0].Code != code {
+			t.Errorf("%s: violations %v", code, n)
+		}
+	}
+}
+
 func TestAForeignRosterStopsTheAgent(t *testing.T) {
 	c, other := newCoordinator(t), newCoordinator(t)
 	dirs := c.enrol("alpha")

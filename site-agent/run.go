@@ -22,9 +22,13 @@ var (
 	ErrStopped = errors.New("the agent has stopped working with this coordinator")
 )
 
-// ledgerShrunk is the code by which a coordinator admits that its ledger does
-// not reach as far as this site's: its data was restored from an old backup.
-const ledgerShrunk = "ledger-shrunk"
+// The codes by which a coordinator admits that its ledger is not the one that
+// this site knows: it does not reach as far, or it is another one as far as that.
+// Its data was restored from an old backup.
+const (
+	ledgerShrunk       = "ledger-shrunk"
+	cosignatureRefused = "cosignature-refused"
+)
 
 // Run polls and works until the context ends, which is not an error, until the
 // coordinator contradicts itself, which is ErrStopped, or until the vault cannot
@@ -79,7 +83,7 @@ func (a *Agent) poll(ctx context.Context) error {
 		return err
 	}
 	news, err := link.Poll(ctx, a.revision, head.Size, a.node.Rosters().Latest().Number, cosignature)
-	if remote, ok := errors.AsType[*uplink.Error](err); ok && remote.Code == ledgerShrunk {
+	if remote, ok := errors.AsType[*uplink.Error](err); ok && (remote.Code == ledgerShrunk || remote.Code == cosignatureRefused) {
 		return fmt.Errorf("%w: %w", ErrStopped, a.noteRemote(err))
 	}
 	if err != nil {
