@@ -6,9 +6,10 @@
 //
 //  1. Primary suppression: no count from 1 to one below the floor. Zero may be
 //     shown, and is told apart from what is withheld.
-//  2. Complementary suppression: more counts are withheld until, for each
-//     withheld one, two tables of whole numbers exist that agree with all that
-//     is shown and differ in it by at least the floor. The smallest go first.
+//  2. Complementary suppression: more counts are withheld until, for each that
+//     rule 1 withholds, two tables of whole numbers exist that agree with all
+//     that is shown and differ in it by at least the floor. The smallest go
+//     first.
 //  3. A share k of n is shown only if k and n-k may both be shown, because
 //     share and n give k away.
 //
@@ -43,18 +44,21 @@ func Small(count, floor int) bool { return 0 < count && count < floor }
 func Share(k, n, floor int) bool { return !Small(k, floor) && !Small(n-k, floor) }
 
 // Protect returns which counts are withheld: those that are small, those that
-// withhold says are withheld in any case (nil for none), and those that would
-// give them away. A count of which public is true is known anyway and stays
-// (nil for none). Where too few patients are in a sum to hide anybody behind, as
-// of two groups of three patients together, all that can be withheld is.
-func (t Table) Protect(floor int, withhold, public []bool) []bool {
+// withhold says are withheld in any case, and those that would give them away. A
+// count of which public is true is known anyway and stays; one of which silent is
+// true is never shown, and is in the table for what it would tell. Each may be
+// nil for none. Where too few patients are in a sum to hide anybody behind, as of
+// two groups of three patients together, all that can be withheld is.
+func (t Table) Protect(floor int, withhold, public, silent []bool) []bool {
 	hidden := make([]bool, len(t.Counts))
-	for i, count := range t.Counts {
-		known := public != nil && public[i]
-		hidden[i] = count > 0 && !known && (Small(count, floor) || withhold != nil && withhold[i])
-	}
+	is := func(list []bool, i int) bool { return list != nil && list[i] }
 	s := &search{table: t, floor: floor, hidden: hidden, public: public,
 		lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
+	for i, count := range t.Counts {
+		secret := count > 0 && !is(public, i) && (Small(count, floor) || is(withhold, i))
+		hidden[i] = secret || count > 0 && !is(public, i) && is(silent, i)
+		s.done[i] = !secret
+	}
 	for {
 		cell, part := s.unsafe()
 		if cell < 0 {
@@ -75,7 +79,7 @@ type search struct {
 	floor          int
 	hidden, public []bool
 	lo, hi         []int  // of a count in the tables seen
-	done           []bool // nothing is left to hide it behind
+	done           []bool // needs no protection, or nothing is left to hide it behind
 }
 
 func (s *search) wide(cell int) bool { return s.hi[cell]-s.lo[cell] >= s.floor || s.done[cell] }

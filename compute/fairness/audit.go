@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -16,7 +19,8 @@ const Schema = "consilium/fairness-audit/v1"
 // States of a group.
 const (
 	OK           = "ok"
-	Suppressed   = "suppressed"    // some patients, but fewer than the minimum cell
+	Suppressed   = "suppressed"    // some patients, but too few to be shown, or needed to hide those of another group
+	Merged       = "merged"        // some patients, too few to be shown, counted in the place of another group
 	Zero         = "zero"          // no patients
 	NotEstimable = "not-estimable" // enough patients, but no measure has a value
 )
@@ -36,13 +40,25 @@ type Audit struct {
 	N            int       `json:"n"`
 	MinimumCell  int       `json:"minimum_cell"`
 	Unseen       bool      `json:"unseen"`               // every patient was predicted by a model that had not seen it
-	Thresholds   []float64 `json:"thresholds,omitempty"` // binary: 0.5 and the prevalence
+	Thresholds   []float64 `json:"thresholds,omitempty"` // binary: the declared ones, or 0.5 and the prevalence
 	Groups       []Group   `json:"groups"`               // all patients first
 	Gaps         []Gap     `json:"gaps"`
+	Largest      []Largest `json:"largest,omitempty"` // gap of each attribute, beside what chance makes
+	Odds         []Odds    `json:"odds,omitempty"`    // binary: gaps of several rates, and between curves
+	Within       []Within  `json:"within,omitempty"`  // gaps inside hospitals
+	Criteria     []Judged  `json:"criteria,omitempty"`
 	Calibration  []Bin     `json:"calibration,omitempty"` // binary: all patients, by predicted probability
+	Bands        []float64 `json:"bands,omitempty"`       // cuts between the clinical bands
+	Purpose      *Purpose  `json:"purpose,omitempty"`     // of telling patients apart by descent
 	Cut          int       `json:"cut"`                   // errors counted as twice the outcome's range
 	Hidden       []Hidden  `json:"hidden"`
 	Limits       []string  `json:"limits"`
+}
+
+// Purpose is what the study states.
+type Purpose struct {
+	Stratification string `json:"stratification"`
+	Basis          string `json:"basis"`
 }
 
 // Group is the audit of one group. A measure without a value is in Undefined
@@ -54,6 +70,10 @@ type Group struct {
 	State     string            `json:"state"`
 	Metrics   map[string]Metric `json:"metrics,omitempty"`
 	Undefined map[string]string `json:"undefined,omitempty"`
+	Withheld  []string          `json:"withheld,omitempty"` // metrics that would tell of fewer patients than the minimum cell
+	As        string            `json:"as,omitempty"`       // the name under which the study joins this group and With
+	With      []string          `json:"with,omitempty"`     // groups that are counted in this one's place
+	Bands     []int             `json:"bands,omitempty"`    // patients by actual and, varying faster, by predicted band
 }
 
 // Metric is an estimate and its 95% interval, where it has one.
@@ -62,6 +82,7 @@ type Metric struct {
 	Lower    *float64 `json:"lower,omitempty"`
 	Upper    *float64 `json:"upper,omitempty"`
 	Method   string   `json:"method,omitempty"` // of the interval
+	Bound    *float64 `json:"bound,omitempty"`  // how far the bins it was taken from can move it
 }
 
 // Bin is a step of the calibration curve.
@@ -108,37 +129,99 @@ func (a *Audit) Group(attribute, level string) *Group {
 
 // Session is the coordinator's half of an audit.
 type Session struct {
-	study    *study.Study
-	sizes    Sizes
-	question question
-	audit    *Audit // nil until the sum is absorbed
+	study     *study.Study
+	sizes     Sizes
+	gate      *gate // nil until the sizes are opened, and in a study without groups
+	shares    *sharesQuestion
+	dominated bool      // one hospital has nearly all patients
+	question  *question // nil until it is decided what may be opened
+	audit     *Audit    // nil until its sum is absorbed
+}
+
+// Sizes are how many patients there are to audit, as the counts have opened
+// them.
+type Sizes struct {
+	Patients  int
+	Positives int // of a binary outcome
+	Group     func(attribute, group int) int
+	Unseen    bool // the models that predict had not seen these patients
 }
 
 // New begins an audit of so many patients.
 func New(s *study.Study, sizes Sizes) *Session {
-	return &Session{study: s, sizes: sizes, question: newQuestion(s, sizes)}
+	a := &Session{study: s, sizes: sizes}
+	if s.Fairness.Attributes == nil {
+		a.ask(sizes.Patients, sizes.Positives)
+	}
+	return a
+}
+
+// ask settles the question of the errors.
+func (a *Session) ask(patients, positives int) {
+	q := &question{Cells: []int{0}}
+	if a.study.Outcome.Type == study.Binary && a.study.Fairness.Thresholds == nil {
+		prevalence := float64(positives) / float64(patients)
+		q.Prevalence = &prevalence
+	}
+	if a.gate != nil {
+		q.Groups, q.Cells = a.gate.groups, a.gate.open
+		if slices.ContainsFunc(a.gate.against, func(r int) bool { return r >= 0 }) && pairedMeasures(a.study) != nil {
+			q.Against = a.gate.against
+		}
+	}
+	a.question = q
 }
 
 // Next is the question whose sum Absorb expects.
 func (a *Session) Next() (q compute.Question, done bool, err error) {
-	if a.audit != nil {
+	switch {
+	case a.audit != nil:
 		return q, true, nil
+	case a.question != nil:
+		q = compute.Question{Step: Step, Layout: layout(a.study, len(a.question.Cells), a.question.compared())}
+		q.Parameters, err = compute.EncodeParameters(a.question)
+	case a.shares != nil:
+		q = compute.Question{Step: StepShares, Layout: sharesLayout(len(a.shares.Cells))}
+		q.Parameters, err = compute.EncodeParameters(a.shares)
+	default:
+		q = compute.Question{Step: StepSizes, Layout: sizesLayout(a.study)}
 	}
-	q = compute.Question{Step: Step, Layout: layout(a.study, len(a.question.Cells))}
-	q.Parameters, err = compute.EncodeParameters(a.question)
 	return q, false, err
 }
 
 // Absorb takes the opened sum.
 func (a *Session) Absorb(sum compute.Sum) (err error) {
-	zero := make(map[int]bool)
-	for i, c := range cells(a.study) {
-		if c.attribute >= 0 && a.sizes.Group(c.attribute, c.group) == 0 {
-			zero[i] = true
+	switch {
+	case a.question != nil:
+		a.audit, err = a.read(sum)
+		return err
+	case a.shares != nil:
+		if a.dominated, err = a.gate.absorb(a.shares, sum); err != nil {
+			return err
+		}
+	default:
+		if a.gate, err = newGate(a.study, sum); err != nil {
+			return err
+		}
+		if f := sum.Field("positives"); f != nil {
+			a.sizes.Positives = int(math.Round(f[0]))
+		}
+		a.sizes.Patients = a.gate.raw[0]
+		if a.shares = a.gate.shares(); a.shares != nil {
+			return nil
 		}
 	}
-	a.audit, err = read(a.study, a.question, zero, a.study.Fairness.MinimumCell, a.sizes.Unseen, sum)
-	return err
+	a.ask(a.sizes.Patients, a.sizes.Positives)
+	return nil
+}
+
+func (a *Session) read(sum compute.Sum) (*Audit, error) {
+	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate}
+	out, err := r.read(sum)
+	if err == nil && a.dominated {
+		out.Limits = append(out.Limits, fmt.Sprintf("One hospital has more than %.0f%% of all patients: the figures of the whole are close to its own.", 100*a.study.Fairness.LargestShare))
+	}
+	return out, err
 }
 
 // Audit is the report, nil until its sums are absorbed.
@@ -147,12 +230,16 @@ func (a *Session) Audit() *Audit { return a.audit }
 // Local is the same report over one hospital's own patients, for that hospital
 // alone: nothing is suppressed, because it sees its own records anyway, and
 // nothing of it is ever sent. The prevalence is the second threshold of the
-// whole's audit (Thresholds[1]), nil but for a binary outcome.
+// whole's audit (Thresholds[1]), for a binary outcome without declared
+// thresholds; otherwise it plays no part.
 func Local(s *study.Study, prevalence *float64, m *study.Matrix, predictions []float64) (*Audit, error) {
 	if m.Rows() == 0 {
 		return nil, errors.New("no usable record here, so there is nothing to compare")
 	}
 	q := question{Prevalence: prevalence}
+	if s.Fairness.Thresholds != nil {
+		q.Prevalence = nil
+	}
 	for i := range cells(s) {
 		q.Cells = append(q.Cells, i)
 	}
@@ -164,15 +251,25 @@ func Local(s *study.Study, prevalence *float64, m *study.Matrix, predictions []f
 	if err != nil {
 		return nil, err
 	}
-	sum, err := compute.NewSum(1, layout(s, len(q.Cells)), values)
+	sum, err := compute.NewSum(1, layout(s, len(q.Cells), 0), values)
 	if err != nil {
 		return nil, err
 	}
-	return read(s, q, nil, 1, true, sum)
+	return reading{study: s, question: q, minimum: 1, unseen: true}.read(sum)
 }
 
-func read(s *study.Study, q question, zero map[int]bool, minimum int, unseen bool, sum compute.Sum) (*Audit, error) {
-	for _, f := range layout(s, len(q.Cells)) {
+// reading turns the opened errors into the report.
+type reading struct {
+	study    *study.Study
+	question question
+	minimum  int
+	unseen   bool
+	gate     *gate // nil where nothing is withheld
+}
+
+func (r reading) read(sum compute.Sum) (*Audit, error) {
+	s, q := r.study, r.question
+	for _, f := range layout(s, len(q.Cells), q.compared()) {
 		if len(sum.Field(f.Name)) != f.Length {
 			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
 		}
@@ -181,72 +278,153 @@ func read(s *study.Study, q question, zero map[int]bool, minimum int, unseen boo
 	a := &Audit{
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.Name, Version: s.Version, Title: s.Title,
 		OutcomeType: string(s.Outcome.Type), Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
-		Contributors: sum.Contributors, MinimumCell: minimum, Unseen: unseen, Gaps: []Gap{}, Hidden: []Hidden{},
+		Contributors: sum.Contributors, MinimumCell: r.minimum, Unseen: r.unseen, Gaps: []Gap{}, Hidden: []Hidden{},
+		Bands: s.Fairness.Bands,
 	}
-	if q.Prevalence != nil {
-		a.Thresholds = []float64{0.5, *q.Prevalence}
-		a.Calibration = calibration(sum, minimum)
+	if p := s.Fairness.Purpose; p != nil {
+		a.Purpose = &Purpose{p.Stratification, p.Basis}
 	}
-	position := make(map[int]int, len(q.Cells))
-	for i, c := range q.Cells {
-		position[c] = i
-	}
-	stats := make([]*tally, 0) // by group, nil where hidden or empty
-	for i, c := range cells(s) {
-		g := Group{Attribute: c.name, Level: c.level}
-		at, open := position[i]
-		var t *tally
-		if open {
-			t = newTally(s, sum, at)
+	open := make([]*tally, len(q.Cells))
+	for i := range q.Cells {
+		if open[i] = newTally(s, q, sum, i); open[i].n < 0 {
+			return nil, errors.New("the opened sums are not counts")
 		}
-		switch {
-		case open && t.n == 0, !open && zero[i]:
-			n := 0
-			g.State, g.N, t = Zero, &n, nil
-		case !open, t.n < float64(minimum):
-			g.State, t = Suppressed, nil
-			a.Hidden = append(a.Hidden, Hidden{c.name, c.level, fmt.Sprintf("fewer than %d patients", minimum)})
-		default:
-			n := int(t.n)
-			g.N = &n
-			g.State, g.Metrics, g.Undefined = OK, map[string]Metric{}, map[string]string{}
-			t.measure(&g)
-			if len(g.Metrics) == 0 {
-				g.State = NotEstimable
-			}
-			if len(g.Undefined) == 0 {
-				g.Undefined = nil
-			}
-			if i == 0 {
-				a.N, a.Cut = n, int(t.cut)
-			}
+	}
+	if open[0].n < float64(r.minimum) {
+		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients", r.minimum)}
+	}
+	for i, hidden := range withheld(s, q, open, r.minimum) {
+		open[i].hidden = hidden
+	}
+	if s.Outcome.Type == study.Binary {
+		a.Thresholds = q.thresholds(s)
+		a.Calibration = calibration(open[0], r.minimum)
+	}
+	known := cells(s)
+	tallies := make([]*tally, len(known)) // nil where there are no figures
+	for i, c := range q.Cells {
+		if open[i].n > 0 {
+			tallies[c] = open[i]
+		}
+	}
+	for i := range known {
+		g := r.group(known, i, tallies[i])
+		if g.State == Suppressed || g.State == Merged {
+			a.Hidden = append(a.Hidden, Hidden{g.Attribute, g.Level, r.why(known, i)})
 		}
 		a.Groups = append(a.Groups, g)
-		stats = append(stats, t)
 	}
-	if a.Groups[0].State != OK {
-		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients", minimum)}
+	a.N, a.Cut = int(open[0].n), int(open[0].cut)
+
+	against := make([]int, len(known))
+	for i := range against {
+		against[i] = -1
 	}
-	a.Gaps = append(a.Gaps, gaps(a.Groups, stats, a.Unit)...)
+	for i, to := range references(s, known, q.Groups, q.Cells, func(c int) int {
+		if tallies[c] == nil {
+			return 0
+		}
+		return int(tallies[c].n)
+	}) {
+		against[q.Cells[i]] = to
+	}
+	a.Gaps = append(a.Gaps, gaps(s, a.Groups, tallies, against)...)
+	a.judge(s, tallies, against)
+	if s.Fairness.Bootstrap > 0 {
+		newChance(s, digest).add(a, s, tallies, against)
+	}
+	if q.Against != nil {
+		a.Within = readWithin(s, q, a.Groups, a.crude(s, tallies, against), sum, fewestInside(s))
+	}
 	a.Limits = limits(a, q)
 	return a, nil
 }
 
-func calibration(sum compute.Sum, minimum int) []Bin {
+// group is a row of the report.
+func (r reading) group(known []cell, i int, t *tally) Group {
+	g := Group{Attribute: known[i].name, Level: known[i].level, State: OK}
+	if r.gate != nil {
+		g.State = r.gate.state[i]
+		g.With, g.As = r.question.Groups.with(r.study, known[i]), r.question.Groups.as(r.study, known[i])
+		if g.State != OK {
+			g.With, g.As = nil, ""
+		}
+	}
+	if g.State == OK && t == nil {
+		g.State = Zero
+	}
+	if g.State == Zero {
+		zero := 0
+		g.N = &zero
+	}
+	if g.State != OK {
+		return g
+	}
+	n := int(t.n)
+	g.N, g.Metrics, g.Undefined = &n, map[string]Metric{}, map[string]string{}
+	t.measure(&g)
+	if len(g.Metrics) == 0 {
+		g.State = NotEstimable
+	}
+	if len(g.Undefined) == 0 {
+		g.Undefined = nil
+	}
+	return g
+}
+
+// why a group has no figures. What is withheld because it is small and what is
+// withheld beside it have one reason: to tell them apart would help to work
+// them out.
+func (r reading) why(known []cell, i int) string {
+	if r.gate.state[i] == Suppressed {
+		return fmt.Sprintf("fewer than %d patients, fewer than %d hospitals or nearly all patients at one, or needed so that such a group cannot be worked out",
+			r.minimum, r.study.Fairness.MinimumSites)
+	}
+	var names []string
+	for k, a := range known[i].attributes {
+		names = append(names, r.study.Fairness.Attributes[a].Groups()[r.question.Groups.of(a, known[i].groups[k])])
+	}
+	return fmt.Sprintf("fewer than %d patients, or fewer than %d hospitals; counted with %s", r.minimum, r.study.Fairness.MinimumSites, strings.Join(names, ", "))
+}
+
+// calibration of all patients. Its bins are a table of their own, gated like
+// every other.
+func calibration(t *tally, minimum int) []Bin {
+	var table disclosure.Table
+	table.Counts = []int{int(t.n), int(t.positives), int(t.n - t.positives)}
+	table.Sums = []disclosure.Sum{{Total: 0, Parts: []int{1, 2}}, {Total: 0}, {Total: 1}, {Total: 2}}
+	for b := range bins {
+		n, up := int(t.binN[b]), int(t.binPositive[b])
+		at := len(table.Counts)
+		table.Counts = append(table.Counts, n, up, n-up)
+		table.Sums = append(table.Sums, disclosure.Sum{Total: at, Parts: []int{at + 1, at + 2}})
+		for k := range 3 {
+			table.Sums[1+k].Parts = append(table.Sums[1+k].Parts, at+k)
+		}
+	}
+	public := make([]bool, len(table.Counts))
+	public[0] = true
+	for k := 1; k < 3; k++ {
+		public[k] = !t.hidden["positives"]
+	}
+	hidden := table.Protect(minimum, nil, public, nil)
 	var out []Bin
 	for b := range bins {
-		n := math.Round(sum.Field("bin_patients")[b])
+		n, up := t.binN[b], t.binPositive[b]
 		bin := Bin{From: float64(b) / bins, To: float64(b+1) / bins}
+		count, at := int(n), 3+3*b
 		switch {
 		case n == 0:
-			zero := 0
-			bin.State, bin.N = Zero, &zero
-		case n < float64(minimum):
+			bin.State, bin.N = Zero, &count
+		case hidden[at]:
 			bin.State = Suppressed
 		default:
-			count, predicted := int(n), sum.Field("bin_predicted")[b]/n
-			observed := proportion(math.Round(sum.Field("bin_positives")[b]), n, 1)
-			bin.State, bin.N, bin.Predicted, bin.Observed = OK, &count, &predicted, &observed
+			predicted := t.binPredicted[b] / n
+			bin.State, bin.N, bin.Predicted = OK, &count, &predicted
+			if !hidden[at+1] && !hidden[at+2] {
+				observed := proportion(up, n, 1)
+				bin.Observed = &observed
+			}
 		}
 		out = append(out, bin)
 	}
@@ -262,9 +440,8 @@ func limits(a *Audit, q question) []string {
 	out = append(out,
 		"The audit covers all hospitals together. A hospital can differ from the whole and sees its own figures locally.",
 		"A group is named as the records name it. Groups that the study does not declare, and combinations of attributes, were not examined.",
-		"The margins of the verdicts are defaults of the software, not clinical judgements, and the intervals are not adjusted for the number of comparisons.",
-		"Rates inside a group that is large enough are shown even where they rest on few events; their intervals say how little that is.",
-		"Groups below the minimum cell have no figures here. Where a single group of an attribute is hidden, what concerns it can be worked out from the totals, and the model's covariance determines the sums it was computed from.")
+		"The margins of the gaps are defaults of the software, not clinical judgements; the study's own are those of its criteria. Intervals and verdicts are not adjusted for the number of comparisons; the p-values are also shown adjusted, by Holm's method.",
+		"A rate is shown where the patients who count in it, and those who do not, are none or at least the minimum cell, and no other figure gives it away. What the coordinator opened to decide that, the sizes of the groups, is in the evidence, which auditors see.")
 	if a.Cut > 0 {
 		out = append(out, fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", a.Cut))
 	}

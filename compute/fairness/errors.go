@@ -1,33 +1,41 @@
 // Package fairness audits for whom a model errs, and how sure that is.
 //
 // After the fit every hospital computes, for each declared group of its own
-// patients, the sums that the error measures are made of: one more vector in
-// the secure sum. Only totals over all hospitals are opened, so the audit tells
-// about groups of patients and never about a hospital; each hospital can
-// compare its own figures with the whole's on its own machine (Local).
+// patients, the sums that the error measures are made of: vectors in the secure
+// sum. Only totals over all hospitals are opened, so the audit tells about
+// groups of patients and never about a hospital; each hospital can compare its
+// own figures with the whole's on its own machine (Local).
 //
-// A group with fewer patients than the study's minimum cell is not part of the
-// vector at all: which groups are large enough is known from the counts, and the
-// question lists them. It is reported as suppressed, never as zero.
+// What is opened is decided before any error is. First the sizes of the groups
+// are opened, and in how many hospitals they have patients; then, of those that
+// are large enough, whether one hospital dominates them. A group that does not
+// pass is not part of any further vector. Where a single small group of an
+// attribute could be had as the rest of the others, it is counted with the
+// largest of them, which changes that one least; what else would give a withheld
+// group away is withheld too (package disclosure). Then the errors are opened,
+// and each rate passes the same gate before it is in the report.
 //
 // The audit never says that a model is fair. For each pair of groups it says
 // whether a disparity beyond a stated margin was found, was not found, or
 // cannot be told from so few patients.
 //
 // Intervals are at 95%: Wilson for proportions, Newcombe's hybrid for their
-// differences, Student's t for means, the delta method for the root mean square.
+// differences, Student's t for means, the delta method for roots, ratios and R²,
+// the Poisson bootstrap of the opened counts for what is made of several counts.
 package fairness
 
 import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
-// Step is the name of the one question.
+// Step opens the errors.
 const Step = "fairness/errors"
 
 const (
@@ -37,59 +45,22 @@ const (
 	// as this large, so that one absurd prediction cannot burst the encoding.
 	// How many were cut is part of the report.
 	mostWidths = 2
-	bins       = 10 // of the calibration curve of probabilities
-	// Within this share of the actual outcome a dose counts as right.
-	closeEnough = 0.2
+	bins       = 10  // of the calibration curve of probabilities
+	scores     = 100 // bins of the probabilities, for the area under the curve
+	mostLoss   = 64  // log loss of one patient
+	// mostFold cuts the logarithm of predicted over actual; a prediction of zero
+	// or less has it too.
+	mostFold = 8
 )
 
-// cell is a group of patients: all of them, or those of one group of one
-// attribute.
-type cell struct {
-	attribute, group int // -1, 0 for all
-	name, level      string
-}
-
-// All names the attribute and the level of the first cell: every patient.
-const All = "all"
-
-func cells(s *study.Study) []cell {
-	out := []cell{{-1, 0, All, All}}
-	for a, attribute := range s.Fairness.Attributes {
-		for g, level := range attribute.Groups() {
-			out = append(out, cell{a, g, attribute.Column, level})
-		}
-	}
-	return out
-}
-
-// Sizes are how many patients there are to audit, as the counts have opened
-// them.
-type Sizes struct {
-	Patients  int
-	Positives int // of a binary outcome
-	Group     func(attribute, group int) int
-	Unseen    bool // the models that predict had not seen these patients
-}
-
-// question is what an audit asks: which groups are large enough to be part of
-// the vector. The predictions that it judges are asked for beside it.
+// question is what an audit asks: which groups are part of the vector, and which
+// of them are compared within hospitals. The predictions that it judges are
+// asked for beside it.
 type question struct {
-	Prevalence *float64 `json:"prevalence,omitempty"` // binary: the second threshold
-	Cells      []int    `json:"cells"`                // 0 is all patients; then each attribute's groups in order
-}
-
-func newQuestion(s *study.Study, sizes Sizes) question {
-	var q question
-	if s.Outcome.Type == study.Binary {
-		prevalence := float64(sizes.Positives) / float64(sizes.Patients)
-		q.Prevalence = &prevalence
-	}
-	for i, c := range cells(s) {
-		if c.attribute < 0 || sizes.Group(c.attribute, c.group) >= s.Fairness.MinimumCell {
-			q.Cells = append(q.Cells, i)
-		}
-	}
-	return q
+	Prevalence *float64 `json:"prevalence,omitempty"` // binary, where the study declares no thresholds: the second one
+	Groups     grouping `json:"groups,omitempty"`
+	Against    []int    `json:"against,omitempty"` // by cell: the one that it is compared with inside each hospital, -1 for none
+	Cells      []int    `json:"cells"`             // 0 is all patients; then each attribute's groups, then the intersections'
 }
 
 func readQuestion(s *study.Study, parameters []byte) (question, error) {
@@ -97,100 +68,175 @@ func readQuestion(s *study.Study, parameters []byte) (question, error) {
 	if err := compute.DecodeParameters(parameters, &q); err != nil {
 		return q, err
 	}
-	if binary := s.Outcome.Type == study.Binary; binary != (q.Prevalence != nil) {
-		return q, errors.New("a threshold at the prevalence belongs to a binary outcome, and only there")
+	if wanted := s.Outcome.Type == study.Binary && s.Fairness.Thresholds == nil; wanted != (q.Prevalence != nil) {
+		return q, errors.New("a threshold at the prevalence belongs to a binary outcome without thresholds, and only there")
 	}
 	if q.Prevalence != nil && !(*q.Prevalence > 0 && *q.Prevalence < 1) {
 		return q, errors.New("the prevalence is not between 0 and 1")
 	}
-	all := len(cells(s))
-	if len(q.Cells) == 0 || q.Cells[0] != 0 {
-		return q, errors.New("an audit begins with all patients")
+	if err := checkCells(s, q.Groups, q.Cells); err != nil {
+		return q, err
 	}
-	for i, c := range q.Cells {
-		if c >= all || i > 0 && c <= q.Cells[i-1] {
-			return q, errors.New("the groups of the audit are not ascending groups of the study")
-		}
+	if q.Against == nil {
+		return q, nil
 	}
-	return q, nil
+	if !slices.ContainsFunc(q.Against, func(r int) bool { return r >= 0 }) {
+		return q, errors.New("comparisons of none are a second spelling of no comparisons")
+	}
+	return q, checkAgainst(s, q.Cells, q.Against)
 }
 
-// quantity is a field of the vector: one number per cell, or per bin.
+// thresholds of a binary outcome, in the order of the report.
+func (q question) thresholds(s *study.Study) []float64 {
+	if q.Prevalence != nil {
+		return []float64{0.5, *q.Prevalence}
+	}
+	return s.Fairness.Thresholds
+}
+
+// quantity is a field of the vector: width numbers per cell.
 type quantity struct {
-	name   string
-	bound  float64 // on the magnitude for one patient; 0 for a count
-	perBin bool
+	name  string
+	width int
+	bound float64 // on the magnitude for one patient; 0 for a count
 }
 
 // Errors are measured in widths of the outcome's range, or as probabilities.
 func quantities(s *study.Study) []quantity {
 	switch s.Outcome.Type {
 	case study.Survival:
-		return []quantity{{name: "patients"}, {name: "events"}}
+		// Pairs of patients, of which a site has at most its patients squared.
+		return []quantity{{"patients", 1, 0}, {"events", 1, 0}, {"concordant", 1, maxRows}, {"tied", 1, maxRows}, {"comparable", 1, maxRows}}
 	case study.Binary:
+		t := len(s.Fairness.Thresholds)
+		if t == 0 {
+			t = 2
+		}
 		return []quantity{
-			{name: "patients"}, {name: "positives"},
-			{name: "selected"}, {name: "selected_positives"},
-			{name: "selected_at_prevalence"}, {name: "selected_positives_at_prevalence"},
-			{name: "predicted", bound: 1}, {name: "error", bound: 1},
-			{name: "error_squared", bound: 1}, {name: "error_fourth", bound: 1},
-			{name: "bin_patients", perBin: true}, {name: "bin_positives", perBin: true},
-			{name: "bin_predicted", bound: 1, perBin: true},
+			{"patients", 1, 0}, {"positives", 1, 0}, {"selected", t, 0}, {"selected_positives", t, 0},
+			{"predicted", 1, 1}, {"error", 1, 1}, {"error_squared", 1, 1}, {"error_fourth", 1, 1},
+			{"log_loss", 1, mostLoss}, {"log_loss_squared", 1, mostLoss * mostLoss},
+			{"bin_patients", bins, 0}, {"bin_positives", bins, 0}, {"bin_predicted", bins, 1},
+			{"scores_positive", scores, 0}, {"scores_negative", scores, 0},
 		}
 	}
 	const e, p = mostWidths, mostWidths + 1
-	return []quantity{
-		{name: "patients"}, {name: "within"}, {name: "under"}, {name: "over"}, {name: "cut"},
-		{name: "error", bound: e}, {name: "absolute_error", bound: e},
-		{name: "error_squared", bound: e * e}, {name: "error_fourth", bound: e * e * e * e},
-		{name: "outcome", bound: 1}, {name: "outcome_squared", bound: 1},
-		{name: "predicted", bound: p}, {name: "predicted_squared", bound: p * p}, {name: "predicted_outcome", bound: p},
+	out := []quantity{
+		{"patients", 1, 0}, {"within", 3, 0}, {"under", 1, 0}, {"over", 1, 0}, {"cut", 1, 0},
+		{"error", 1, e}, {"absolute_error", 1, e}, {"error_squared", 1, e * e}, {"error_fourth", 1, e * e * e * e},
+		{"outcome", 1, 1}, {"outcome_squared", 1, 1}, {"outcome_cubed", 1, 1}, {"outcome_fourth", 1, 1},
+		{"error_squared_outcome", 1, e * e}, {"error_squared_outcome_squared", 1, e * e},
+		{"predicted", 1, p}, {"predicted_squared", 1, p * p}, {"predicted_outcome", 1, p},
 	}
+	if s.Outcome.Range.Lo > 0 {
+		out = append(out, quantity{"fold", 1, mostFold}, quantity{"absolute_fold", 1, mostFold}, quantity{"fold_squared", 1, mostFold * mostFold})
+	}
+	if k := len(s.Fairness.Bands) + 1; k > 1 {
+		out = append(out, quantity{"bands", k * k, 0}) // actual by predicted
+	}
+	return out
 }
 
-func layout(s *study.Study, open int) []compute.Field {
+func layout(s *study.Study, open, compared int) []compute.Field {
 	var fields []compute.Field
 	for _, q := range quantities(s) {
-		f := compute.Field{Name: q.name, Length: open, Bound: maxRows}
-		if q.perBin {
-			f.Length = bins
-		}
+		f := compute.Field{Name: q.name, Length: open * q.width, Bound: maxRows}
 		if q.bound > 0 {
 			f.FracBits, f.Bound = fracBits, maxRows*q.bound
 		}
+		if q.bound == maxRows {
+			f.FracBits = 0
+		}
 		fields = append(fields, f)
+	}
+	if compared > 0 {
+		fields = append(fields, withinLayout(s, compared)...)
 	}
 	return fields
 }
 
+func (q question) compared() (n int) {
+	for _, r := range q.Against {
+		if r >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Layout is the vector of a step.
 func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
-	if step != Step {
-		return nil, fmt.Errorf("the audit has no step %q", step)
+	switch step {
+	case StepSizes:
+		return sizesLayout(s), noParameters(s, parameters)
+	case StepShares:
+		q, err := readShares(s, parameters)
+		if err != nil || s.Fairness.Attributes == nil {
+			return nil, errors.Join(err, errors.New("the study has no groups"))
+		}
+		return sharesLayout(len(q.Cells)), nil
+	case Step:
+		q, err := readQuestion(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return layout(s, len(q.Cells), q.compared()), nil
 	}
-	q, err := readQuestion(s, parameters)
-	if err != nil {
-		return nil, err
+	return nil, fmt.Errorf("the audit has no step %q", step)
+}
+
+func noParameters(s *study.Study, parameters []byte) error {
+	if len(parameters) != 0 {
+		return errors.New("the sizes of the groups are asked for without parameters")
 	}
-	return layout(s, len(q.Cells)), nil
+	if s.Fairness.Attributes == nil {
+		return errors.New("the study has no groups")
+	}
+	return nil
 }
 
 // Steps are those of the audit.
 func Steps(s *study.Study) []compute.StepSummary {
-	return []compute.StepSummary{{Step: Step, Rounds: 1, Fields: layout(s, len(cells(s))),
-		Purpose: "how far the model is off in each group of patients that is large enough: counts and sums of errors"}}
+	all := len(cells(s))
+	compared := all - 1
+	if s.Outcome.Type == study.Survival {
+		compared = 0
+	}
+	errors := compute.StepSummary{Step: Step, Rounds: 1, Fields: layout(s, all, compared),
+		Purpose: "how far the model is off in each group of patients that may be shown: counts and sums of errors"}
+	if s.Fairness.Attributes == nil {
+		return []compute.StepSummary{errors}
+	}
+	return []compute.StepSummary{
+		{Step: StepSizes, Rounds: 1, Fields: sizesLayout(s),
+			Purpose: "how many patients each group of the audit has, and how many hospitals have one of them"},
+		{Step: StepShares, Rounds: 1, Fields: sharesLayout(all),
+			Purpose: "whether one hospital has nearly all patients of a group, and how many hospitals have enough of it for a comparison"},
+		errors,
+	}
 }
 
 // Answer is a site's vector. Predictions are those of a compute.Predictor, one
 // for each record; a record whose prediction is NaN is not part of the audit.
 func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, predictions []float64) ([]float64, error) {
 	switch {
-	case step != Step:
-		return nil, fmt.Errorf("the audit has no step %q", step)
 	case m.Rows() > maxRows:
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
 	case len(predictions) != m.Rows():
 		return nil, fmt.Errorf("%d predictions for %d records", len(predictions), m.Rows())
+	}
+	if _, err := Layout(s, step, parameters); err != nil {
+		return nil, err
+	}
+	switch step {
+	case StepSizes:
+		return answerSizes(s, m, predictions), nil
+	case StepShares:
+		q, err := readShares(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return q.answer(s, m, predictions), nil
 	}
 	q, err := readQuestion(s, parameters)
 	if err != nil {
@@ -199,90 +245,186 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, pre
 	return q.answer(s, m, predictions), nil
 }
 
+// entry is what one patient adds to a quantity.
+type entry struct {
+	quantity, at int
+	value        float64
+}
+
 func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
 	open := len(q.Cells)
-	quantities := quantities(s)
-	start := make([]int, len(quantities))
+	list := quantities(s)
+	index := make(map[string]int, len(list))
+	start := make([]int, len(list))
 	length := 0
-	for k, x := range quantities {
-		start[k] = length
-		if length += open; x.perBin {
-			length += bins - open
+	for k, x := range list {
+		index[x.name], start[k] = k, length
+		length += open * x.width
+	}
+	position := make([]int, len(cells(s))) // by cell
+	for i := range position {
+		position[i] = slices.Index(q.Cells, i)
+	}
+	crossings, thresholds := crossings(s), q.thresholds(s)
+	sums := compute.NewAccumulator(length)
+	var entries []entry
+	member := make([]int, 0, len(crossings))
+	add := func(name string, at int, value float64) {
+		if value != 0 {
+			entries = append(entries, entry{index[name], at, value})
 		}
 	}
-	position := make(map[int]int, open) // by cell
-	for i, c := range q.Cells {
-		position[c] = i
-	}
-	first := make([]int, len(s.Fairness.Attributes)) // by attribute: its first cell
-	next := 1
-	for a, attribute := range s.Fairness.Attributes {
-		first[a] = next
-		next += len(attribute.Groups())
-	}
-
-	sums := compute.NewAccumulator(length)
-	var values []float64
-	member := make([]int, 0, len(first)+1)
 	for r := range m.Rows() {
-		p, y := predictions[r], m.Outcome(r)
-		if math.IsNaN(p) {
+		if math.IsNaN(predictions[r]) {
 			continue
 		}
-		bin := 0
+		entries = entries[:0]
+		add("patients", 0, 1)
 		switch s.Outcome.Type {
 		case study.Survival:
-			values = append(values[:0], 1, one(m.Event(r)))
+			add("events", 0, one(m.Event(r)))
 		case study.Binary:
-			bin = min(int(p*bins), bins-1)
-			values = binaryErrors(values[:0], p, y, *q.Prevalence)
+			binaryErrors(add, predictions[r], m.Outcome(r), thresholds)
 		default:
-			values = doseErrors(values[:0], p, y, *s.Outcome.Range)
+			doseErrors(add, predictions[r], m.Outcome(r), *s.Outcome.Range, s.Fairness.Bands)
 		}
-		member = append(member[:0], 0)
-		for a := range first {
-			if i, ok := position[first[a]+m.Group(r, a)]; ok {
+		member = member[:0]
+		for _, c := range crossings {
+			if i := position[c.at(func(a int) int { return q.Groups.of(a, m.Group(r, a)) })]; i >= 0 {
 				member = append(member, i)
 			}
 		}
-		for k, x := range quantities {
-			if x.perBin {
-				sums.Add(start[k]+bin, values[k])
-				continue
-			}
+		for _, e := range entries {
 			for _, i := range member {
-				sums.Add(start[k]+i, values[k])
+				sums.Add(start[e.quantity]+i*list[e.quantity].width+e.at, e.value)
 			}
 		}
 	}
-	return sums.Values()
+	if s.Outcome.Type == study.Survival {
+		q.pairs(s, m, predictions, func(i int, p validation.Pairs) {
+			sums.Add(start[index["concordant"]]+i, p.Concordant)
+			sums.Add(start[index["tied"]]+i, p.Tied)
+			sums.Add(start[index["comparable"]]+i, p.Comparable)
+		})
+	}
+	values := sums.Values()
+	if q.compared() > 0 {
+		values = append(values, q.withinSite(s, list, start, values)...)
+	}
+	return values
 }
 
-// doseErrors appends one patient's quantities, in the order of quantities.
-func doseErrors(dst []float64, predicted, y float64, r study.Range) []float64 {
+// pairs are the comparable pairs of a survival outcome in each cell, of this
+// site and predicted by the same model.
+func (q question) pairs(s *study.Study, m *study.Matrix, predictions []float64, found func(i int, p validation.Pairs)) {
+	known := cells(s)
+	strata := make([]int, m.Rows())
+	if s.Validation.Kind == study.KFold {
+		for r := range strata {
+			strata[r] = m.Fold(r)
+		}
+	}
+	own := make([]float64, m.Rows())
+	for i, c := range q.Cells {
+		for r := range own {
+			own[r] = predictions[r]
+			for k, a := range known[c].attributes {
+				if q.Groups.of(a, m.Group(r, a)) != known[c].groups[k] {
+					own[r] = math.NaN()
+				}
+			}
+		}
+		found(i, validation.Concordance(m, own, strata))
+	}
+}
+
+// closeness are the shares of the actual outcome within which a dose counts as
+// right.
+var closeness = []float64{0.1, 0.2, 0.3}
+
+// doseErrors adds one patient's quantities.
+func doseErrors(add func(string, int, float64), predicted, y float64, r study.Range, bands []float64) {
 	width := r.Hi - r.Lo
 	e := predicted - y
-	within := math.Abs(e) <= closeEnough*math.Abs(y)
+	for i, share := range closeness {
+		add("within", i, one(math.Abs(e) <= share*math.Abs(y)))
+	}
+	if math.Abs(e) > closeness[1]*math.Abs(y) {
+		add("under", 0, one(e < 0))
+		add("over", 0, one(e > 0))
+	}
 	// Differences first: outcome and prediction are measured from the bottom
 	// of the range.
 	actual := (y - r.Lo) / width
 	scaled := e / width
-	cut := math.Abs(scaled) > mostWidths
-	if cut {
+	if math.Abs(scaled) > mostWidths {
 		scaled = math.Copysign(mostWidths, scaled)
+		add("cut", 0, 1)
 	}
-	p := actual + scaled
-	square := scaled * scaled
-	return append(dst, 1, one(within), one(!within && e < 0), one(!within && e > 0), one(cut),
-		scaled, math.Abs(scaled), square, square*square,
-		actual, actual*actual, p, p*p, p*actual)
+	p, square := actual+scaled, scaled*scaled
+	add("error", 0, scaled)
+	add("absolute_error", 0, math.Abs(scaled))
+	add("error_squared", 0, square)
+	add("error_fourth", 0, square*square)
+	add("outcome", 0, actual)
+	add("outcome_squared", 0, actual*actual)
+	add("outcome_cubed", 0, actual*actual*actual)
+	add("outcome_fourth", 0, actual*actual*actual*actual)
+	add("error_squared_outcome", 0, square*actual)
+	add("error_squared_outcome_squared", 0, square*actual*actual)
+	add("predicted", 0, p)
+	add("predicted_squared", 0, p*p)
+	add("predicted_outcome", 0, p*actual)
+	if r.Lo > 0 {
+		fold := -float64(mostFold)
+		if predicted > 0 {
+			fold = min(max(math.Log(predicted/y), -mostFold), mostFold)
+		}
+		add("fold", 0, fold)
+		add("absolute_fold", 0, math.Abs(fold))
+		add("fold_squared", 0, fold*fold)
+	}
+	if bands != nil {
+		add("bands", band(bands, y)*(len(bands)+1)+band(bands, predicted), 1)
+	}
 }
 
-func binaryErrors(dst []float64, p, y, prevalence float64) []float64 {
-	half, second := one(p >= 0.5), one(p >= prevalence)
+// band is how many cuts are at or below x.
+func band(cuts []float64, x float64) int {
+	n := 0
+	for n < len(cuts) && cuts[n] <= x {
+		n++
+	}
+	return n
+}
+
+func binaryErrors(add func(string, int, float64), p, y float64, thresholds []float64) {
+	add("positives", 0, y)
+	for i, t := range thresholds {
+		add("selected", i, one(p >= t))
+		add("selected_positives", i, one(p >= t)*y)
+	}
 	e := p - y
 	square := e * e
-	return append(dst, 1, y, half, half*y, second, second*y, p, e, square, square*square, 1, y, p)
+	add("predicted", 0, p)
+	add("error", 0, e)
+	add("error_squared", 0, square)
+	add("error_fourth", 0, square*square)
+	loss := min(-math.Log(p), mostLoss)
+	if y == 0 {
+		loss = min(-math.Log1p(-p), mostLoss)
+	}
+	add("log_loss", 0, loss)
+	add("log_loss_squared", 0, loss*loss)
+	bin := min(int(p*bins), bins-1)
+	add("bin_patients", bin, 1)
+	add("bin_positives", bin, y)
+	add("bin_predicted", bin, p)
+	if score := min(int(p*scores), scores-1); y == 1 {
+		add("scores_positive", score, 1)
+	} else {
+		add("scores_negative", score, 1)
+	}
 }
 
 func one(b bool) float64 {

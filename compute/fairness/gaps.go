@@ -3,8 +3,11 @@ package fairness
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/consilium-fl/consilium/study"
 )
 
 // Verdicts. None of them says that a model is fair.
@@ -14,17 +17,22 @@ const (
 	Insufficient = "insufficient evidence"
 )
 
-// Gap compares a group with the largest group of its attribute.
+// Gap compares a group with the reference of its attribute: the declared one, or
+// the largest.
 type Gap struct {
 	Metric    string  `json:"metric"`
 	Attribute string  `json:"attribute"`
 	Level     string  `json:"level"`
-	Reference string  `json:"reference"` // level: the largest group
-	Estimate  float64 `json:"estimate"`  // level minus reference
+	Reference string  `json:"reference"`
+	Estimate  float64 `json:"estimate"` // level minus reference
 	Lower     float64 `json:"lower"`
 	Upper     float64 `json:"upper"`
 	Method    string  `json:"method"`
-	Margin    float64 `json:"margin"` // a difference up to this counts as none
+	// P is of no difference: Welch's test, or the score test of two proportions;
+	// Adjusted is Holm's over all gaps of the audit.
+	P        float64 `json:"p"`
+	Adjusted float64 `json:"adjusted_p"`
+	Margin   float64 `json:"margin"` // a difference up to this counts as none
 	// Detectable is the smallest true difference that this many patients would
 	// show in four of five studies: (z(0.975) + z(0.8)) standard errors, the
 	// standard error taken from the width of the interval.
@@ -39,91 +47,203 @@ const (
 	marginOfRate  = 0.05 // of a proportion: five percentage points
 )
 
-// comparison is one measure of a family.
+// comparison is one measure by which groups are compared: a share of so many, or
+// a mean.
 type comparison struct {
 	metric, words, unit string
 	margin, scale       float64
-	method              string
-	difference          func(a, b *tally) (estimate, lower, upper float64, ok bool)
+	share               func(*tally) (k, n float64)
+	mean                func(*tally) sample
+	needs               []string // columns
 }
 
-func means(of func(*tally) sample) func(a, b *tally) (float64, float64, float64, bool) {
-	return func(a, b *tally) (float64, float64, float64, bool) {
-		x, y := of(a), of(b)
-		lower, upper, ok := welch(x, y)
-		return x.mean() - y.mean(), lower, upper, ok
+func (c comparison) method() string {
+	if c.share != nil {
+		return "Newcombe"
 	}
+	return "Welch t"
 }
 
-func rates(of func(*tally) (k, n float64)) func(a, b *tally) (float64, float64, float64, bool) {
-	return func(a, b *tally) (float64, float64, float64, bool) {
-		k1, n1 := of(a)
-		k2, n2 := of(b)
-		if n1 == 0 || n2 == 0 {
-			return 0, 0, 0, false
+// knows reports whether what the comparison is made of may be shown.
+func (c comparison) knows(t *tally) bool {
+	for _, column := range c.needs {
+		if t.hidden[column] {
+			return false
 		}
-		lower, upper := newcombe(k1, n1, k2, n2)
-		return k1/n1 - k2/n2, lower, upper, true
 	}
+	return true
 }
 
-func comparisons(all *tally, unit string) []comparison {
+// unitOf is what a measure's numbers are multiplied by in the report: a share of
+// doses is in percent.
+func (c comparison) unitOf(dose bool) float64 {
+	if c.share != nil && dose {
+		return 100
+	}
+	return 1
+}
+
+// difference of two groups in the report's unit, with the p-value of none.
+func (c comparison) difference(a, b *tally) (d, lower, upper, p float64, ok bool) {
+	if !c.knows(a) || !c.knows(b) {
+		return
+	}
+	if c.share == nil {
+		x, y := c.mean(a), c.mean(b)
+		lower, upper, ok = welch(x, y)
+		return x.mean() - y.mean(), lower, upper, welchP(x, y), ok
+	}
+	k1, n1 := c.share(a)
+	k2, n2 := c.share(b)
+	if n1 == 0 || n2 == 0 {
+		return
+	}
+	u := c.unitOf(!a.binary && !a.survival)
+	lower, upper = newcombe(k1, n1, k2, n2)
+	return u * (k1/n1 - k2/n2), u * lower, u * upper, scoreP(k1, n1, k2, n2), true
+}
+
+// ratio of two groups: Katz's interval of two shares, the delta method on the
+// logarithm of two means.
+func (c comparison) ratio(a, b *tally) (r, lower, upper float64, ok bool) {
+	if !c.knows(a) || !c.knows(b) {
+		return
+	}
+	if c.share != nil {
+		k1, n1 := c.share(a)
+		k2, n2 := c.share(b)
+		return katz(k1, n1, k2, n2)
+	}
+	x, y := c.mean(a), c.mean(b)
+	if x.n < 2 || y.n < 2 || x.mean() <= 0 || y.mean() <= 0 {
+		return
+	}
+	r = x.mean() / y.mean()
+	factor := math.Exp(normal * math.Sqrt(x.variance()/x.n/(x.mean()*x.mean())+y.variance()/y.n/(y.mean()*y.mean())))
+	return r, r / factor, r * factor, true
+}
+
+// comparisons that the study asks for; the usual ones where it lists none.
+func comparisons(s *study.Study, all *tally) []comparison {
+	known := comparable(s, all)
+	wanted := s.Fairness.Metrics
+	if wanted == nil {
+		switch {
+		case all.survival:
+		case all.binary:
+			wanted = []string{"tpr", "fpr", "calibration_in_the_large"}
+		default:
+			wanted = []string{"mae", "bias", "within20"}
+		}
+	}
+	wanted = slices.Clone(wanted)
+	for _, c := range s.Fairness.Criteria {
+		if !slices.Contains(wanted, c.Metric) {
+			wanted = append(wanted, c.Metric)
+		}
+	}
+	var out []comparison
+	for _, name := range wanted {
+		for _, c := range known {
+			if c.metric == name {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// comparable are the comparisons of study.ComparableMetrics.
+func comparable(s *study.Study, all *tally) []comparison {
+	const points = " percentage points"
+	count := func(metric, words string, scale float64, of func(*tally) (float64, float64), needs ...string) comparison {
+		margin := marginOfRate
+		if scale == 1 {
+			margin *= 100
+		}
+		return comparison{metric: metric, words: words, unit: points, margin: margin, scale: scale, share: of, needs: needs}
+	}
 	if all.survival {
-		return nil
+		return []comparison{count("event_share", "the share with the event", 100, func(t *tally) (float64, float64) { return t.events, t.n }, "events")}
 	}
 	if all.binary {
-		points := " percentage points"
+		const table, called = "confusion0", "selected0"
+		probability := func(metric, words string, of func(*tally) sample, needs ...string) comparison {
+			return comparison{metric: metric, words: words, unit: points, margin: marginOfRate, scale: 100, mean: of, needs: needs}
+		}
+		loss := probability("log_loss", "the log loss", func(t *tally) sample { return t.loss })
+		loss.unit, loss.scale, loss.margin = "", 1, marginOfError*all.loss.mean()
+		brier := probability("brier", "the Brier score", func(t *tally) sample { return t.square })
+		brier.unit, brier.scale, brier.margin = "", 1, marginOfError*all.square.mean()
 		return []comparison{
-			{"tpr", "the share of those with the outcome who are called positive", points, marginOfRate, 100, "Newcombe",
-				rates(func(t *tally) (float64, float64) { return t.half.truePositives, t.positives })},
-			{"fpr", "the share of those without the outcome who are called positive", points, marginOfRate, 100, "Newcombe",
-				rates(func(t *tally) (float64, float64) { return t.half.selected - t.half.truePositives, t.n - t.positives })},
-			{"calibration_in_the_large", "the mean of predicted minus observed", points, marginOfRate, 100, "Welch t",
-				means(func(t *tally) sample { return t.err })},
+			count("tpr", "the share of those with the outcome who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].TP, t.positives }, table, "positives"),
+			count("fpr", "the share of those without the outcome who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].FP, t.n - t.positives }, table, "positives"),
+			count("ppv", "the share of those called positive who have the outcome", 100, func(t *tally) (float64, float64) { return t.at[0].TP, t.at[0].TP + t.at[0].FP }, table, called),
+			count("npv", "the share of those called negative who do not have the outcome", 100, func(t *tally) (float64, float64) { return t.at[0].TN, t.at[0].TN + t.at[0].FN }, table, called),
+			count("accuracy", "the share who are called what they are", 100, func(t *tally) (float64, float64) { return t.at[0].TP + t.at[0].TN, t.n }, table, "positives", called),
+			count("selection_rate", "the share who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].TP + t.at[0].FP, t.n }, called),
+			brier, loss,
+			probability("calibration_in_the_large", "the mean of predicted minus observed", func(t *tally) sample { return t.err }, "positives"),
 		}
 	}
+	unit := all.unit
 	if unit != "" {
 		unit = " " + unit
 	}
-	margin := marginOfError * all.absolute.mean()
-	return []comparison{
-		{"mae", "the mean absolute error", unit, margin, 1, "Welch t", means(func(t *tally) sample { return t.absolute })},
-		{"bias", "the bias", unit, margin, 1, "Welch t", means(func(t *tally) sample { return t.err })},
-		{"within20", "the share predicted within 20%", " percentage points", 100 * marginOfRate, 1, "Newcombe",
-			func(a, b *tally) (float64, float64, float64, bool) {
-				d, lower, upper, ok := rates(func(t *tally) (float64, float64) { return t.within, t.n })(a, b)
-				return 100 * d, 100 * lower, 100 * upper, ok
-			}},
+	average := func(metric, words, unit string, margin float64, of func(*tally) sample) comparison {
+		return comparison{metric: metric, words: words, unit: unit, margin: margin, scale: 1, mean: of}
 	}
+	out := []comparison{
+		average("mae", "the mean absolute error", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.absolute }),
+		average("bias", "the bias", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.err }),
+		average("mse", "the mean squared error", "", marginOfError*all.square.mean(), func(t *tally) sample { return t.square }),
+	}
+	if all.folds {
+		out = append(out, average("log_fold_error", "the mean logarithm of predicted over actual", "", marginOfRate, func(t *tally) sample { return t.fold }))
+	}
+	for i, share := range closeness {
+		out = append(out, count(fmt.Sprintf("within%.0f", 100*share), fmt.Sprintf("the share predicted within %.0f%%", 100*share), 1,
+			func(t *tally) (float64, float64) { return t.within[i], t.n }, fmt.Sprint("within", i)))
+	}
+	return append(out,
+		count("under20", "the share predicted more than 20% too low", 1, func(t *tally) (float64, float64) { return t.under, t.n }, "under"),
+		count("over20", "the share predicted more than 20% too high", 1, func(t *tally) (float64, float64) { return t.over, t.n }, "over"))
 }
 
-// gaps compares every group that has figures with the largest of its attribute.
-func gaps(groups []Group, tallies []*tally, unit string) []Gap {
-	var out []Gap
+// gaps compares every group that has figures with its reference, given as
+// positions among the open cells.
+func gaps(s *study.Study, groups []Group, tallies []*tally, against []int) (out []Gap) {
+	measures := comparisons(s, tallies[0])
 	for first := 1; first < len(groups); {
-		last, largest := first, -1
+		last := first
 		for last < len(groups) && groups[last].Attribute == groups[first].Attribute {
-			if t := tallies[last]; t != nil && (largest < 0 || t.n > tallies[largest].n) {
-				largest = last
-			}
 			last++
 		}
-		for _, c := range comparisons(tallies[0], unit) {
+		for _, c := range measures {
+			margin := c.margin
 			for i := first; i < last; i++ {
-				if i == largest || tallies[i] == nil {
+				r := against[i]
+				if tallies[i] == nil || r < 0 || tallies[r] == nil {
 					continue
 				}
-				d, lower, upper, ok := c.difference(tallies[i], tallies[largest])
+				d, lower, upper, p, ok := c.difference(tallies[i], tallies[r])
 				if !ok {
 					continue
 				}
-				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[largest].Level,
-					Estimate: d, Lower: lower, Upper: upper, Method: c.method, Margin: c.margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, c.margin)}
+				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[r].Level,
+					Estimate: d, Lower: lower, Upper: upper, Method: c.method(), P: p, Margin: margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
 				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}
 		}
 		first = last
+	}
+	p := make([]float64, len(out))
+	for i := range out {
+		p[i] = out[i].P
+	}
+	for i, adjusted := range holm(p) {
+		out[i].Adjusted = adjusted
 	}
 	return out
 }

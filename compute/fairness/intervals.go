@@ -1,7 +1,9 @@
 package fairness
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -70,4 +72,58 @@ func welch(a, b sample) (lower, upper float64, ok bool) {
 	df := (va + vb) * (va + vb) / (va*va/(a.n-1) + vb*vb/(b.n-1))
 	margin := student(df) * math.Sqrt(va+vb)
 	return d - margin, d + margin, true
+}
+
+// welchP is the p-value of equal means.
+func welchP(a, b sample) float64 {
+	if a.n < 2 || b.n < 2 {
+		return 1
+	}
+	va, vb := a.variance()/a.n, b.variance()/b.n
+	d := a.mean() - b.mean()
+	if va+vb == 0 {
+		return one(d == 0)
+	}
+	df := (va + vb) * (va + vb) / (va*va/(a.n-1) + vb*vb/(b.n-1))
+	return 2 * distuv.StudentsT{Sigma: 1, Nu: df}.CDF(-math.Abs(d)/math.Sqrt(va+vb))
+}
+
+// scoreP is the p-value of equal proportions, by the pooled z test.
+func scoreP(k1, n1, k2, n2 float64) float64 {
+	p := (k1 + k2) / (n1 + n2)
+	se := math.Sqrt(p * (1 - p) * (1/n1 + 1/n2))
+	if se == 0 {
+		return 1
+	}
+	return 2 * distuv.UnitNormal.CDF(-math.Abs(k1/n1-k2/n2)/se)
+}
+
+// katz is the interval of a ratio of proportions on the logarithm (Katz et al.,
+// Biometrics 34, 1978).
+func katz(k1, n1, k2, n2 float64) (ratio, lower, upper float64, ok bool) {
+	if k1 == 0 || k2 == 0 {
+		return 0, 0, 0, false
+	}
+	ratio = k1 / n1 / (k2 / n2)
+	factor := math.Exp(normal * math.Sqrt(max(0, 1/k1-1/n1+1/k2-1/n2)))
+	return ratio, ratio / factor, ratio * factor, true
+}
+
+// chiSquared is the upper tail.
+func chiSquared(x, df float64) float64 { return distuv.ChiSquared{K: df}.Survival(x) }
+
+// holm adjusts p-values for their number, step down (Holm, Scandinavian Journal
+// of Statistics 6, 1979).
+func holm(p []float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	out, least := make([]float64, len(p)), 0.0
+	for rank, i := range order {
+		least = max(least, min(1, p[i]*float64(len(p)-rank)))
+		out[i] = least
+	}
+	return out
 }

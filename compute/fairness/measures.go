@@ -1,7 +1,11 @@
 package fairness
 
 import (
+	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/study"
@@ -9,53 +13,89 @@ import (
 
 // tally holds the opened sums of one group, in outcome units or probabilities.
 type tally struct {
-	n     float64
-	cut   float64
-	width float64 // of the outcome's range
+	n      float64
+	cut    float64
+	width  float64         // of the outcome's range
+	unit   string          // of the outcome
+	hidden map[string]bool // counts that are withheld, by column
 
 	err, absolute, square sample // of the error, its magnitude, its square
 	predicted             float64
 
 	// survival
-	survival bool
-	events   float64
+	survival                     bool
+	events                       float64
+	concordant, tied, comparable float64
 
 	// dose
-	within, under, over float64
-	outcome             float64
+	within      [3]float64 // closeness
+	under, over float64
+	outcome     float64
 	// Sums of squares and products about the group's means.
 	outcomeSpread, predictedSpread, together float64
+	ratioVariance                            float64 // of R², by the delta method; NaN if unknown
+	folds                                    bool
+	fold, absoluteFold                       sample
+	bands                                    []float64 // actual by predicted
 
 	// binary
-	binary           bool
-	positives        float64
-	half, prevalence confusion
+	binary                          bool
+	positives                       float64
+	loss                            sample
+	at                              []Confusion // by threshold
+	suffixes                        []string
+	binN, binPositive, binPredicted []float64
+	scoresUp, scoresDown            []float64
 }
 
-// confusion counts patients called positive at a threshold.
-type confusion struct{ selected, truePositives float64 }
-
-func newTally(s *study.Study, sum compute.Sum, at int) *tally {
-	raw := func(name string) float64 { return sum.Field(name)[at] }
-	count := func(name string) float64 { return math.Round(raw(name)) }
+func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
+	widths := map[string]int{}
+	for _, x := range quantities(s) {
+		widths[x.name] = x.width
+	}
+	row := func(name string) []float64 { return sum.Field(name)[i*widths[name] : (i+1)*widths[name]] }
+	raw := func(name string) float64 { return row(name)[0] }
+	counts := func(name string) []float64 {
+		out := slices.Clone(row(name))
+		for k := range out {
+			out[k] = math.Round(out[k])
+		}
+		return out
+	}
+	count := func(name string) float64 { return counts(name)[0] }
 	t := &tally{n: count("patients")}
 	if t.survival = s.Outcome.Type == study.Survival; t.survival {
 		t.events = count("events")
+		t.concordant, t.tied, t.comparable = count("concordant"), count("tied"), count("comparable")
 		return t
 	}
 	if t.binary = s.Outcome.Type == study.Binary; t.binary {
 		t.positives = count("positives")
-		t.half = confusion{count("selected"), count("selected_positives")}
-		t.prevalence = confusion{count("selected_at_prevalence"), count("selected_positives_at_prevalence")}
+		selected, right := counts("selected"), counts("selected_positives")
+		for k, threshold := range q.thresholds(s) {
+			t.at = append(t.at, Confusion{TP: right[k], FP: selected[k] - right[k], FN: t.positives - right[k], TN: t.n - t.positives - selected[k] + right[k]})
+			suffix := "_at_" + strconv.FormatFloat(threshold, 'g', -1, 64)
+			switch {
+			case k == 0:
+				suffix = ""
+			case q.Prevalence != nil:
+				suffix = "_at_prevalence"
+			}
+			t.suffixes = append(t.suffixes, suffix)
+		}
 		t.predicted = raw("predicted")
 		t.err = sample{t.n, raw("error"), raw("error_squared")}
 		t.square = sample{t.n, raw("error_squared"), raw("error_fourth")}
+		t.loss = sample{t.n, raw("log_loss"), raw("log_loss_squared")}
+		t.binN, t.binPositive, t.binPredicted = counts("bin_patients"), counts("bin_positives"), row("bin_predicted")
+		t.scoresUp, t.scoresDown = counts("scores_positive"), counts("scores_negative")
 		return t
 	}
 	r := s.Outcome.Range
 	w := r.Hi - r.Lo
-	t.width = w
-	t.cut, t.within, t.under, t.over = count("cut"), count("within"), count("under"), count("over")
+	t.width, t.unit = w, s.Outcome.Unit
+	copy(t.within[:], counts("within"))
+	t.cut, t.under, t.over = count("cut"), count("under"), count("over")
 	t.err = sample{t.n, w * raw("error"), w * w * raw("error_squared")}
 	t.absolute = sample{t.n, w * raw("absolute_error"), w * w * raw("error_squared")}
 	t.square = sample{t.n, w * w * raw("error_squared"), w * w * w * w * raw("error_fourth")}
@@ -66,78 +106,217 @@ func newTally(s *study.Study, sum compute.Sum, at int) *tally {
 	t.outcomeSpread = w*w*raw("outcome_squared") - y*y/t.n
 	t.predictedSpread = w*w*raw("predicted_squared") - p*p/t.n
 	t.together = w*w*raw("predicted_outcome") - p*y/t.n
+	t.ratioVariance = ratioVariance(t.n, raw("outcome"), raw("outcome_squared"), raw("outcome_cubed"), raw("outcome_fourth"),
+		raw("error_squared"), raw("error_fourth"), raw("error_squared_outcome"), raw("error_squared_outcome_squared"))
 	t.outcome, t.predicted = y+t.n*r.Lo, p+t.n*r.Lo
+	if t.folds = r.Lo > 0; t.folds {
+		t.fold, t.absoluteFold = sample{t.n, raw("fold"), raw("fold_squared")}, sample{t.n, raw("absolute_fold"), raw("fold_squared")}
+	}
+	if s.Fairness.Bands != nil {
+		t.bands = counts("bands")
+	}
 	return t
+}
+
+// ratioVariance is the variance of the ratio of the mean squared error to the
+// variance of the outcome, which is 1-R², by the delta method: that of the mean
+// of e²/V - M d²/V² with d the distance from the mean outcome, M the mean of e²
+// and V that of d². Sums are of y, y², y³, y⁴, e², e⁴, e²y, e²y².
+func ratioVariance(n, y, y2, y3, y4, e2, e4, e2y, e2y2 float64) float64 {
+	mean := y / n
+	v := y2/n - mean*mean
+	if v <= 0 || n < 2 {
+		return math.NaN()
+	}
+	m := e2 / n
+	d4 := y4/n - 4*mean*y3/n + 6*mean*mean*y2/n - 3*mean*mean*mean*mean
+	e2d2 := e2y2/n - 2*mean*e2y/n + mean*mean*m
+	return max(0, (e4/n-m*m)/(v*v)-2*m*(e2d2-m*v)/(v*v*v)+m*m*(d4-v*v)/(v*v*v*v)) / n
+}
+
+// put records a metric, unless a count that it needs is withheld.
+func (t *tally) put(g *Group, name string, m func() Metric, columns ...string) {
+	for _, c := range columns {
+		if t.hidden[c] {
+			g.Withheld = append(g.Withheld, name)
+			return
+		}
+	}
+	g.Metrics[name] = m()
 }
 
 // measure fills in a group's metrics.
 func (t *tally) measure(g *Group) {
 	switch {
 	case t.survival:
-		g.Metrics["event_share"] = proportion(t.events, t.n, 1)
-		return
+		t.measureSurvival(g)
 	case t.binary:
 		t.measureBinary(g)
+	default:
+		t.measureDose(g)
+	}
+	slices.Sort(g.Withheld)
+	for _, name := range slices.Sorted(maps.Keys(g.Metrics)) {
+		if math.IsNaN(g.Metrics[name].Estimate) || math.IsInf(g.Metrics[name].Estimate, 0) {
+			g.Undefined[name] = "no patient is in its denominator"
+			delete(g.Metrics, name)
+		}
+	}
+}
+
+func (t *tally) measureSurvival(g *Group) {
+	t.put(g, "event_share", func() Metric { return proportion(t.events, t.n, 1) }, "events")
+	if t.comparable == 0 {
+		g.Undefined["cindex"] = "no two patients of one hospital can be compared"
 		return
 	}
+	t.put(g, "cindex", func() Metric { return Metric{Estimate: (t.concordant + t.tied/2) / t.comparable} })
+}
+
+func (t *tally) measureDose(g *Group) {
 	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
 	g.Metrics["bias"] = mean(t.err)
+	g.Metrics["mse"] = atLeastZero(mean(t.square))
 	g.Metrics["rmse"] = rootMean(t.square)
-	g.Metrics["within20"] = proportion(t.within, t.n, 100)
-	g.Metrics["under20"] = proportion(t.under, t.n, 100)
-	g.Metrics["over20"] = proportion(t.over, t.n, 100)
+	for i, share := range closeness {
+		t.put(g, fmt.Sprintf("within%.0f", 100*share), func() Metric { return proportion(t.within[i], t.n, 100) }, fmt.Sprint("within", i))
+	}
+	t.put(g, "under20", func() Metric { return proportion(t.under, t.n, 100) }, "under")
+	t.put(g, "over20", func() Metric { return proportion(t.over, t.n, 100) }, "over")
 	g.Metrics["mean_actual"] = Metric{Estimate: t.outcome / t.n}
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
+	if t.folds {
+		g.Metrics["log_fold_error"] = mean(t.fold)
+		g.Metrics["fold_error"] = exponential(mean(t.absoluteFold))
+	}
+	if t.bands != nil {
+		t.put(g, "same_band", func() Metric {
+			same, k := 0.0, int(math.Sqrt(float64(len(t.bands))))
+			for i := range k {
+				same += t.bands[i*k+i]
+			}
+			return proportion(same, t.n, 100)
+		}, "bands")
+		if !t.hidden["bands"] {
+			g.Bands = whole(t.bands)
+		}
+	}
 	// A spread within rounding of zero is zero.
 	rounding := 1e-13 * t.n * t.width * t.width
 	if t.outcomeSpread > rounding {
-		g.Metrics["r2"] = Metric{Estimate: 1 - t.square.sum/t.outcomeSpread}
+		m := Metric{Estimate: 1 - t.square.sum/t.outcomeSpread}
+		if !math.IsNaN(t.ratioVariance) {
+			margin := normal * math.Sqrt(t.ratioVariance)
+			lower, upper := m.Estimate-margin, min(1, m.Estimate+margin)
+			m.Lower, m.Upper, m.Method = &lower, &upper, "delta method"
+		}
+		g.Metrics["r2"] = m
 	} else {
 		g.Undefined["r2"] = "everyone in the group has the same outcome"
 	}
 	if t.predictedSpread > rounding {
-		g.Metrics["calibration_slope"] = Metric{Estimate: t.together / t.predictedSpread}
+		slope := t.together / t.predictedSpread
+		m := Metric{Estimate: slope}
+		if t.n > 2 {
+			// Least squares of outcome on prediction, errors of one variance.
+			margin := student(t.n-2) * math.Sqrt(max(0, t.outcomeSpread-slope*t.together)/(t.n-2)/t.predictedSpread)
+			lower, upper := slope-margin, slope+margin
+			m.Lower, m.Upper, m.Method = &lower, &upper, "least squares, Student t"
+		}
+		g.Metrics["calibration_slope"] = m
 	} else {
 		g.Undefined["calibration_slope"] = "everyone in the group has the same prediction"
 	}
 }
 
+func whole(x []float64) []int {
+	out := make([]int, len(x))
+	for i := range x {
+		out[i] = int(x[i])
+	}
+	return out
+}
+
 func (t *tally) measureBinary(g *Group) {
-	g.Metrics["prevalence"] = proportion(t.positives, t.n, 1)
+	t.put(g, "prevalence", func() Metric { return proportion(t.positives, t.n, 1) }, "positives")
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
 	g.Metrics["brier"] = atLeastZero(mean(t.square))
-	g.Metrics["calibration_in_the_large"] = mean(t.err)
+	g.Metrics["log_loss"] = atLeastZero(mean(t.loss))
+	// Beside the mean prediction it gives the number of positives away.
+	t.put(g, "calibration_in_the_large", func() Metric { return mean(t.err) }, "positives")
 	if t.positives > 0 && t.predicted > 0 {
-		ratio := t.positives / t.predicted
-		// Delta method on the logarithm; the expectation is taken as given.
-		factor := math.Exp(normal * math.Sqrt((1-t.positives/t.n)/t.positives))
-		lower, upper := ratio/factor, ratio*factor
-		g.Metrics["observed_over_expected"] = Metric{ratio, &lower, &upper, "delta method on the log"}
+		t.put(g, "observed_over_expected", func() Metric {
+			ratio := t.positives / t.predicted
+			// Delta method on the logarithm; the expectation is taken as given.
+			factor := math.Exp(normal * math.Sqrt((1-t.positives/t.n)/t.positives))
+			lower, upper := ratio/factor, ratio*factor
+			return Metric{Estimate: ratio, Lower: &lower, Upper: &upper, Method: "delta method on the log"}
+		}, "positives")
 	} else {
 		g.Undefined["observed_over_expected"] = "no patient of the group has the outcome"
 	}
-	t.measureThreshold(g, "", t.half)
-	t.measureThreshold(g, "_at_prevalence", t.prevalence)
+	t.measureScores(g)
+	for i, c := range t.at {
+		t.measureThreshold(g, t.suffixes[i], c, fmt.Sprint("confusion", i), fmt.Sprint("selected", i))
+	}
 }
 
-func (t *tally) measureThreshold(g *Group, suffix string, c confusion) {
-	rate := func(name string, k, n float64, none string) {
+func (t *tally) measureScores(g *Group) {
+	if t.positives == 0 || t.positives == t.n {
+		g.Undefined["auc"] = "everyone in the group has the same outcome"
+	} else {
+		t.put(g, "auc", func() Metric {
+			auc, bound := area(t.scoresUp, t.scoresDown)
+			m := Metric{Estimate: auc, Bound: &bound}
+			if t.positives > 1 && t.n-t.positives > 1 {
+				margin := normal * math.Sqrt(areaVariance(t.scoresUp, t.scoresDown))
+				lower, upper := max(0, auc-margin), min(1, auc+margin)
+				m.Lower, m.Upper, m.Method = &lower, &upper, "DeLong, of the binned scores"
+			}
+			return m
+		}, "positives")
+	}
+	t.put(g, "ece", func() Metric { return Metric{Estimate: calibrationError(t.binN, t.binPositive, t.binPredicted)} }, "positives")
+}
+
+func (t *tally) measureThreshold(g *Group, suffix string, c Confusion, table, selected string) {
+	rate := func(name string, k, n float64, none string, columns ...string) {
 		if n == 0 {
 			g.Undefined[name+suffix] = none
 			return
 		}
-		g.Metrics[name+suffix] = proportion(k, n, 1)
+		t.put(g, name+suffix, func() Metric { return proportion(k, n, 1) }, columns...)
 	}
-	rate("tpr", c.truePositives, t.positives, "no patient of the group has the outcome")
-	rate("fpr", c.selected-c.truePositives, t.n-t.positives, "every patient of the group has the outcome")
-	rate("ppv", c.truePositives, c.selected, "no patient of the group is called positive")
-	rate("selection_rate", c.selected, t.n, "")
+	const noPositive, noNegative = "no patient of the group has the outcome", "every patient of the group has the outcome"
+	const noSelected, noRejected = "no patient of the group is called positive", "every patient of the group is called positive"
+	rate("tpr", c.TP, c.TP+c.FN, noPositive, table, "positives")
+	rate("fnr", c.FN, c.TP+c.FN, noPositive, table, "positives")
+	rate("fpr", c.FP, c.FP+c.TN, noNegative, table, "positives")
+	rate("tnr", c.TN, c.FP+c.TN, noNegative, table, "positives")
+	rate("ppv", c.TP, c.TP+c.FP, noSelected, table, selected)
+	rate("fdr", c.FP, c.TP+c.FP, noSelected, table, selected)
+	rate("npv", c.TN, c.TN+c.FN, noRejected, table, selected)
+	rate("for", c.FN, c.TN+c.FN, noRejected, table, selected)
+	rate("accuracy", c.TP+c.TN, t.n, "", table, "positives", selected)
+	rate("selection_rate", c.TP+c.FP, t.n, "", selected)
+	t.put(g, "f1"+suffix, func() Metric { return Metric{Estimate: c.F1()} }, table, "positives", selected)
+	t.put(g, "mcc"+suffix, func() Metric { return Metric{Estimate: c.MCC()} }, table, "positives", selected)
 }
 
 func mean(s sample) Metric {
 	m := Metric{Estimate: s.mean()}
 	if lower, upper, ok := s.interval(); ok {
 		m.Lower, m.Upper, m.Method = &lower, &upper, "Student t"
+	}
+	return m
+}
+
+// exponential of a mean of logarithms and of its interval.
+func exponential(m Metric) Metric {
+	m.Estimate = math.Exp(m.Estimate)
+	if m.Lower != nil {
+		*m.Lower, *m.Upper = max(1, math.Exp(*m.Lower)), math.Exp(*m.Upper)
+		m.Method = "Student t of the logarithm"
 	}
 	return m
 }
@@ -167,5 +346,5 @@ func rootMean(s sample) Metric {
 func proportion(k, n, unit float64) Metric {
 	lower, upper := wilson(k, n)
 	lower, upper = lower*unit, upper*unit
-	return Metric{k / n * unit, &lower, &upper, "Wilson"}
+	return Metric{Estimate: k / n * unit, Lower: &lower, Upper: &upper, Method: "Wilson"}
 }

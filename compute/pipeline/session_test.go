@@ -305,7 +305,7 @@ func TestSmallGroupsStayOutOfTheVector(t *testing.T) {
 				t.Errorf("cells in %s", q.Parameters)
 			}
 			for _, f := range q.Layout {
-				if f.Length != 7 {
+				if f.Length%7 != 0 && !strings.HasPrefix(f.Name, "within_") {
 					t.Errorf("field %s has %d numbers", f.Name, f.Length)
 				}
 			}

@@ -1,0 +1,168 @@
+package fairness
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Verdicts of a declared criterion. To pass is to have found no disparity beyond
+// the study's own margin in any group, with none left that could not be looked
+// at; it is not to be fair.
+const (
+	Pass = "pass"
+	Fail = "fail"
+)
+
+// Judged is a criterion of the study and what the audit says of it.
+type Judged struct {
+	Metric    string  `json:"metric"`
+	Attribute string  `json:"attribute"` // a column, or all
+	Kind      string  `json:"kind"`      // difference or ratio
+	Margin    float64 `json:"margin"`
+	Verdict   string  `json:"verdict"` // pass, fail or insufficient evidence
+	// By group: what was compared, and what could not be.
+	Groups   []JudgedGroup `json:"groups"`
+	Sentence string        `json:"sentence"`
+}
+
+// JudgedGroup is one comparison of a criterion.
+type JudgedGroup struct {
+	Attribute  string   `json:"attribute"`
+	Level      string   `json:"level"`
+	Reference  string   `json:"reference,omitempty"`
+	Estimate   *float64 `json:"estimate,omitempty"`
+	Lower      *float64 `json:"lower,omitempty"`
+	Upper      *float64 `json:"upper,omitempty"`
+	Detectable *float64 `json:"detectable,omitempty"` // of a difference
+	Verdict    string   `json:"verdict"`
+	Why        string   `json:"why,omitempty"` // there is no estimate
+}
+
+// judge holds the audit against the study's criteria.
+func (a *Audit) judge(s *study.Study, tallies []*tally, against []int) {
+	known := cells(s)
+	measures := comparable(s, tallies[0])
+	for _, criterion := range s.Fairness.Criteria {
+		j := Judged{Metric: criterion.Metric, Attribute: All, Kind: "difference", Margin: criterion.Margin}
+		if criterion.Ratio {
+			j.Kind = "ratio"
+		}
+		if criterion.Attribute >= 0 {
+			j.Attribute = s.Fairness.Attributes[criterion.Attribute].Column
+		}
+		var measure comparison
+		for _, m := range measures {
+			if m.metric == criterion.Metric {
+				measure = m
+			}
+		}
+		for i := 1; i < len(known); i++ {
+			if criterion.Attribute >= 0 && (len(known[i].attributes) != 1 || known[i].attributes[0] != criterion.Attribute) {
+				continue
+			}
+			if one, counts := a.judgeGroup(criterion, measure, i, tallies, against); counts {
+				j.Groups = append(j.Groups, one)
+			}
+		}
+		j.conclude()
+		a.Criteria = append(a.Criteria, j)
+	}
+}
+
+// judgeGroup is false for a group that is not compared: it has no patients, is
+// counted in another's place, or is the reference itself.
+func (a *Audit) judgeGroup(criterion study.Criterion, m comparison, i int, tallies []*tally, against []int) (JudgedGroup, bool) {
+	g := JudgedGroup{Attribute: a.Groups[i].Attribute, Level: a.Groups[i].Level, Verdict: Insufficient}
+	switch {
+	case a.Groups[i].State == Zero || a.Groups[i].State == Merged:
+		return g, false
+	case tallies[i] == nil:
+		g.Why = "withheld"
+		return g, true
+	case against[i] < 0:
+		return g, false
+	}
+	r := against[i]
+	g.Reference = a.Groups[r].Level
+	if m.metric == "" || tallies[r] == nil {
+		g.Why = "not estimable"
+		return g, true
+	}
+	var estimate, lower, upper float64
+	var ok bool
+	if criterion.Ratio {
+		estimate, lower, upper, ok = m.ratio(tallies[i], tallies[r])
+	} else {
+		estimate, lower, upper, _, ok = m.difference(tallies[i], tallies[r])
+	}
+	if !ok {
+		g.Why = "not estimable"
+		if !m.knows(tallies[i]) || !m.knows(tallies[r]) {
+			g.Why = "withheld"
+		}
+		return g, true
+	}
+	g.Estimate, g.Lower, g.Upper = &estimate, &lower, &upper
+	low, high := -criterion.Margin, criterion.Margin
+	if criterion.Ratio {
+		low, high = 1/(1+criterion.Margin), 1+criterion.Margin
+	} else {
+		d := detectable(lower, upper)
+		g.Detectable = &d
+	}
+	switch {
+	case low <= lower && upper <= high:
+		g.Verdict = Pass
+	case lower > high || upper < low:
+		g.Verdict = Fail
+	}
+	return g, true
+}
+
+// conclude: one group beyond the margin fails the criterion, and every group
+// within it passes it.
+func (j *Judged) conclude() {
+	count := map[string]int{}
+	var failed []string
+	for _, g := range j.Groups {
+		count[g.Verdict]++
+		if g.Verdict == Fail {
+			failed = append(failed, g.Attribute+" "+g.Level)
+		}
+	}
+	switch {
+	case count[Fail] > 0:
+		j.Verdict = Fail
+		j.Sentence = fmt.Sprintf("%s of %s: a %s beyond %v was found for %s.", j.Metric, j.Attribute, j.Kind, j.Margin, strings.Join(failed, "; "))
+	case count[Insufficient] == 0 && count[Pass] > 0:
+		j.Verdict = Pass
+		j.Sentence = fmt.Sprintf("%s of %s: no %s beyond %v was found in any of %d comparisons.", j.Metric, j.Attribute, j.Kind, j.Margin, count[Pass])
+	default:
+		j.Verdict = Insufficient
+		j.Sentence = fmt.Sprintf("%s of %s: whether a %s is beyond %v cannot be told for %d of %d groups.", j.Metric, j.Attribute, j.Kind, j.Margin, count[Insufficient], len(j.Groups))
+	}
+}
+
+// crude are the differences over all hospitals of the measures that are compared
+// inside them, by cell and measure.
+func (a *Audit) crude(s *study.Study, tallies []*tally, against []int) map[[2]int]float64 {
+	out := map[[2]int]float64{}
+	for k, paired := range pairedMeasures(s) {
+		for _, m := range comparable(s, tallies[0]) {
+			if m.metric != paired.metric {
+				continue
+			}
+			for i, r := range against {
+				if r < 0 || tallies[i] == nil || tallies[r] == nil {
+					continue
+				}
+				if d, _, _, _, ok := m.difference(tallies[i], tallies[r]); ok {
+					out[[2]int{i, k}] = d
+				}
+			}
+		}
+	}
+	return out
+}
