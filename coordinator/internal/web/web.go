@@ -48,7 +48,7 @@ func NewServer(ctx context.Context, d *driver.Driver, log *zap.Logger, now func(
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      stall, // of a page; a download is given more with every piece
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       30 * time.Second,
 		ErrorLog:          connectionLog(log),
 	}
 }
