@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/consilium-fl/consilium/compute/card"
+	"github.com/consilium-fl/consilium/compute/fairness"
 )
 
 func newCard(t testing.TB, r card.Release) *card.Card {
@@ -280,6 +281,30 @@ func TestFiguresAreThoseOfTheResult(t *testing.T) {
 	}
 }
 
+// A group that stands for several is named by all of them, and a figure that the
+// audit withholds of a group that it shows reads so.
+func TestJoinedGroupsAndWithheldFigures(t *testing.T) {
+	r := released(t, "holdout")
+	result, audit := *r.Result, *r.Result.Audit
+	audit.Groups = slices.Clone(audit.Groups)
+	r.Result, result.Audit = &result, &audit
+	n := 40
+	audit.Groups = append(audit.Groups,
+		fairness.Group{Attribute: "h", Level: "one", N: &n, State: fairness.OK, As: "Other", With: []string{"two"}, Withheld: []string{"within20"},
+			Metrics: map[string]fairness.Metric{"mae": {Estimate: 7.25}, "bias": {Estimate: 1}}},
+		fairness.Group{Attribute: "h", Level: "two", State: fairness.Merged},
+		fairness.Group{Attribute: "h", Level: "three", N: &n, State: fairness.OK, With: []string{"four", "five"}, Metrics: map[string]fairness.Metric{"mae": {Estimate: 7.5}}})
+	all := forms(t, newCard(t, r))
+	for _, line := range []string{"| h: Other (one and two) | 40 | 7.250 | withheld | 1.000 |", "| h: two | withheld |  |  |  |", "| h: three, four and five | 40 | 7.500 |  |  |"} {
+		if !strings.Contains(all["markdown"], line) {
+			t.Errorf("the card has no row %q", line)
+		}
+	}
+	if !strings.Contains(all["xml"], "<Label>h: Other (one and two): Mean absolute error, 40 patients</Label>") {
+		t.Error("the XML does not name the groups that are joined")
+	}
+}
+
 // What the study declared before there were results is on the card.
 func TestTheCardHasWhatTheStudyDeclares(t *testing.T) {
 	kinds["declared"] = strings.Replace(kinds["holdout"], "  minimum_cell: 11\n", `  minimum_cell: 12
@@ -287,7 +312,7 @@ func TestTheCardHasWhatTheStudyDeclares(t *testing.T) {
 `, 1)
 	defer delete(kinds, "declared")
 	for name, text := range forms(t, newCard(t, released(t, "declared"))) {
-		for _, words := range []string{"fewer than 12 patients are withheld", "mae by g: a difference from the reference group of more than 0.5", "within20 by every attribute: a ratio to the reference group above 1.25 or below its inverse"} {
+		for _, words := range []string{"fewer than 12 patients are withheld", "errors are examined by g, each", "By the criteria that the study declared beforehand:", "mae by g: a difference from the reference group of more than 0.5", "within20 by every attribute: a ratio to the reference group above 1.25 or below its inverse"} {
 			if !strings.Contains(text, words) {
 				t.Errorf("%s does not say %q", name, words)
 			}

@@ -133,6 +133,9 @@ func (c *Card) figuresOf(metrics map[string]fairness.Metric) []figure {
 			lower, upper := m.scale*(*x.Lower), m.scale*(*x.Upper)
 			f.lower, f.upper = &lower, &upper
 		}
+		if x.Bound != nil {
+			f.bound = m.scale * (*x.Bound)
+		}
 		out = append(out, f)
 	}
 	return out
@@ -159,8 +162,10 @@ func (c *Card) overall() []figure {
 		metrics[name] = m
 	}
 	figures := c.figuresOf(metrics)
-	for i := range figures {
-		figures[i].bound = v.Bounds[figures[i].name]
+	for i, f := range figures {
+		if bound := v.Bounds[f.name]; bound > 0 {
+			figures[i].bound = f.scale * bound
+		}
 	}
 	return figures
 }
@@ -184,11 +189,22 @@ func (c *Card) ofGroup(g fairness.Group) []figure {
 	var out []figure
 	for _, f := range c.figuresOf(g.Metrics) {
 		if f.byGroup {
-			f.subject, f.n = g.Attribute+": "+g.Level, *g.N
+			f.subject, f.n = groupName(g), *g.N
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// groupName names a group, and those that are counted in its place.
+func groupName(g fairness.Group) string {
+	switch {
+	case g.As != "":
+		return fmt.Sprintf("%s: %s (%s)", g.Attribute, g.As, list(append([]string{g.Level}, g.With...)))
+	case g.With != nil:
+		return fmt.Sprintf("%s: %s", g.Attribute, list(append([]string{g.Level}, g.With...)))
+	}
+	return g.Attribute + ": " + g.Level
 }
 
 // byGroup are the figures of the groups that the audit shows.
@@ -227,12 +243,14 @@ func (c *Card) groupTable() block {
 	}
 	for _, g := range c.auditedGroups() {
 		row := make([]string, len(b.head))
-		row[0] = g.Attribute + ": " + g.Level
-		switch {
-		case g.N != nil:
+		row[0], row[1] = groupName(g), withheld
+		if g.N != nil {
 			row[1] = plot.Grouped(*g.N)
-		default:
-			row[1] = withheld
+		}
+		for _, name := range g.Withheld {
+			if at := slices.Index(columns, name); at >= 0 {
+				row[2+at] = withheld
+			}
 		}
 		for _, f := range c.ofGroup(g) {
 			cell := f
@@ -366,6 +384,13 @@ func (c *Card) compared() text {
 	if sentences != nil {
 		blocks = append(blocks, block{items: sentences})
 	}
+	if a := c.r.Result.Audit; a != nil && len(a.Criteria) > 0 {
+		var judged []string
+		for _, j := range a.Criteria {
+			judged = append(judged, j.Sentence)
+		}
+		blocks = append(blocks, paragraph("By the criteria that the study declared beforehand:"), block{items: judged})
+	}
 	if hidden := c.hidden(); hidden != nil {
 		blocks = append(blocks, block{items: hidden})
 	}
@@ -382,13 +407,16 @@ func (c *Card) declared() text {
 	if columns == nil {
 		return computed(paragraph("The protocol declares no groups of patients: errors were examined for all patients together."))
 	}
-	by := list(columns)
+	by, crossings := list(columns), []string{}
 	for _, x := range f.Intersections {
 		var crossed []string
 		for _, a := range x {
 			crossed = append(crossed, f.Attributes[a].Column)
 		}
-		by += "; by " + strings.Join(crossed, " × ")
+		crossings = append(crossings, strings.Join(crossed, " × "))
+	}
+	if len(crossings) > 0 {
+		by += ", and together by " + list(crossings)
 	}
 	blocks := []block{paragraph("The protocol, which hospitals approved before the first round, declares that errors are examined by %s, each with a group for unknown values, and that figures of fewer than %d patients are withheld.", by, f.MinimumCell)}
 	if criteria := c.criteriaOfFairness(); criteria != nil {
