@@ -42,7 +42,7 @@ func TestReleaseCard(t *testing.T) {
 		w.as(who, args...)
 		content, err := os.ReadFile(out)
 		must(t, err)
-		for _, words := range []string{"# Model card: Dose by age and genotype", release, "Clinic of the &lt;North&gt;", "- ward 3", "| sex: female |", "What was not examined", "3 published rounds, each over 3 hospitals", "Not stated by the developer: "} {
+		for _, words := range []string{"# Model card: Dose by age and genotype", release, "Clinic of the &lt;North&gt;", "- ward 3", "| sex: female |", "What was not examined", " published rounds, each over 3 hospitals", "Not stated by the developer: "} {
 			if !strings.Contains(string(content), words) {
 				t.Errorf("the card that %s wrote does not say %q:\n%s", who, words, content)
 			}
