@@ -1,0 +1,230 @@
+package fairness
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/consilium-fl/consilium/internal/publicdata"
+)
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance) {
+		t.Errorf("%s = %v, want %v", what, got, want)
+	}
+}
+
+// confusions counts by group; y, predictions and groups are strings of digits
+// and letters.
+func confusions(y, predicted, group string) map[string]Confusion {
+	out := map[string]Confusion{}
+	for i := range y {
+		var c Confusion
+		switch y[i:i+1] + predicted[i:i+1] {
+		case "11":
+			c.TP = 1
+		case "10":
+			c.FN = 1
+		case "01":
+			c.FP = 1
+		case "00":
+			c.TN = 1
+		}
+		for _, g := range []string{"all", group[i : i+1]} {
+			out[g] = out[g].Plus(c)
+		}
+	}
+	return out
+}
+
+// Fairlearn's user guide: by group, their extent, and equalized odds.
+func TestFairlearnsGuide(t *testing.T) {
+	by := confusions("011110101000111111", "001011100111100110", "bbabbcccaacabccbcc")
+	for g, want := range map[string][3]float64{"all": {0.5, 2. / 3, 5. / 9}, "a": {0.5, 1, 0.75}, "b": {0.6, 0, 0.5}, "c": {0.4, 2. / 3, 0.5}} {
+		near(t, g+" TPR", by[g].TPR(), want[0], 1e-12)
+		near(t, g+" FPR", by[g].FPR(), want[1], 1e-12)
+		near(t, g+" selection", by[g].Selection(), want[2], 1e-12)
+	}
+	groups := []Confusion{by["a"], by["b"], by["c"]}
+	for _, c := range []struct {
+		rate              func(Confusion) float64
+		difference, ratio float64
+	}{{Confusion.TPR, 0.2, 2. / 3}, {Confusion.FPR, 1, 0}, {Confusion.Selection, 0.25, 2. / 3}} {
+		got := Spread(c.rate, groups...)
+		near(t, "difference", got.Difference, c.difference, 1e-12)
+		near(t, "ratio", got.Ratio, c.ratio, 1e-12)
+	}
+	near(t, "equalized odds", max(EqualizedOdds(by["a"], by["b"]), EqualizedOdds(by["b"], by["c"]), EqualizedOdds(by["a"], by["c"])), 1, 1e-12)
+	near(t, "equalized odds ratio", EqualizedOddsRatio(groups...), 0, 0)
+}
+
+// Fairlearn's guide again: accuracy within a control feature.
+func TestFairlearnsControlFeature(t *testing.T) {
+	y, p := "000110110101010101010110111110", "110110101010101110001110011001"
+	control, sensitive := "HLHLHLLHHLLHHLLHLLHHLHLLHHLLHL", "ABBCCBAABACBCACCBBCABBCABABBAA"
+	keys := []rune{}
+	for i := range y { // one letter for each combination
+		keys = append(keys, rune(sensitive[i]))
+		if control[i] == 'L' {
+			keys[i] += 'a' - 'A'
+		}
+	}
+	by := confusions(y, p, string(keys))
+	for g, want := range map[string]float64{"A": 1. / 5, "B": 2. / 5, "C": 3. / 4, "a": 2. / 5, "b": 2. / 7, "c": 2. / 4} {
+		near(t, g, by[g].Accuracy(), want, 1e-12)
+	}
+	near(t, "gap in H", Spread(Confusion.Accuracy, by["A"], by["B"], by["C"]).Difference, 0.55, 1e-12)
+	near(t, "gap in L", Spread(Confusion.Accuracy, by["a"], by["b"], by["c"]).Difference, 0.214286, 1e-6)
+}
+
+// Aequitas; what it has no denominator for stays without a value.
+func TestAequitas(t *testing.T) {
+	by := confusions("1111100000", "1001110011", "HLHLHLHLHL")
+	h, l := by["H"], by["L"]
+	for name, c := range map[string]struct {
+		rate func(Confusion) float64
+		want float64
+	}{"FNR": {Confusion.FNR, 1.5}, "FPR": {Confusion.FPR, 4. / 3}, "FOR": {Confusion.FOR, 1}, "FDR": {Confusion.FDR, 2}, "PPrev": {Confusion.Selection, 1}} {
+		near(t, name, c.rate(l)/c.rate(h), c.want, 1e-12)
+	}
+	everyone := Confusion{TP: 3, FP: 2}
+	if !math.IsNaN(everyone.FOR()) {
+		t.Error("nobody is called negative, and there is a FOR")
+	}
+	near(t, "FDR", everyone.FDR(), 0.4, 1e-12)
+	if e := Spread(Confusion.FOR, everyone, h); !math.IsNaN(e.Difference) || !math.IsNaN(e.Ratio) {
+		t.Error("a group without the rate was left out in silence")
+	}
+	if nobody := (Confusion{TN: 2, FN: 3}); !math.IsNaN(nobody.FDR()) || nobody.FPR() != 0 || nobody.FNR() != 1 || nobody.FOR() != 0.6 {
+		t.Errorf("%+v", nobody)
+	}
+}
+
+// AIF360: entropy of benefits.
+func TestAIF360(t *testing.T) {
+	// y 1001001011; two false negatives and two false positives.
+	c := Confusion{TP: 3, FP: 2, TN: 3, FN: 2}
+	near(t, "GEI", c.GEI(), 0.2, 1e-12)
+	near(t, "Theil", c.Theil(), 0.2772589, 1e-7)
+	near(t, "GEI of the other prediction", confusions("1001001011", "0110000111", "aaaaaaaaaa")["all"].GEI(), 0.3, 1e-12)
+}
+
+// Holistic AI.
+func TestHolisticAI(t *testing.T) {
+	a := Confusion{TP: 2, FP: 1, TN: 1}
+	b := Confusion{TP: 2, FN: 1, TN: 3}
+	near(t, "statistical parity", a.Selection()-b.Selection(), 5./12, 1e-12)
+	near(t, "disparate impact", a.Selection()/b.Selection(), 9./4, 1e-12)
+	near(t, "four fifths", Spread(Confusion.Selection, a, b).Ratio, 4./9, 1e-12)
+	near(t, "equal opportunity", a.TPR()-b.TPR(), 1./3, 1e-12)
+	near(t, "FPR gap", a.FPR()-b.FPR(), 1./2, 1e-12)
+	near(t, "average odds", AverageOdds(a, b), 5./12, 1e-12)
+	near(t, "accuracy gap", a.Accuracy()-b.Accuracy(), -1./12, 1e-12)
+	near(t, "z", math.Sqrt2*math.Erfinv(1-scoreP(3, 4, 2, 6)), 1.2909944, 1e-6)
+}
+
+// declearn, whose scores are on a grid: the area is exact.
+func TestDeclearnsArea(t *testing.T) {
+	up, down := make([]float64, 10), make([]float64, 10)
+	down[4], down[8], up[6], up[8] = 1, 1, 1, 1
+	auc, _ := area(up, down)
+	near(t, "AUC", auc, 0.625, 1e-12)
+}
+
+// Fairlearn's test data: the area from bins is within its bound of the area of
+// the scores.
+func TestAreaFromBinsIsWithinItsBound(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(publicdata.Dir(t), "fairness", "fairness_reference.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Fixture struct {
+			Y      []float64           `json:"y_true"`
+			Scores []float64           `json:"y_score"`
+			Groups map[string][]string `json:"groups"`
+		} `json:"fairlearn_fixture"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	binned := func(b int, in func(i int) bool) (up, down []float64) {
+		up, down = make([]float64, b), make([]float64, b)
+		for i, y := range file.Fixture.Y {
+			if k := min(int(file.Fixture.Scores[i]*float64(b)), b-1); in(i) && y == 1 {
+				up[k]++
+			} else if in(i) {
+				down[k]++
+			}
+		}
+		return up, down
+	}
+	everyone := func(int) bool { return true }
+	for b, want := range map[int][2]float64{10: {0.4367521, 0.0452991}, 100: {0.4354701, 0.0047009}} {
+		auc, bound := area(binned(b, everyone))
+		near(t, "AUC", auc, want[0], 1e-7)
+		near(t, "bound", bound, want[1], 1e-7)
+		near(t, "the scores' own", auc, 0.4358974, bound)
+	}
+	brier := 0.0
+	for i, y := range file.Fixture.Y {
+		brier += (file.Fixture.Scores[i] - y) * (file.Fixture.Scores[i] - y) / float64(len(file.Fixture.Y))
+	}
+	near(t, "Brier", brier, 0.3687490, 1e-7)
+	for group, want := range map[string]float64{"aa": 0.3181818, "ba": 0.5652174, "f": 0.4214047, "g": 0.4370629} {
+		name := "g_1"
+		if len(group) == 1 {
+			name = "g_2"
+		}
+		auc, bound := area(binned(100, func(i int) bool { return file.Fixture.Groups[name][i] == group }))
+		near(t, "AUC of "+group, auc, want, bound+1e-7)
+	}
+}
+
+// Two groups with the same curve have nothing between them; a model that ranks
+// one perfectly and the other backwards has everything.
+func TestABROCA(t *testing.T) {
+	good, bad := []float64{0, 0, 10}, []float64{10, 0, 0}
+	between, bound := abroca(good, bad, good, bad)
+	near(t, "same", between, 0, 1e-12)
+	near(t, "bound", bound, 0, 1e-12)
+	between, _ = abroca(good, bad, bad, good)
+	near(t, "opposite", between, 1, 1e-12)
+	if none, _ := abroca(good, []float64{0, 0, 0}, good, bad); !math.IsNaN(none) {
+		t.Error("a curve of patients who all have the outcome")
+	}
+}
+
+// Holm's adjustment as R's p.adjust gives it.
+func TestHolmEqualsR(t *testing.T) {
+	for i, want := range []float64{0.03, 0.06, 0.06, 0.02} {
+		near(t, "adjusted", holm([]float64{0.01, 0.04, 0.03, 0.005})[i], want, 1e-12)
+	}
+}
+
+// Simpson's paradox: inside each of two hospitals the group fares better by 0.1,
+// over both it fares worse. Mantel and Haenszel's difference is that inside.
+func TestHospitalsTermsShowTheReversal(t *testing.T) {
+	site := func(k1, n1, k2, n2 float64) [terms]float64 {
+		return siteTerms(sample{n1, k1, k1}, sample{n2, k2, k2}, true)
+	}
+	one, other := site(90, 100, 720, 900), site(270, 900, 20, 100)
+	var sum [terms]float64
+	for k := range sum {
+		sum[k] = one[k] + other[k]
+	}
+	near(t, "inside", sum[termWeighted]/sum[termWeight], 0.1, 1e-12)
+	if crude := 360./1000 - 740./1000; crude > 0 {
+		t.Error("the example has no reversal")
+	}
+	q, i2 := heterogeneity(2, sum[termPrecision], sum[termPrecise], sum[termPreciseSquared])
+	near(t, "Q", q, 0, 1e-9)
+	near(t, "I2", i2, 0, 0)
+	// Differences of 0 and 1 with weights 100 each: Q = 100*0.25*2.
+	q, i2 = heterogeneity(2, 200, 100, 100)
+	near(t, "Q", q, 50, 1e-12)
+	near(t, "I2", i2, 0.98, 1e-12)
+}
