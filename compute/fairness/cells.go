@@ -79,17 +79,6 @@ func cells(s *study.Study) []cell {
 // group of the cell under an attribute that it has.
 func (c cell) group(attribute int) int { return c.groups[slices.Index(c.attributes, attribute)] }
 
-// within reports whether every patient of the cell is in the larger one.
-func (c cell) within(larger cell) bool {
-	for i, a := range larger.attributes {
-		at := slices.Index(c.attributes, a)
-		if at < 0 || c.groups[at] != larger.groups[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // grouping says in whose place a group is counted: by attribute, for each group
 // that whose name it goes by, itself where it stands alone. Nil for none.
 type grouping [][]int
