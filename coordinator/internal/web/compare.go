@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	resultpage "github.com/consilium-fl/consilium/compute/page"
@@ -16,13 +17,14 @@ import (
 
 // comparison is two bias audits side by side, and the form that chooses them.
 type comparison struct {
-	Choices []studyLine // that have a report
-	A, B    string      // chosen digests, empty if not yet
-	Sides   [][3]string // name of a line, A, B
-	Why     []string    // not like with like
-	Metrics []metricTable
-	Gaps    []gapLine
-	Both    bool
+	Choices  []studyLine // that have a report
+	A, B     string      // chosen digests, empty if not yet
+	Sides    [][3]string // name of a line, A, B
+	Why      []string    // not like with like
+	Criteria []criterionLine
+	Metrics  []metricTable
+	Gaps     []gapLine
+	Both     bool
 }
 
 // metricTable is one measure over all groups.
@@ -50,6 +52,15 @@ type gapLine struct {
 	ReferenceA, ReferenceB string
 	A, B                   verdict
 	Changed                bool
+}
+
+// criterionLine is what both reports say of one declared criterion; empty words
+// where a study did not declare it.
+type criterionLine struct {
+	Measure, Attribute, Margin string
+	A, B                       string
+	SentenceA, SentenceB       string
+	Changed                    bool
 }
 
 type verdict struct{ Size, Interval, Word string }
@@ -108,7 +119,7 @@ func (s *site) fill(c *comparison, a, b *published) error {
 	if x.Unit == y.Unit {
 		unit = x.Unit
 	}
-	c.Metrics, c.Gaps = metricsBeside(x, y, unit), gapsBeside(x, y)
+	c.Criteria, c.Metrics, c.Gaps = criteriaBeside(x, y), metricsBeside(x, y, unit), gapsBeside(x, y)
 	return nil
 }
 
@@ -162,20 +173,35 @@ type measure struct {
 	text           func(float64) string
 }
 
-// shares are the measures of binary outcomes that only the audit has.
-var shares = map[string]string{
-	"tpr": "True positive rate", "fpr": "False positive rate", "ppv": "Positive predictive value",
-	"tpr_at_prevalence": "True positive rate at the prevalence", "fpr_at_prevalence": "False positive rate at the prevalence",
-	"calibration_in_the_large": "Predicted minus observed",
+// rates are the shares that only the audit has, between 0 and 1.
+var rates = map[string]string{
+	"tpr": "True positive rate", "fnr": "False negative rate", "fpr": "False positive rate", "tnr": "True negative rate",
+	"ppv": "Positive predictive value", "npv": "Negative predictive value", "fdr": "False discovery rate", "for": "False omission rate",
+	"accuracy": "Accuracy", "selection_rate": "Called positive", "calibration_in_the_large": "Predicted minus observed",
+}
+
+// percentages are those that the audit gives in percent.
+var percentages = map[string]string{
+	"within10": "Within 10%", "within30": "Within 30%", "under20": "More than 20% too low", "over20": "More than 20% too high",
 }
 
 func measureOf(name, unit string) measure {
+	known := map[string]resultpage.Metric{}
 	for _, m := range resultpage.Metrics {
-		if m.Name == name {
-			return measure{m.Heading(unit), m.Meaning, m.Text}
-		}
+		known[m.Name] = m
 	}
-	if title, ok := shares[name]; ok {
+	if m, ok := known[name]; ok {
+		return measure{m.Heading(unit), m.Meaning, m.Text}
+	}
+	if title, ok := percentages[name]; ok {
+		return measure{title: title, text: known["within20"].Text}
+	}
+	// The same rate is given at several thresholds: tpr, tpr_at_prevalence.
+	base, at, several := strings.Cut(name, "_at_")
+	if title, ok := rates[base]; ok {
+		if several {
+			title += " at threshold " + at
+		}
 		return measure{title: title, text: plot.Percent}
 	}
 	return measure{title: name, text: plot.Number}
@@ -245,8 +271,10 @@ func figureOf(g fairness.Group, there bool, name string, m measure) figure {
 	}
 	x, ok := g.Metrics[name]
 	switch {
-	case g.State == fairness.Suppressed:
+	case g.State == fairness.Suppressed, slices.Contains(g.Withheld, name):
 		return figure{Text: "withheld", None: true}
+	case g.State == fairness.Merged:
+		return figure{Text: "counted with another group", None: true}
 	case g.State == fairness.Zero:
 		return figure{Text: "no patients", None: true}
 	case !ok:
@@ -261,6 +289,43 @@ func figureOf(g fairness.Group, there bool, name string, m measure) figure {
 		f.Interval = m.text(*x.Lower) + " to " + m.text(*x.Upper)
 	}
 	return f
+}
+
+// criteriaBeside pairs the criteria that the studies have declared.
+func criteriaBeside(a, b *fairness.Audit) []criterionLine {
+	type key struct {
+		metric, attribute, kind string
+		margin                  float64
+	}
+	index := map[key]int{}
+	var lines []criterionLine
+	at := func(j fairness.Judged) *criterionLine {
+		k := key{j.Metric, j.Attribute, j.Kind, j.Margin}
+		i, known := index[k]
+		if !known {
+			i = len(lines)
+			index[k] = i
+			l := criterionLine{Measure: measureOf(j.Metric, "").title, Attribute: j.Attribute, Margin: j.Kind + " within " + plot.Plain(j.Margin)}
+			if j.Attribute == fairness.All {
+				l.Attribute = "every attribute"
+			}
+			lines = append(lines, l)
+		}
+		return &lines[i]
+	}
+	for _, j := range a.Criteria {
+		l := at(j)
+		l.A, l.SentenceA = j.Verdict, j.Sentence
+	}
+	for _, j := range b.Criteria {
+		l := at(j)
+		l.B, l.SentenceB = j.Verdict, j.Sentence
+	}
+	for i := range lines {
+		l := &lines[i]
+		l.Changed = l.A != "" && l.B != "" && l.A != l.B
+	}
+	return lines
 }
 
 // gapsBeside pairs the gaps of both audits by groups and measure.

@@ -19,6 +19,8 @@ func TestNothingWithheldIsANumber(t *testing.T) {
 		{Attribute: "sex", Level: "female", State: fairness.Suppressed, Metrics: metric(7, 6, 8)}, // were a number left in
 		{Attribute: "sex", Level: "male", Metrics: metric(5, 4, 6)},
 		{Attribute: "sex", Level: "unknown", State: fairness.Zero},
+		{Attribute: "sex", Level: "few", Withheld: []string{"mae"}},
+		{Attribute: "sex", Level: "joined", State: fairness.Merged},
 		{Attribute: "sex", Level: "other", State: fairness.NotEstimable, Undefined: map[string]string{"mae": "no spread"}},
 	}}
 	b := &fairness.Audit{Groups: []fairness.Group{
@@ -36,6 +38,8 @@ func TestNothingWithheldIsANumber(t *testing.T) {
 		{"sex, female", "withheld", "4.000", "–"},
 		{"sex, male", "5.000", "not in this report", "–"},
 		{"sex, unknown", "no patients", "6.000", "–"},
+		{"sex, few", "withheld", "not in this report", "–"},
+		{"sex, joined", "counted with another group", "not in this report", "–"},
 		{"sex, other", "no spread", "not in this report", "–"},
 		{"age, old", "not in this report", "3.000", "–"},
 	}
@@ -71,6 +75,45 @@ func TestVerdictsArePairedByGroupAndMeasure(t *testing.T) {
 	want := []string{"sex, female Mean absolute error changed", "sex, female Bias", "sex, other Mean absolute error alone", "sex, new Mean absolute error alone"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paired as\n%q, want\n%q", got, want)
+	}
+}
+
+// A criterion with another margin is another criterion.
+func TestCriteriaArePairedAsDeclared(t *testing.T) {
+	judged := func(margin float64, verdict string) fairness.Judged {
+		return fairness.Judged{Metric: "mae", Attribute: fairness.All, Kind: "difference", Margin: margin, Verdict: verdict}
+	}
+	a := &fairness.Audit{Criteria: []fairness.Judged{judged(1, fairness.Pass), judged(2, fairness.Pass)}}
+	b := &fairness.Audit{Criteria: []fairness.Judged{judged(1, fairness.Fail), judged(3, fairness.Pass)}}
+	var got []string
+	for _, l := range criteriaBeside(a, b) {
+		line := l.Margin + ": " + l.A + "/" + l.B
+		if l.Changed {
+			line += " changed"
+		}
+		got = append(got, line)
+	}
+	want := []string{"difference within 1: pass/fail changed", "difference within 2: pass/", "difference within 3: /pass"}
+	if !slices.Equal(got, want) {
+		t.Errorf("paired as\n%q, want\n%q", got, want)
+	}
+}
+
+func TestMeasuresHaveNames(t *testing.T) {
+	for _, test := range []struct {
+		name, title, text string
+		x                 float64
+	}{
+		{"mae", "Mean absolute error (mg)", "0.5000", 0.5},
+		{"within20", "Within 20%", "50.0%", 50},
+		{"within10", "Within 10%", "50.0%", 50},
+		{"tpr", "True positive rate", "50.0%", 0.5},
+		{"fpr_at_prevalence", "False positive rate at threshold prevalence", "50.0%", 0.5},
+		{"new_measure", "new_measure", "0.5000", 0.5},
+	} {
+		if m := measureOf(test.name, "mg"); m.title != test.title || m.text(test.x) != test.text {
+			t.Errorf("%s is %q, %q", test.name, m.title, m.text(test.x))
+		}
 	}
 }
 

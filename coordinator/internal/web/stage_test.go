@@ -79,8 +79,9 @@ func newStage(t *testing.T) *stage {
 			<-left
 		}
 	}()
-	titled := strings.Replace(rehearsal.Study, "title: A made-up dose from made-up patients", "title: '"+strings.ReplaceAll(hostile, "'", "''")+"'", 1)
-	fewer := strings.NewReplacer("version: 1", "version: 2", "  - {column: variant, type: category, levels: [a, b], reference: a}\n", "").Replace(rehearsal.Study)
+	protocol := strings.Replace(rehearsal.Study, "  minimum_cell: 3\n", "  minimum_cell: 3\n  criteria: [{metric: mae, attribute: sex, margin: 3}]\n", 1)
+	titled := strings.Replace(protocol, "title: A made-up dose from made-up patients", "title: '"+strings.ReplaceAll(hostile, "'", "''")+"'", 1)
+	fewer := strings.NewReplacer("version: 1", "version: 2", "  - {column: variant, type: category, levels: [a, b], reference: a}\n", "").Replace(protocol)
 	for _, protocol := range []string{titled, fewer} {
 		s.studies = append(s.studies, s.play(protocol))
 	}

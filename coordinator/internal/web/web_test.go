@@ -327,7 +327,7 @@ func (s *stage) comparison(t *testing.T) {
 		t.Error("a report differs from itself")
 	}
 	other := html.UnescapeString(s.get(client, "/compare?a="+s.studies[0]+"&b="+s.studies[1]).body)
-	for _, want := range []string{"Mean absolute error", "sex, female", "sex, unknown", "Change"} {
+	for _, want := range []string{"Mean absolute error", "sex, female", "sex, unknown", "Change", "Declared criteria", "difference within 3"} {
 		if !strings.Contains(other, want) {
 			t.Errorf("the comparison does not say %q", want)
 		}
