@@ -143,7 +143,7 @@ func TestKilledProcessResumes(t *testing.T) {
 		process = serveProcess(t, config, log)
 	}
 	last := until(func(r *consiliumv1.ResultResponse) bool { return r.GetStatus().GetState() != "running" })
-	if last.GetStatus().GetState() != "completed" || len(last.GetStatus().GetRounds()) != 3 {
+	if last.GetStatus().GetState() != "completed" || len(last.GetStatus().GetRounds()) != 5 {
 		t.Errorf("study ended %v", last.GetStatus())
 	}
 	var found pipeline.Result
