@@ -292,7 +292,7 @@ func TestAPlanUnderAnOldRosterIsWithdrawn(t *testing.T) {
 	p.stops[3]()
 	p.server = p.Start(coordinator.Options{})
 	st := p.finish()
-	if st.State != "completed" || len(st.Rounds) != 4 || st.Rounds[0].State != "abandoned" || len(st.Rounds[1].Invited) != 3 {
+	if st.State != "completed" || len(st.Rounds) != 6 || st.Rounds[0].State != "abandoned" || len(st.Rounds[1].Invited) != 3 {
 		t.Errorf("study is %s (%s): %q", st.State, st.Reason, states(st))
 	}
 	p.verify(t)

@@ -145,7 +145,7 @@ func TestAStudyRunsFromProposalToRelease(t *testing.T) {
 	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, nil)
 	st := p.finish()
-	if st.State != "completed" || len(st.Rounds) != 3 || p.skipped != 0 {
+	if st.State != "completed" || len(st.Rounds) != 5 || p.skipped != 0 {
 		t.Fatalf("study is %s (%s) after %d rounds and %v skipped", st.State, st.Reason, len(st.Rounds), p.skipped)
 	}
 	for _, r := range st.Rounds {
