@@ -239,7 +239,7 @@ type figureCell struct{ Value, Interval string }
 func figures(a *fairness.Audit, measures []measure) []figureRow {
 	var rows []figureRow
 	for _, g := range a.Groups {
-		row := figureRow{Attribute: g.Attribute, Level: g.Level, Hidden: hidden(g, a.MinimumCell)}
+		row := figureRow{Attribute: g.Attribute, Level: label(g), Hidden: hidden(g, a.MinimumCell)}
 		if g.N != nil {
 			row.Patients = plot.Grouped(*g.N)
 		}
@@ -250,6 +250,8 @@ func figures(a *fairness.Audit, measures []measure) []figureRow {
 					c = figureCell{m.text(x.Estimate), m.interval(x)}
 				} else if why := g.Undefined[m.Name]; why != "" {
 					c.Interval = why
+				} else if slices.Contains(g.Withheld, m.Name) {
+					c.Interval = "withheld: few patients"
 				}
 				row.Cells = append(row.Cells, c)
 			}
@@ -259,10 +261,23 @@ func figures(a *fairness.Audit, measures []measure) []figureRow {
 	return rows
 }
 
+// label names a group with those that are counted in its place.
+func label(g fairness.Group) string {
+	switch {
+	case g.As != "":
+		return g.As
+	case g.With != nil:
+		return g.Level + ", with " + strings.Join(g.With, ", ")
+	}
+	return g.Level
+}
+
 func hidden(g fairness.Group, minimum int) string {
 	switch g.State {
 	case fairness.Suppressed:
-		return fmt.Sprintf("hidden: fewer than %d patients", minimum)
+		return fmt.Sprintf("hidden: fewer than %d patients, or to hide such a group", minimum)
+	case fairness.Merged:
+		return fmt.Sprintf("hidden: fewer than %d patients, counted with another group", minimum)
 	case fairness.Zero:
 		return "no patients"
 	case fairness.NotEstimable:

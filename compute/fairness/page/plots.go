@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -134,7 +135,7 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 			f.Rows = append(f.Rows, forestRow{Y: y, Head: g.Attribute})
 			y += headHeight
 		}
-		r := forestRow{Y: y, Label: g.Level, Hidden: hidden(g, whole.MinimumCell)}
+		r := forestRow{Y: y, Label: label(g), Hidden: hidden(g, whole.MinimumCell)}
 		if i == 0 {
 			r.Label = "all patients"
 		}
@@ -231,7 +232,10 @@ func newShares(a *fairness.Audit) *shares {
 			out.Rows = append(out.Rows, shareRow{Y: y, Head: g.Attribute})
 			y += headHeight
 		}
-		r := shareRow{Y: y, Label: g.Level, Hidden: hidden(g, a.MinimumCell)}
+		r := shareRow{Y: y, Label: label(g), Hidden: hidden(g, a.MinimumCell)}
+		if slices.ContainsFunc(g.Withheld, func(name string) bool { return name == "under20" || name == "within20" || name == "over20" }) {
+			r.Hidden = fmt.Sprintf("hidden: a share would tell of fewer than %d patients", a.MinimumCell)
+		}
 		if i == 0 {
 			r.Label = "all patients"
 		}
@@ -280,8 +284,8 @@ func newCurve(a *fairness.Audit) *curve {
 	c := &curve{Bins: a.Calibration}
 	y := func(p float64) float64 { return curveTop + curveSize*(1-p) }
 	for _, b := range a.Calibration {
-		if b.State != fairness.OK {
-			continue
+		if b.State != fairness.OK || b.Observed == nil {
+			continue // too few patients in it, with the outcome or without
 		}
 		c.Points = append(c.Points, point{
 			X: curveLeft + curveSize**b.Predicted, Y: y(b.Observed.Estimate), From: y(*b.Observed.Lower), To: y(*b.Observed.Upper),
