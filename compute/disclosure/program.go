@@ -14,6 +14,7 @@ type program struct {
 	index  map[int]int // of a count among the variables
 	sums   []equation
 	rows   [][]float64 // by basic variable; the last column is its value
+	left   int         // pivots; rounding must not make a search endless
 	basis  []int
 	inside []bool // variables in the basis
 }
@@ -28,7 +29,7 @@ type equation struct {
 // about: the true counts are one.
 func (t Table) program(hidden []bool, c component) *program {
 	n := len(c.cells)
-	p := &program{index: make(map[int]int, n), inside: make([]bool, n)}
+	p := &program{index: make(map[int]int, n), inside: make([]bool, n), left: 1000 + 100*(n+len(c.sums))}
 	for j, cell := range c.cells {
 		p.index[cell] = j
 	}
@@ -95,7 +96,7 @@ func (p *program) start() bool {
 			break
 		}
 		leave := p.leaves(enter)
-		if leave < 0 {
+		if leave < 0 || p.left <= 0 {
 			return false
 		}
 		p.pivot(leave, enter)
@@ -146,6 +147,9 @@ func (p *program) extreme(cell int, sign float64) (values []int, bounded bool) {
 		if enter < 0 {
 			return p.whole(), true
 		}
+		if p.left <= 0 {
+			return nil, true
+		}
 		leave := p.leaves(enter)
 		if leave < 0 {
 			return nil, false
@@ -172,6 +176,7 @@ func (p *program) leaves(enter int) int {
 }
 
 func (p *program) pivot(leave, enter int) {
+	p.left--
 	n, row := len(p.inside), p.rows[leave]
 	scale := row[enter]
 	for j := range row {

@@ -30,7 +30,7 @@ fairness:
 
 // audited runs an audit of records over hospitals in the clear: what is opened,
 // step by step, and the report.
-func audited(t *testing.T, s *study.Study, sites []*study.Matrix, predict func(i, r int) float64) (*Audit, map[string]compute.Sum) {
+func audited(t testing.TB, s *study.Study, sites []*study.Matrix, predict func(i, r int) float64) (*Audit, map[string]compute.Sum) {
 	t.Helper()
 	a := New(s, Sizes{Unseen: true})
 	opened := map[string]compute.Sum{}
