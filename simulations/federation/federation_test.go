@@ -48,8 +48,8 @@ func TestStudyFromEnrolmentToRelease(t *testing.T) {
 	if result.Study.State != "completed" {
 		t.Fatalf("the study is %s: %s", result.Study.State, result.Study.Reason)
 	}
-	if len(result.Model.GLM.Terms) != 16 || len(result.Rounds) != 3 {
-		t.Errorf("%d terms after %d rounds, want 16 after 3", len(result.Model.GLM.Terms), len(result.Rounds))
+	if len(result.Model.GLM.Terms) != 16 || len(result.Rounds) != 5 {
+		t.Errorf("%d terms after %d rounds, want 16 after 5", len(result.Model.GLM.Terms), len(result.Rounds))
 	}
 	if n := len(result.Release.Accepted) + len(result.Release.Refused); n != 4 {
 		t.Errorf("%d sites decided about the release, want 4", n)

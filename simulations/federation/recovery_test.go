@@ -76,7 +76,7 @@ func TestCoordinatorKilledMidStudyResumes(t *testing.T) {
 		}
 	})
 	sameModel(t, result.Model.GLM, pooled(t, source, sites).Model.GLM)
-	published(t, result, 3, len(sites))
+	published(t, result, 5, len(sites))
 }
 
 // A site agent that is killed in the middle of an upload sends the same sealed
@@ -116,7 +116,7 @@ func TestSiteKilledMidUploadResumes(t *testing.T) {
 		}
 	})
 	sameModel(t, result.Model.GLM, pooled(t, source, sites).Model.GLM)
-	published(t, result, 3, len(sites))
+	published(t, result, 5, len(sites))
 	if uploads.Load() == 0 {
 		t.Error("the site was not killed in an upload")
 	}
