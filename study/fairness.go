@@ -20,6 +20,9 @@ type Fairness struct {
 	MinimumCell  int
 	MinimumSites int
 	LargestShare float64
+	// Complementary withholds, beside what is small, all that it could be worked
+	// out from: groups beside a small one, and rates that tell of few.
+	Complementary bool
 
 	Bands      []float64 // ascending cuts between clinical bands of a number or a count
 	Thresholds []float64 // ascending, of a binary outcome; nil for 0.5 and the prevalence
@@ -91,11 +94,12 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	if n == nil {
 		return
 	}
-	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share",
+	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share", "disclosure",
 		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "purpose")
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)
+	f.Complementary = at.choice("disclosure", "primary", "primary", "complementary") == "complementary"
 	f.Bootstrap = at.integer("bootstrap", 200, 0, MaxAuditReplicates)
 	if f.Bootstrap > 0 && f.Bootstrap < 50 {
 		r.fail(at.values["bootstrap"], "fairness.bootstrap", "write 0 for none", "fairness.bootstrap: fewer than 50 replicates have no 95%% interval")

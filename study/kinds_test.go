@@ -174,6 +174,9 @@ func TestRefusedModels(t *testing.T) {
 		{"offset without column", numberOutcome, glm("offset: {range: [0, 1]}"), "", `line 9: missing key "model.offset.column"; name the column`},
 		{"offset is a list", numberOutcome, glm("offset: [a]"), "", "line 9: model.offset must be a single value"},
 		{"site effects misspelt", numberOutcome, glm("site_effects: rando"), "", `line 9: model.site_effects: "rando" is not one of none, fixed, random; did you mean "random"?`},
+		{"random and gamma", numberOutcome, "{kind: glm, family: gamma, site_effects: random}", "",
+			"line 9: model.site_effects: random site effects are fitted for gaussian, binomial and poisson; remove it"},
+		{"random and a ridge", numberOutcome, glm("site_effects: random, ridge: 1"), "", "line 9: model.ridge: random site effects are fitted without a penalty; remove it"},
 		{"robust and random", numberOutcome, glm("site_effects: random, standard_errors: robust"), "",
 			"line 9: model.standard_errors: random site effects already say how alike the patients of a site are; remove it"},
 		{"standard errors misspelt", numberOutcome, glm("standard_errors: sandwich"), "", `line 9: model.standard_errors: "sandwich" is not one of model, robust`},
@@ -293,9 +296,9 @@ func TestModelDefaults(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]Validation{
-		"{kind: holdout}":                   {Kind: Holdout, Fraction: 0.2},
-		"{kind: k-fold, by: id}":            {Kind: KFold, Folds: 5, By: "id"},
-		"{kind: leave-one-site-out}":        {Kind: LeaveOneSiteOut},
+		"{kind: holdout}":                      {Kind: Holdout, Fraction: 0.2},
+		"{kind: k-fold, by: id}":               {Kind: KFold, Folds: 5, By: "id"},
+		"{kind: leave-one-site-out}":           {Kind: LeaveOneSiteOut},
 		"{kind: external, sites: [n, s-1, w]}": {Kind: External, Sites: []SiteID{"n", "s-1", "w"}},
 	} {
 		s := mustParse(t, kindStudy(numberOutcome, "{kind: glm, family: gaussian}", "validation: "+text+"\n"))

@@ -298,7 +298,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	if s.Outcome.Type == study.Binary {
 		a.Thresholds = q.thresholds(s)
-		a.Calibration = calibration(open[0], r.minimum)
+		a.Calibration = calibration(open[0], r.minimum, s.Fairness.Complementary)
 	}
 	known := cells(s)
 	tallies := make([]*tally, len(known)) // nil where there are no figures
@@ -336,7 +336,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	if q.Against != nil {
 		a.Within = readWithin(s, q, a.Groups, a.crude(s, tallies, against), sum, fewestInside(s))
 	}
-	a.Limits = limits(a, q)
+	a.Limits = limits(s, a, q)
 	return a, nil
 }
 
@@ -376,6 +376,9 @@ func (r reading) group(known []cell, i int, t *tally) Group {
 // withheld beside it have one reason: to tell them apart would help to work
 // them out.
 func (r reading) why(known []cell, i int) string {
+	if r.gate.state[i] == Suppressed && !r.study.Fairness.Complementary {
+		return fmt.Sprintf("fewer than %d patients, fewer than %d hospitals or nearly all patients at one", r.minimum, r.study.Fairness.MinimumSites)
+	}
 	if r.gate.state[i] == Suppressed {
 		return fmt.Sprintf("fewer than %d patients, fewer than %d hospitals or nearly all patients at one, or needed so that such a group cannot be worked out",
 			r.minimum, r.study.Fairness.MinimumSites)
@@ -389,7 +392,7 @@ func (r reading) why(known []cell, i int) string {
 
 // calibration of all patients. Its bins are a table of their own, gated like
 // every other.
-func calibration(t *tally, minimum int) []Bin {
+func calibration(t *tally, minimum int, complementary bool) []Bin {
 	var table disclosure.Table
 	table.Counts = []int{int(t.n), int(t.positives), int(t.n - t.positives)}
 	table.Sums = []disclosure.Sum{{Total: 0, Parts: []int{1, 2}}, {Total: 0}, {Total: 1}, {Total: 2}}
@@ -407,7 +410,14 @@ func calibration(t *tally, minimum int) []Bin {
 	for k := 1; k < 3; k++ {
 		public[k] = !t.hidden["positives"]
 	}
-	hidden := table.Protect(minimum, nil, public, nil)
+	hidden := make([]bool, len(table.Counts))
+	if complementary {
+		hidden = table.Protect(minimum, nil, public, nil)
+	} else {
+		for b := range bins {
+			hidden[3+3*b] = int(t.binN[b]) < minimum
+		}
+	}
 	var out []Bin
 	for b := range bins {
 		n, up := t.binN[b], t.binPositive[b]
@@ -432,16 +442,21 @@ func calibration(t *tally, minimum int) []Bin {
 }
 
 // limits says, in the report itself, what the report cannot tell.
-func limits(a *Audit, q question) []string {
+func limits(s *study.Study, a *Audit, q question) []string {
 	var out []string
 	if !a.Unseen {
 		out = append(out, "The figures describe the patients the model was trained on; expect somewhat larger errors for new patients.")
 	}
 	out = append(out,
 		"The audit covers all hospitals together. A hospital can differ from the whole and sees its own figures locally.",
-		"A group is named as the records name it. Groups that the study does not declare, and combinations of attributes, were not examined.",
+		"A group is named as the records name it. Groups and combinations of attributes that the study does not declare were not examined.",
 		"The margins of the gaps are defaults of the software, not clinical judgements; the study's own are those of its criteria. Intervals and verdicts are not adjusted for the number of comparisons; the p-values are also shown adjusted, by Holm's method.",
-		"A rate is shown where the patients who count in it, and those who do not, are none or at least the minimum cell, and no other figure gives it away. What the coordinator opened to decide that, the sizes of the groups, is in the evidence, which auditors see.")
+		"What the coordinator opened to decide which groups have figures, their sizes, is in the evidence, which auditors see.")
+	if s.Fairness.Complementary {
+		out = append(out, "A rate is shown where the patients who count in it, and those who do not, are none or at least the minimum cell, and no other figure gives it away.")
+	} else {
+		out = append(out, "Groups below the minimum cell have no figures. Where a single group of an attribute is withheld, what concerns it can be worked out from the totals, and a rate in a group that is large enough is shown even where it rests on few events; a study that says disclosure: complementary withholds that too.")
+	}
 	if a.Cut > 0 {
 		out = append(out, fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", a.Cut))
 	}

@@ -98,7 +98,7 @@ func (g *gate) join(sites []int) {
 				largest = k
 			}
 		}
-		if hidden > 0 && largest >= 0 && rest-hidden < g.study.Fairness.MinimumCell {
+		if g.study.Fairness.Complementary && hidden > 0 && largest >= 0 && rest-hidden < g.study.Fairness.MinimumCell {
 			for k := range n {
 				if g.small(n[k], at[k]) {
 					move(k, largest)
@@ -126,8 +126,12 @@ func (g *gate) settle(dominated []bool) {
 	for c := range g.cells {
 		withhold[c] = g.small(g.n[c], g.sites[c]) || dominated != nil && dominated[c]
 	}
-	t := disclosure.Table{Counts: g.n, Sums: sums(g.study, g.cells, func(c int) bool { return g.groups.alone(g.cells[c]) })}
-	hidden := t.Protect(g.study.Fairness.MinimumCell, withhold, public, nil)
+	hidden := withhold
+	hidden[0] = false // of all patients the floor was checked
+	if g.study.Fairness.Complementary {
+		t := disclosure.Table{Counts: g.n, Sums: sums(g.study, g.cells, func(c int) bool { return g.groups.alone(g.cells[c]) })}
+		hidden = t.Protect(g.study.Fairness.MinimumCell, withhold, public, nil)
+	}
 	g.state, g.open = make([]string, len(g.cells)), nil
 	for c := range g.cells {
 		switch {

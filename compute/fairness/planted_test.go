@@ -25,6 +25,7 @@ fairness:
     - {column: h, levels: [U, V]}
   intersections: 2
   bands: [40, 60]
+  disclosure: complementary
   criteria: [{metric: mae, attribute: g, margin: 1}]
 `
 

@@ -126,6 +126,9 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 	for i := range out {
 		out[i] = map[string]bool{}
 	}
+	if !s.Fairness.Complementary {
+		return out
+	}
 	lattice := openSums(s, q)
 	for _, l := range ledgers(s, q.thresholds(s)) {
 		for i, t := range tallies {

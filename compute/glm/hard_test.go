@@ -327,19 +327,8 @@ func TestSiteThatLeavesBetweenRounds(t *testing.T) {
 	}
 }
 
-func TestFitsThatAreRefused(t *testing.T) {
-	columns, records, site := synthetic()
-	for more, family := range map[string]string{
-		", site_effects: random":             "gamma",
-		", site_effects: random, ridge: 1":   "poisson",
-		", site_effects: random, weights: w": "negative-binomial",
-	} {
-		s := parse(t, describeStudy(abc, family, more))
-		c := counts(t, s, matrices(t, s, columns, records, 6, site))
-		if _, err := New(s, c); err == nil {
-			t.Errorf("%s%s is fitted", family, more)
-		}
-	}
+func TestErrorsByHospitalNeedMoreThanOne(t *testing.T) {
+	columns, records, _ := synthetic()
 	s := parse(t, describeStudy(abc, "poisson", ", standard_errors: robust"))
 	_, _, err := federate(t, s, matrices(t, s, columns, records, 1, func(int) int { return 0 }))
 	diagnosis(t, err, compute.TooFewPatients)

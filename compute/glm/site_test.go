@@ -83,10 +83,10 @@ func TestBoundsHoldAtTheEndsOfRanges(t *testing.T) {
 	column := map[string]string{"gaussian": "y", "binomial": "bin", "poisson": "count", "negative-binomial": "count", "gamma": "pos"}
 	for family, ends := range extremes {
 		for _, effects := range []string{"", ", site_effects: fixed", ", site_effects: random", ", standard_errors: robust"} {
-			s := parse(t, describeStudy(abc, family, ", offset: o, weights: w"+effects))
-			if checkStudy(s) != nil {
-				continue
+			if effects == ", site_effects: random" && (family == "gamma" || family == "negative-binomial") {
+				continue // refused when the study is read
 			}
+			s := parse(t, describeStudy(abc, family, ", offset: o, weights: w"+effects))
 			var records [][]string
 			for i := range 64 {
 				records = append(records, []string{[]string{"0", "10"}[i%2], []string{"-10", "10"}[i/2%2], "uvw"[i%3 : i%3+1], []string{"-50", "50"}[i/4%2], []string{"1e-6", "1e6"}[i/8%2], ends[i/16%2]})
