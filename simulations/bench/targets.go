@@ -66,6 +66,17 @@ func targets(b benchmarks) (out []target, err error) {
 	on, off := need("BenchmarkRound/cipher=on/values=1000000/sites=8"), need("BenchmarkRound/cipher=off/values=1000000/sites=8")
 	plain := need("BenchmarkPlainRound/values=1000000/sites=8")
 	few, many := need("BenchmarkOpenPeak/sites=16"), need("BenchmarkOpenPeak/sites=256")
+	type study struct {
+		name            string
+		limit           float64
+		federated, pool *Result
+	}
+	var studies []study
+	for _, s := range []study{{name: "gaussian", limit: 5}, {name: "boost", limit: 60}} {
+		size := "BenchmarkStudy/model=" + s.name + "/patients=100000/features=100"
+		s.federated, s.pool = need(size+"/sites=20"), need(size+"/pooled")
+		studies = append(studies, s)
+	}
 	short, long := need("BenchmarkSealStream/values=1000000"), need("BenchmarkSealStream/values=100000000")
 	if err != nil {
 		return nil, err
@@ -114,6 +125,15 @@ func targets(b benchmarks) (out []target, err error) {
 	grown := long.Metrics["peak-MB"] / short.Metrics["peak-MB"]
 	out = append(out, atMost("memory of sealing 10^8 values as a stream", "that of 10^6",
 		fmt.Sprintf("%.2f × (%.1f MB)", grown, long.Metrics["peak-MB"]), grown, 1.05))
+	for _, s := range studies {
+		took, pooled, rounds := s.federated.NsPerOp/1e9, s.pool.NsPerOp/1e9, s.federated.Metrics["rounds"]
+		name := fmt.Sprintf("study of 10^5 patients, 100 features, 20 sites: %s", s.name)
+		const cost = "%.0f sums of %.2f s each, most of it the fixed cost of a round among 20 hospitals: key shares sealed to and opened by 20 members, signatures, files"
+		out = append(out, atMost(name, fmt.Sprintf("≤ %.0f s", s.limit), fmt.Sprintf("%.1f s, enrolment, release and verification included", took), took, s.limit).
+			bound(cost, rounds, took/rounds))
+		out = append(out, atMost(name+", against its pooled twin", "≤ 2 × its time", fmt.Sprintf("%.1f × (%.1f s)", took/pooled, pooled), took/pooled, 2).
+			bound(cost, rounds, took/rounds))
+	}
 	return out, nil
 }
 
