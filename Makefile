@@ -48,7 +48,7 @@ verify: fresh lint build race test ## all that CI checks: freshness, lint, build
 demo: build ## a consortium of separate processes on this machine; DATA=patients.csv for real patients
 	$(BIN)/demo $(if $(DATA),--data "$(DATA)")
 
-bench: ## what the secure sum and two large studies cost, some ten minutes, into docs/performance.md and out/bench.json
+bench: ## what the secure sum and two large studies cost, some five minutes, into docs/performance.md and out/bench.json
 	go run ./simulations/bench
 
 fuzz: ## every fuzzer for FUZZTIME each

@@ -24,7 +24,7 @@ func BenchmarkStudy(b *testing.B) {
 	columns, rows := madeUp(patients, features)
 	for _, c := range []struct{ name, model string }{
 		{"gaussian", "{kind: glm, family: gaussian}"},
-		{"boost", "{kind: boost, loss: squared, trees: 100, depth: 6, bins: 64, learning_rate: 0.1, min_leaf: 20}"},
+		{"boost10", "{kind: boost, loss: squared, trees: 10, depth: 6, bins: 64, learning_rate: 0.1, min_leaf: 20}"},
 	} {
 		var protocol strings.Builder
 		fmt.Fprintf(&protocol, "study: bench\nversion: 1\noutcome: {column: y, type: number, range: [-100, 100]}\nmodel: %s\nfeatures:\n", c.model)
