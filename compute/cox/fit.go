@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
@@ -49,7 +50,7 @@ type Fit struct {
 	null      *evaluation
 	nullScore float64 // the score test's statistic
 	final     *evaluation
-	factor    *factor
+	factor    *cholesky.Factor
 	curve     []compute.Point
 	model     *Model
 }
@@ -240,14 +241,14 @@ func (f *Fit) newton(e *evaluation) error {
 			return d
 		}
 	}
-	factor, ok := factorise(normal)
+	factor, ok := cholesky.Factorise(normal)
 	if !ok {
 		return f.runaway(nil)
 	}
 	if f.null == nil {
-		f.null, f.nullScore = e, factor.quadratic(e.score)
+		f.null, f.nullScore = e, quadratic(factor, e.score)
 	}
-	step := factor.solve(gradient)
+	step := factor.Solve(gradient)
 	gain, longest, size := dot(step, gradient), 0.0, 0.0
 	for i, v := range step {
 		longest, size = max(longest, math.Abs(v)), max(size, math.Abs(f.beta[i]))

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
@@ -115,7 +116,7 @@ func (f *Fit) finish(sum compute.Sum) error {
 		EventsPerCoefficient: float64(e.events) / float64(p),
 		Iterations:           f.rounds, Curve: f.curve,
 	}
-	covariance := f.factor.inverse()
+	covariance := f.factor.Inverse()
 	df := float64(p)
 	if s.Model.Ridge > 0 {
 		var hat mat.Dense
@@ -231,7 +232,7 @@ func (f *Fit) proportional(m *Model, sum compute.Sum) {
 	// What the terms leave of the information of the terms times t.
 	rest := mat.NewSymDense(p, nil)
 	for i := range p {
-		explained := f.factor.solve(mat.Col(nil, i, cross))
+		explained := f.factor.Solve(mat.Col(nil, i, cross))
 		for j := i; j < p; j++ {
 			rest.SetSym(i, j, square.At(i, j)-dot(mat.Col(nil, j, cross), explained))
 		}
@@ -250,8 +251,8 @@ func (f *Fit) proportional(m *Model, sum compute.Sum) {
 				return
 			}
 		}
-		if factor, ok := factorise(part); ok {
-			m.Proportional = append(m.Proportional, ProportionalTest{name, *chiSquared(factor.quadratic(u), len(columns))})
+		if factor, ok := cholesky.Factorise(part); ok {
+			m.Proportional = append(m.Proportional, ProportionalTest{name, *chiSquared(quadratic(factor, u), len(columns))})
 		}
 	}
 	var all []int

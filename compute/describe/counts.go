@@ -355,10 +355,10 @@ func (c *Counts) Empty() (terms []int, diagnoses []compute.Diagnosis) {
 	return terms, diagnoses
 }
 
-// patientsPerCoefficient is the least number of patients for each coefficient
+// PatientsPerCoefficient is the least number of patients for each coefficient
 // of a model. With fewer the fit begins to describe single patients: DataSHIELD
 // refuses a model with more parameters than a third of its records.
-const patientsPerCoefficient = 3
+const PatientsPerCoefficient = 3
 
 // Diagnose returns why no model can be fitted, nil if the counts know no reason.
 func (c *Counts) Diagnose() *compute.Diagnosis {
@@ -393,10 +393,10 @@ func (c *Counts) coefficients() int {
 func (c *Counts) tooFew() *compute.Diagnosis {
 	p := c.coefficients()
 	switch {
-	case c.Patients == 0 || c.Patients < c.study.Fairness.MinimumCell || c.Patients < patientsPerCoefficient*p:
+	case c.Patients == 0 || c.Patients < c.study.Fairness.MinimumCell || c.Patients < PatientsPerCoefficient*p:
 		message := fmt.Sprintf("a model needs at least the minimum cell of %d patients", c.study.Fairness.MinimumCell)
 		if p > 0 {
-			message = fmt.Sprintf("a model of %d coefficients needs at least %d patients for each of them, and at least the minimum cell of %d", p, patientsPerCoefficient, c.study.Fairness.MinimumCell)
+			message = fmt.Sprintf("a model of %d coefficients needs at least %d patients for each of them, and at least the minimum cell of %d", p, PatientsPerCoefficient, c.study.Fairness.MinimumCell)
 		}
 		return &compute.Diagnosis{Kind: compute.TooFewPatients, Message: message + "; see the site's dry run for why records were skipped"}
 	case c.study.Model.Kind == study.Cox && c.Events > 0 && c.Events < p:

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
 )
@@ -143,7 +144,7 @@ func (b *between) evaluate(sum compute.Sum) (*criterion, error) {
 			xtx.SetSym(i, j, within.At(i, j))
 		}
 	}
-	f, ok := factorise(xtx)
+	f, ok := cholesky.Factorise(xtx)
 	if !ok {
 		return nil, nearlyDependent(d)
 	}
@@ -151,14 +152,11 @@ func (b *between) evaluate(sum compute.Sum) (*criterion, error) {
 	if k.n <= p {
 		return nil, tooFew(p)
 	}
-	k.beta = f.solve(xty)
-	k.beta = add(k.beta, f.solve(residual(xtx, k.beta, xty)))
-	k.inverse = f.inverse()
+	k.beta = f.Solve(xty)
+	k.beta = add(k.beta, f.Solve(residual(xtx, k.beta, xty)))
+	k.inverse = f.Inverse()
 	k.rss = sumOfSquares(xtx, xty, within.At(p, p), k.beta)
-	k.logDet = f.cholesky.LogDet()
-	for _, s := range f.scale {
-		k.logDet -= 2 * math.Log(s)
-	}
+	k.logDet = f.LogDet()
 	logarithms := sum.Field("logarithms")
 	k.logWeight = logarithms[3]
 
@@ -177,7 +175,7 @@ func (b *between) evaluate(sum compute.Sum) (*criterion, error) {
 		move[i] = -slopeE.AtVec(i)
 	}
 	rss2 := -mat.Inner(e, curve, e)
-	for i, v := range f.solve(move) {
+	for i, v := range f.Solve(move) {
 		rss2 -= 2 * v * move[i]
 	}
 	// ln det(X'WX): trace(A W1) and trace(A W2) - trace(A W1 A W1).
@@ -248,11 +246,8 @@ func (b *between) absorb(sum compute.Sum) error {
 func (b *between) finish(k *criterion, ratio float64, contributors int) {
 	l := b.linear
 	d, p := l.design, len(l.beta)
-	f0, _ := factorise(l.xtx)
-	logDet := f0.cholesky.LogDet()
-	for _, s := range f0.scale {
-		logDet -= 2 * math.Log(s)
-	}
+	f0, _ := cholesky.Factorise(l.xtx)
+	logDet := f0.LogDet()
 	free := float64(k.n - p)
 	without := free*math.Log(l.sse) + logDet
 	same := k.n == l.n // or a site has left since the first sum

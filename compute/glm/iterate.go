@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
 )
@@ -220,12 +221,12 @@ func (it *iteration) absorbWhole(e *evaluation) error {
 			return err
 		}
 	}
-	f, ok := factorise(normal)
+	f, ok := cholesky.Factorise(normal)
 	if !ok {
 		return it.runaway()
 	}
-	step := f.solve(gradient)
-	step = add(step, f.solve(residual(normal, step, gradient)))
+	step := f.Solve(gradient)
+	step = add(step, f.Solve(residual(normal, step, gradient)))
 
 	gain := 0.0 // of the log-likelihood, predicted, times two: Newton's decrement
 	for i := range step {
@@ -275,13 +276,13 @@ func (it *iteration) slack(e *evaluation) float64 {
 }
 
 // blur is how far rounding alone moves a coefficient in a step.
-func (it *iteration) blur(e *evaluation, f *factor) float64 {
+func (it *iteration) blur(e *evaluation, f *cholesky.Factor) float64 {
 	noise := make([]float64, len(it.beta))
 	for i := range noise {
 		noise[i] = it.resolution(e, "gradient")
 	}
 	largest := 0.0
-	for _, v := range f.solve(noise) {
+	for _, v := range f.Solve(noise) {
 		largest = max(largest, math.Abs(v))
 	}
 	return 4 * largest
@@ -324,8 +325,8 @@ func (it *iteration) fine() float64 {
 
 // arrive ends the fit. The last step is taken too: it costs nothing and
 // squares the error.
-func (it *iteration) arrive(e *evaluation, step []float64, gain float64, f *factor) {
-	e.beta, e.inverse = add(it.beta, step), f.inverse()
+func (it *iteration) arrive(e *evaluation, step []float64, gain float64, f *cholesky.Factor) {
+	e.beta, e.inverse = add(it.beta, step), f.Inverse()
 	if it.design.study.Model.Ridge == 0 {
 		e.value += gain / 2
 		e.deviance -= gain

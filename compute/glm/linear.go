@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
 )
@@ -206,14 +207,14 @@ func solveLinear(d *design, sum compute.Sum) (*linear, error) {
 	if dependent := diagnoseCollinearity(normal, d.names(), l.weight); dependent != nil {
 		return nil, dependent
 	}
-	f, ok := factorise(normal)
+	f, ok := cholesky.Factorise(normal)
 	if !ok {
 		return nil, nearlyDependent(d)
 	}
-	l.beta = f.solve(xty)
+	l.beta = f.Solve(xty)
 	// One step of refinement against the equations as given.
-	l.beta = add(l.beta, f.solve(residual(normal, l.beta, xty)))
-	l.inverse = f.inverse()
+	l.beta = add(l.beta, f.Solve(residual(normal, l.beta, xty)))
+	l.inverse = f.Inverse()
 
 	l.sse = sumOfSquares(l.xtx, xty, yty, l.beta)
 	if l.sse < negligible*l.total {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
 )
@@ -96,7 +97,7 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	if !ok {
 		return nearlyDependent(d)
 	}
-	step := f.solve(gradient)
+	step := f.Solve(gradient)
 	gain, largest, size := 0.0, 0.0, 0.0
 	for i := range step {
 		gain += step[i] * gradient[i]
@@ -141,9 +142,9 @@ func (b *mixed) derivatives(sum compute.Sum) ([]float64, *mat.SymDense) {
 // steep factorises the information, or where the likelihood is not concave a
 // matrix that leads uphill all the same: first without what the standard
 // deviation has to do with the rest.
-func steep(information *mat.SymDense) (*factor, bool) {
+func steep(information *mat.SymDense) (*cholesky.Factor, bool) {
 	n := information.SymmetricDim()
-	if f, ok := factorise(information); ok {
+	if f, ok := cholesky.Factorise(information); ok {
 		return f, true
 	}
 	apart := mat.NewSymDense(n, nil)
@@ -152,7 +153,7 @@ func steep(information *mat.SymDense) (*factor, bool) {
 		apart.SetSym(i, n-1, 0)
 	}
 	apart.SetSym(n-1, n-1, math.Abs(information.At(n-1, n-1)))
-	if f, ok := factorise(apart); ok {
+	if f, ok := cholesky.Factorise(apart); ok {
 		return f, true
 	}
 	largest := 0.0
@@ -165,7 +166,7 @@ func steep(information *mat.SymDense) (*factor, bool) {
 		for i := range n {
 			a.SetSym(i, i, a.At(i, i)+ridge*(math.Abs(a.At(i, i))+1e-6*largest))
 		}
-		if f, ok := factorise(a); ok {
+		if f, ok := cholesky.Factorise(a); ok {
 			return f, true
 		}
 	}
@@ -181,7 +182,7 @@ func (b *mixed) finish(sum compute.Sum, n int, estimate []float64, value float64
 	d, last := b.design, len(estimate)-1
 	sd := max(0, estimate[last])
 	f, _ := steep(information)
-	inverse := f.inverse()
+	inverse := f.Inverse()
 	covariance := mat.NewSymDense(last, nil)
 	for i := range last {
 		for j := i; j < last; j++ {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/mathext"
 )
@@ -111,11 +112,11 @@ func (m *Model) wald(g group) (Test, bool) {
 	if k == 0 || m.Clusters != nil && *m.Clusters <= k {
 		return t, false
 	}
-	f, ok := factorise(v)
+	f, ok := cholesky.Factorise(v)
 	if !ok {
 		return t, false
 	}
-	for i, x := range f.solve(b) {
+	for i, x := range f.Solve(b) {
 		t.Statistic += b[i] * x
 	}
 	t.Statistic = max(0, t.Statistic)

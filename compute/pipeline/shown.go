@@ -6,11 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 )
-
-// patientsPerParameter is the most that a fit may read out of a patient.
-const patientsPerParameter = 3
 
 // Shown says what the opened sums show beside the model, as far as the study
 // tells: whoever approves it should know.
@@ -42,7 +40,7 @@ func Shown(s *study.Study) []string {
 	}
 	if neural := s.Model.Neural; neural != nil {
 		note("neural: where there are fewer than %s, %d for each parameter, the network can keep what single patients look like.",
-			count(patientsPerParameter*s.Parameters(), "patient"), patientsPerParameter)
+			count(describe.PatientsPerCoefficient*s.Parameters(), "patient"), describe.PatientsPerCoefficient)
 		if neural.Clip == 0 {
 			note("neural: without clip one unusual record can decide a round's change; clip: 1 bounds the gradient of each record.")
 		}

@@ -3,13 +3,9 @@ package main
 import (
 	"math"
 
+	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 )
-
-// patientsPerParameter is the most that a fit may read out of a patient: with
-// as many parameters as patients, a model is its patients' records in other
-// words. DataSHIELD's nfilter.glm draws the same line.
-const patientsPerParameter = 3
 
 // patientsNeeded is how many patients a fit needs at the least, over all
 // hospitals; 0 for a description.
@@ -25,7 +21,7 @@ func patientsNeeded(s *study.Study) int {
 			trained -= s.Model.Boost.Fraction
 		}
 	case study.GLM, study.Cox:
-		need = patientsPerParameter * s.Parameters()
+		need = describe.PatientsPerCoefficient * s.Parameters()
 	}
 	switch s.Validation.Kind {
 	case study.Holdout:

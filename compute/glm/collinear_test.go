@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -68,16 +69,16 @@ func TestFactorSolvesAcrossScales(t *testing.T) {
 			b[i] += a.At(i, j) * want[j]
 		}
 	}
-	f, ok := factorise(a)
+	f, ok := cholesky.Factorise(a)
 	if !ok {
 		t.Fatal("not factorised")
 	}
-	for i, x := range f.solve(b) {
+	for i, x := range f.Solve(b) {
 		if relative(x, want[i]) > 1e-12 {
 			t.Errorf("x[%d] = %v, want %v", i, x, want[i])
 		}
 	}
-	inverse := f.inverse()
+	inverse := f.Inverse()
 	for i := range want {
 		for j := range want {
 			v, expected := 0.0, 0.0

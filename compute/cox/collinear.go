@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/cholesky"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -18,62 +19,8 @@ const collinear = 1e-10
 // range, below which its spread is rounding.
 const constant = 1e-17
 
-// factor is the Cholesky factor of an information matrix after equilibration: a
-// column measured in large units does not drown one in small units.
-type factor struct {
-	cholesky mat.Cholesky
-	scale    []float64 // one over the root of the diagonal
-}
-
-func factorise(a *mat.SymDense) (*factor, bool) {
-	n := a.SymmetricDim()
-	f := &factor{scale: make([]float64, n)}
-	for i := range n {
-		d := a.At(i, i)
-		if !(d > 0) || math.IsInf(d, 0) {
-			return nil, false
-		}
-		f.scale[i] = 1 / math.Sqrt(d)
-	}
-	e := mat.NewSymDense(n, nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			e.SetSym(i, j, a.At(i, j)*f.scale[i]*f.scale[j])
-		}
-	}
-	return f, f.cholesky.Factorize(e)
-}
-
-func (f *factor) solve(b []float64) []float64 {
-	scaled := make([]float64, len(b))
-	for i, v := range b {
-		scaled[i] = v * f.scale[i]
-	}
-	var x mat.VecDense
-	// The error is a warning about the condition number; dependent columns
-	// were refused before.
-	_ = f.cholesky.SolveVecTo(&x, mat.NewVecDense(len(b), scaled))
-	out := make([]float64, len(b))
-	for i := range out {
-		out[i] = x.AtVec(i) * f.scale[i]
-	}
-	return out
-}
-
-func (f *factor) inverse() *mat.SymDense {
-	var inv mat.SymDense
-	_ = f.cholesky.InverseTo(&inv)
-	n := inv.SymmetricDim()
-	for i := range n {
-		for j := i; j < n; j++ {
-			inv.SetSym(i, j, inv.At(i, j)*f.scale[i]*f.scale[j])
-		}
-	}
-	return &inv
-}
-
 // quadratic is b' a^-1 b.
-func (f *factor) quadratic(b []float64) float64 { return dot(b, f.solve(b)) }
+func quadratic(f *cholesky.Factor, b []float64) float64 { return dot(b, f.Solve(b)) }
 
 func dot(a, b []float64) float64 {
 	sum := 0.0
@@ -149,9 +96,9 @@ func combination(a *mat.SymDense, kept []int, j int) []float64 {
 			sub.SetSym(i, i+l, a.At(k, m))
 		}
 	}
-	f, ok := factorise(sub)
+	f, ok := cholesky.Factorise(sub)
 	if !ok {
 		return b
 	}
-	return f.solve(b)
+	return f.Solve(b)
 }

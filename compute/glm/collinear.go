@@ -18,61 +18,6 @@ const collinear = 1e-10
 // column's sum of squares is rounding: its spread is then not a billionth of its range.
 const constant = 1e-17
 
-// factor is the Cholesky factor of a symmetric positive-definite matrix after
-// equilibration: rows and columns are divided by the root of the diagonal, so
-// that a column measured in large units does not drown one in small units.
-type factor struct {
-	cholesky mat.Cholesky
-	scale    []float64 // one over the root of the diagonal
-}
-
-func factorise(a *mat.SymDense) (*factor, bool) {
-	n := a.SymmetricDim()
-	f := &factor{scale: make([]float64, n)}
-	for i := range n {
-		d := a.At(i, i)
-		if !(d > 0) || math.IsInf(d, 0) {
-			return nil, false
-		}
-		f.scale[i] = 1 / math.Sqrt(d)
-	}
-	e := mat.NewSymDense(n, nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			e.SetSym(i, j, a.At(i, j)*f.scale[i]*f.scale[j])
-		}
-	}
-	return f, f.cholesky.Factorize(e)
-}
-
-func (f *factor) solve(b []float64) []float64 {
-	scaled := make([]float64, len(b))
-	for i, v := range b {
-		scaled[i] = v * f.scale[i]
-	}
-	var x mat.VecDense
-	// The error is a warning about the condition number; dependent columns
-	// were refused before.
-	_ = f.cholesky.SolveVecTo(&x, mat.NewVecDense(len(b), scaled))
-	out := make([]float64, len(b))
-	for i := range out {
-		out[i] = x.AtVec(i) * f.scale[i]
-	}
-	return out
-}
-
-func (f *factor) inverse() *mat.SymDense {
-	var inv mat.SymDense
-	_ = f.cholesky.InverseTo(&inv)
-	n := inv.SymmetricDim()
-	for i := range n {
-		for j := i; j < n; j++ {
-			inv.SetSym(i, j, inv.At(i, j)*f.scale[i]*f.scale[j])
-		}
-	}
-	return &inv
-}
-
 // diagnoseCollinearity walks the columns in order, eliminating each from those
 // after it, and names every column of which nothing is left together with the
 // earlier columns it is a combination of. The total is what a column of ones
