@@ -112,7 +112,7 @@ func TestASignatureOnOneKindIsWorthlessOnAnother(t *testing.T) {
 func TestEveryKindIsItsOwnDomain(t *testing.T) {
 	kinds := []Kind{KindRoster, KindEnrolment, KindProposal, KindStart, KindApproval, KindPlan, KindDecline,
 		KindContributionHeader, KindReceipt, KindOpeningRequest, KindOpeningShare, KindOpeningFault,
-		KindRoundEnd, KindStudyEnd, KindAudit, KindRelease, KindReleaseDecision}
+		KindRoundEnd, KindStudyEnd, KindAudit, KindRelease, KindReleaseOverride, KindReleaseDecision, KindCard}
 	seen := map[string]Kind{}
 	for _, k := range kinds {
 		pae := string(preAuthentication(k, []byte("{}")))

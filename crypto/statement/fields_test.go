@@ -35,7 +35,9 @@ var everyStatement = map[Kind]func() any{
 	KindRoundEnd:           func() any { return new(RoundEnd) },
 	KindStudyEnd:           func() any { return new(StudyEnd) },
 	KindRelease:            func() any { return new(Release) },
+	KindReleaseOverride:    func() any { return new(ReleaseOverride) },
 	KindReleaseDecision:    func() any { return new(ReleaseDecision) },
+	KindCard:               func() any { return new(Card) },
 }
 
 // A kind that is added without a statement here would go untested.

@@ -16,7 +16,9 @@ func (s Decline) Signer() string            { return s.Site }
 func (s ContributionHeader) Signer() string { return s.Site }
 func (s OpeningShare) Signer() string       { return s.Member }
 func (s OpeningFault) Signer() string       { return s.Member }
+func (s ReleaseOverride) Signer() string    { return s.Auditor }
 func (s ReleaseDecision) Signer() string    { return s.Site }
+func (s Card) Signer() string               { return s.Researcher }
 
 func checkSigner(v any, name string) error {
 	if n, ok := v.(Named); ok && n.Signer() != name {

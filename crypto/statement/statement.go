@@ -40,7 +40,9 @@ const (
 	KindStudyEnd           Kind = "application/vnd.consilium.study-end.v1+json"
 	KindAudit              Kind = "application/vnd.consilium.audit.v1+json"
 	KindRelease            Kind = "application/vnd.consilium.release.v1+json"
+	KindReleaseOverride    Kind = "application/vnd.consilium.release-override.v1+json"
 	KindReleaseDecision    Kind = "application/vnd.consilium.release-decision.v1+json"
+	KindCard               Kind = "application/vnd.consilium.card.v1+json"
 )
 
 // Enrolment is a newcomer's request to be put on the roster, signed by the
@@ -177,7 +179,33 @@ type Release struct {
 	Audit  Digest          `json:"audit"`  // of the audit report's payload
 	Model  Digest          `json:"model"`  // of Body
 	Body   []byte          `json:"body"`   // the model, JSON
-	Time   time.Time       `json:"time"`
+	// Gate is what the study's criteria make of the release, as its audit says it;
+	// left out where the study declares none. Of one that they block, Override
+	// names the payload of the statement that has it offered all the same.
+	Gate     string    `json:"gate,omitempty"`
+	Override *Digest   `json:"override,omitempty"`
+	Time     time.Time `json:"time"`
+}
+
+// ReleaseOverride is an auditor's word that a release which the study's criteria
+// block be offered to the hospitals all the same.
+type ReleaseOverride struct {
+	Study   Digest    `json:"study"`
+	Audit   Digest    `json:"audit"` // of the payload of the bias audit whose decision it overrides
+	Gate    string    `json:"gate"`  // that decision
+	Auditor string    `json:"auditor"`
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"time"`
+}
+
+// Card is a researcher's word that a file is the model card of a release.
+type Card struct {
+	Study      Digest    `json:"study"`
+	Release    Digest    `json:"release"` // of the release's payload
+	Format     string    `json:"format"`  // such as markdown
+	Card       Digest    `json:"card"`    // of the file
+	Researcher string    `json:"researcher"`
+	Time       time.Time `json:"time"`
 }
 
 // ReleasedRound lets a site check its own part in a release.
