@@ -54,7 +54,20 @@ type Criterion struct {
 	Attribute int // -1 for all
 	Margin    float64
 	Ratio     bool // of group to reference, at most 1+Margin and at least 1/(1+Margin); otherwise their difference
+	// What becomes of the release where the criterion fails, and where the evidence
+	// does not suffice to tell.
+	OnFail         Consequence // Block or Warn
+	OnInsufficient Consequence // Block, Warn or Offer
 }
+
+// Consequence is what a verdict does to a release.
+type Consequence string
+
+const (
+	Offer Consequence = "offer" // it stands in no way
+	Warn  Consequence = "warn"  // hospitals are offered the release with a warning
+	Block Consequence = "block" // they are not offered it, unless an auditor overrides that
+)
 
 // Purpose says why patients are told apart by descent, and what permits it.
 type Purpose struct{ Stratification, Basis string }
@@ -330,7 +343,7 @@ func (s *Study) readCriteria(r *reader, at *section) {
 	}
 	for i, element := range r.list(at.values["criteria"], "fairness.criteria", MaxAttributes) {
 		path := fmt.Sprintf("fairness.criteria[%d]", i)
-		one := r.section(element, path, "metric", "attribute", "margin", "kind")
+		one := r.section(element, path, "metric", "attribute", "margin", "kind", "on_fail", "on_insufficient")
 		c := Criterion{Metric: r.name(one.need("metric", "say what is compared"), path+".metric"), Attribute: -1}
 		refuse(element, path+".metric", c.Metric)
 		if one.has("attribute") {
@@ -344,11 +357,20 @@ func (s *Study) readCriteria(r *reader, at *section) {
 		if r.fault == nil && c.Ratio && slices.Contains([]string{"bias", "calibration_in_the_large", "log_fold_error"}, c.Metric) {
 			r.fail(element, path+".kind", "use a difference", "%s.kind: %s can be zero or negative and has no ratio", path, c.Metric)
 		}
-		if r.fault == nil && slices.Contains(s.Fairness.Criteria, c) {
+		// A disparity that the study itself called one in advance is no reason for a
+		// footnote; that too few patients were seen is no proof of one.
+		c.OnFail = Consequence(one.choice("on_fail", string(Block), string(Block), string(Warn)))
+		c.OnInsufficient = Consequence(one.choice("on_insufficient", string(Warn), string(Block), string(Warn), string(Offer)))
+		if r.fault == nil && slices.ContainsFunc(s.Fairness.Criteria, c.same) {
 			r.fail(element, path, "remove one of the two", "%s: the criterion is declared twice", path)
 		}
 		s.Fairness.Criteria = append(s.Fairness.Criteria, c)
 	}
+}
+
+// same reports whether two criteria ask the same, whatever they do about it.
+func (c Criterion) same(other Criterion) bool {
+	return c.Metric == other.Metric && c.Attribute == other.Attribute && c.Margin == other.Margin && c.Ratio == other.Ratio
 }
 
 // readPurpose asks for a reason where patients are told apart by descent:

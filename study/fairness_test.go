@@ -21,7 +21,7 @@ const audited = minimal + `fairness:
   metrics: [mae, within20]
   criteria:
     - {metric: mae, attribute: sex, margin: 0.5}
-    - {metric: within20, attribute: all, margin: 0.25, kind: ratio}
+    - {metric: within20, attribute: all, margin: 0.25, kind: ratio, on_fail: warn, on_insufficient: offer}
   bootstrap: 100
   purpose: {stratification: find errors by descent, basis: ethics vote 12}
 `
@@ -36,7 +36,7 @@ func TestDeclarationOfTheAudit(t *testing.T) {
 		Intersections: [][]int{{0, 1}, {0, 2}, {1, 2}},
 		MinimumCell:   5, MinimumSites: 2, LargestShare: 0.9,
 		Bands: []float64{2, 5}, Metrics: []string{"mae", "within20"},
-		Criteria:  []Criterion{{"mae", 0, 0.5, false}, {"within20", -1, 0.25, true}},
+		Criteria:  []Criterion{{"mae", 0, 0.5, false, Block, Warn}, {"within20", -1, 0.25, true, Warn, Offer}},
 		Bootstrap: 100,
 		Purpose:   &Purpose{"find errors by descent", "ethics vote 12"},
 	}
@@ -83,6 +83,7 @@ func TestMalformedDeclarations(t *testing.T) {
 		{"a criterion without a margin", ", margin: 0.5", "", `line 20: missing key "fairness.criteria[0].margin"; say how large a difference counts as none`},
 		{"a margin below zero", "margin: 0.5", "margin: -1", "line 20: fairness.criteria[0].margin must be from 0 to 1e12"},
 		{"a ratio of a bias", "{metric: mae, attribute: sex, margin: 0.5}", "{metric: bias, margin: 0.5, kind: ratio}", "line 20: fairness.criteria[0].kind: bias can be zero or negative and has no ratio; use a difference"},
+		{"an unknown consequence", "on_fail: warn", "on_fail: offer", `line 21: fairness.criteria[1].on_fail: "offer" is not one of block, warn`},
 		{"a criterion twice", "{metric: mae, attribute: sex, margin: 0.5}", "{metric: within20, margin: 0.25, kind: ratio}", "line 21: fairness.criteria[1]: the criterion is declared twice; remove one of the two"},
 		{"too few replicates", "bootstrap: 100", "bootstrap: 10", "line 22: fairness.bootstrap: fewer than 50 replicates have no 95% interval; write 0 for none"},
 		{"descent without a purpose", "  purpose: {stratification: find errors by descent, basis: ethics vote 12}\n", "", "line 8: race speaks of descent: say why the audit looks at it, and on what basis; write purpose: {stratification: ..., basis: ...}"},

@@ -47,6 +47,7 @@ type Audit struct {
 	Odds         []Odds    `json:"odds,omitempty"`    // binary: gaps of several rates, and between curves
 	Within       []Within  `json:"within,omitempty"`  // gaps inside hospitals
 	Criteria     []Judged  `json:"criteria,omitempty"`
+	Decision     *Decision `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
 	Calibration  []Bin     `json:"calibration,omitempty"` // binary: all patients, by predicted probability
 	Bands        []float64 `json:"bands,omitempty"`       // cuts between the clinical bands
 	Purpose      *Purpose  `json:"purpose,omitempty"`     // of telling patients apart by descent
@@ -218,6 +219,10 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 func (a *Session) read(sum compute.Sum) (*Audit, error) {
 	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate}
 	out, err := r.read(sum)
+	if err == nil && out.Criteria != nil {
+		d := decide(out.Criteria)
+		out.Decision = &d
+	}
 	if err == nil && a.dominated {
 		out.Limits = append(out.Limits, fmt.Sprintf("One hospital has more than %.0f%% of all patients: the figures of the whole are close to its own.", 100*a.study.Fairness.LargestShare))
 	}

@@ -21,10 +21,31 @@ type Judged struct {
 	Attribute string  `json:"attribute"` // a column, or all
 	Kind      string  `json:"kind"`      // difference or ratio
 	Margin    float64 `json:"margin"`
-	Verdict   string  `json:"verdict"` // pass, fail or insufficient evidence
+	// What the study has declared for the release, of a fail and of insufficient
+	// evidence: block, warn or offer.
+	OnFail         string `json:"on_fail,omitempty"`
+	OnInsufficient string `json:"on_insufficient,omitempty"`
+	Verdict        string `json:"verdict"` // pass, fail or insufficient evidence
 	// By group: what was compared, and what could not be.
 	Groups   []JudgedGroup `json:"groups"`
 	Sentence string        `json:"sentence"`
+}
+
+const (
+	difference = "difference"
+	ratio      = "ratio"
+)
+
+// declared is a criterion as the report has it, before it is judged.
+func declared(s *study.Study, c study.Criterion) Judged {
+	j := Judged{Metric: c.Metric, Attribute: All, Kind: difference, Margin: c.Margin, OnFail: string(c.OnFail), OnInsufficient: string(c.OnInsufficient)}
+	if c.Ratio {
+		j.Kind = ratio
+	}
+	if c.Attribute >= 0 {
+		j.Attribute = s.Fairness.Attributes[c.Attribute].Column
+	}
+	return j
 }
 
 // JudgedGroup is one comparison of a criterion.
@@ -45,13 +66,7 @@ func (a *Audit) judge(s *study.Study, tallies []*tally, against []int) {
 	known := cells(s)
 	measures := comparable(s, tallies[0])
 	for _, criterion := range s.Fairness.Criteria {
-		j := Judged{Metric: criterion.Metric, Attribute: All, Kind: "difference", Margin: criterion.Margin}
-		if criterion.Ratio {
-			j.Kind = "ratio"
-		}
-		if criterion.Attribute >= 0 {
-			j.Attribute = s.Fairness.Attributes[criterion.Attribute].Column
-		}
+		j := declared(s, criterion)
 		var measure comparison
 		for _, m := range measures {
 			if m.metric == criterion.Metric {
@@ -62,7 +77,7 @@ func (a *Audit) judge(s *study.Study, tallies []*tally, against []int) {
 			if criterion.Attribute >= 0 && (len(known[i].attributes) != 1 || known[i].attributes[0] != criterion.Attribute) {
 				continue
 			}
-			if one, counts := a.judgeGroup(criterion, measure, i, tallies, against); counts {
+			if one, counts := a.judgeGroup(j, measure, i, tallies, against); counts {
 				j.Groups = append(j.Groups, one)
 			}
 		}
@@ -73,7 +88,7 @@ func (a *Audit) judge(s *study.Study, tallies []*tally, against []int) {
 
 // judgeGroup is false for a group that is not compared: it has no patients, is
 // counted in another's place, or is the reference itself.
-func (a *Audit) judgeGroup(criterion study.Criterion, m comparison, i int, tallies []*tally, against []int) (JudgedGroup, bool) {
+func (a *Audit) judgeGroup(j Judged, m comparison, i int, tallies []*tally, against []int) (JudgedGroup, bool) {
 	g := JudgedGroup{Attribute: a.Groups[i].Attribute, Level: a.Groups[i].Level, Verdict: Insufficient}
 	switch {
 	case a.Groups[i].State == Zero || a.Groups[i].State == Merged:
@@ -92,7 +107,7 @@ func (a *Audit) judgeGroup(criterion study.Criterion, m comparison, i int, talli
 	}
 	var estimate, lower, upper float64
 	var ok bool
-	if criterion.Ratio {
+	if j.Kind == ratio {
 		estimate, lower, upper, ok = m.ratio(tallies[i], tallies[r])
 	} else {
 		estimate, lower, upper, _, ok = m.difference(tallies[i], tallies[r])
@@ -105,18 +120,12 @@ func (a *Audit) judgeGroup(criterion study.Criterion, m comparison, i int, talli
 		return g, true
 	}
 	g.Estimate, g.Lower, g.Upper = &estimate, &lower, &upper
-	low, high := -criterion.Margin, criterion.Margin
-	if criterion.Ratio {
-		low, high = 1/(1+criterion.Margin), 1+criterion.Margin
-	} else {
+	if j.Kind == difference {
 		d := detectable(lower, upper)
 		g.Detectable = &d
 	}
-	switch {
-	case low <= lower && upper <= high:
-		g.Verdict = Pass
-	case lower > high || upper < low:
-		g.Verdict = Fail
+	if verdict, err := j.verdict(g); err == nil {
+		g.Verdict = verdict
 	}
 	return g, true
 }

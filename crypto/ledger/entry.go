@@ -25,13 +25,15 @@ const (
 	TypeResult          = "result"
 	TypeAudit           = "audit"
 	TypeRelease         = "release"
+	TypeReleaseOverride = "release-override"
 	TypeReleaseDecision = "release-decision"
+	TypeCard            = "card" // of a release
 )
 
 var knownTypes = map[string]bool{
 	TypeRoster: true, TypeProposal: true, TypeApproval: true, TypeStart: true, TypePlan: true,
 	TypeContribution: true, TypeDecline: true, TypeStudyEnd: true, TypeOpeningRequest: true, TypeOpeningShare: true, TypeOpeningFault: true,
-	TypeRoundEnd: true, TypeResult: true, TypeAudit: true, TypeRelease: true, TypeReleaseDecision: true,
+	TypeRoundEnd: true, TypeResult: true, TypeAudit: true, TypeRelease: true, TypeReleaseOverride: true, TypeReleaseDecision: true, TypeCard: true,
 }
 
 // maxEntry bounds a leaf in bytes before it is parsed.

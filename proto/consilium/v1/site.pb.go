@@ -529,8 +529,11 @@ type ReviewRelease struct {
 	// DSSE envelope (JSON) of statement.Release.
 	Release []byte `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
 	// DSSE envelope (JSON) of the audit report.
-	Audit         []byte `protobuf:"bytes,2,opt,name=audit,proto3" json:"audit,omitempty"`
-	Protocol      []byte `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Audit    []byte `protobuf:"bytes,2,opt,name=audit,proto3" json:"audit,omitempty"`
+	Protocol []byte `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// DSSE envelope (JSON) of statement.ReleaseOverride, where the study's criteria
+	// block the release and an auditor had it offered all the same.
+	Override      []byte `protobuf:"bytes,4,opt,name=override,proto3" json:"override,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -582,6 +585,13 @@ func (x *ReviewRelease) GetAudit() []byte {
 func (x *ReviewRelease) GetProtocol() []byte {
 	if x != nil {
 		return x.Protocol
+	}
+	return nil
+}
+
+func (x *ReviewRelease) GetOverride() []byte {
+	if x != nil {
+		return x.Override
 	}
 	return nil
 }
@@ -1411,11 +1421,12 @@ const file_consilium_v1_site_proto_rawDesc = "" +
 	"\aheaders\x18\x03 \x03(\fR\aheaders\x12#\n" +
 	"\rsealed_shares\x18\x04 \x03(\fR\fsealedShares\x12!\n" +
 	"\fledger_index\x18\x05 \x01(\x04R\vledgerIndex\x12\x1c\n" +
-	"\tinclusion\x18\x06 \x03(\fR\tinclusion\"[\n" +
+	"\tinclusion\x18\x06 \x03(\fR\tinclusion\"w\n" +
 	"\rReviewRelease\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\fR\arelease\x12\x14\n" +
 	"\x05audit\x18\x02 \x01(\fR\x05audit\x12\x1a\n" +
-	"\bprotocol\x18\x03 \x01(\fR\bprotocol\"J\n" +
+	"\bprotocol\x18\x03 \x01(\fR\bprotocol\x12\x1a\n" +
+	"\boverride\x18\x04 \x01(\fR\boverride\"J\n" +
 	"\n" +
 	"RoundEnded\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\tR\x05round\x12\x14\n" +

@@ -350,8 +350,15 @@ type StudyStatus struct {
 	// Digest of the release, once there is one.
 	Release          string          `protobuf:"bytes,10,opt,name=release,proto3" json:"release,omitempty"`
 	ReleaseDecisions []*SiteDecision `protobuf:"bytes,11,rep,name=release_decisions,json=releaseDecisions,proto3" json:"release_decisions,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// What the study's criteria make of the release: offered | offered with a
+	// warning | blocked. Empty as long as there is no model.
+	Gate string `protobuf:"bytes,12,opt,name=gate,proto3" json:"gate,omitempty"`
+	// A sentence for each criterion that does not pass.
+	GateReasons []string `protobuf:"bytes,13,rep,name=gate_reasons,json=gateReasons,proto3" json:"gate_reasons,omitempty"`
+	// Set where a blocked release is offered all the same.
+	Override      *Override `protobuf:"bytes,14,opt,name=override,proto3" json:"override,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StudyStatus) Reset() {
@@ -461,6 +468,89 @@ func (x *StudyStatus) GetReleaseDecisions() []*SiteDecision {
 	return nil
 }
 
+func (x *StudyStatus) GetGate() string {
+	if x != nil {
+		return x.Gate
+	}
+	return ""
+}
+
+func (x *StudyStatus) GetGateReasons() []string {
+	if x != nil {
+		return x.GateReasons
+	}
+	return nil
+}
+
+func (x *StudyStatus) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+// Override is an auditor's signed word that a blocked release be offered.
+type Override struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Auditor string                 `protobuf:"bytes,1,opt,name=auditor,proto3" json:"auditor,omitempty"`
+	Reason  string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// By the auditor's clock.
+	UnixMs        int64 `protobuf:"varint,3,opt,name=unix_ms,json=unixMs,proto3" json:"unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Override) Reset() {
+	*x = Override{}
+	mi := &file_consilium_v1_study_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Override) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Override) ProtoMessage() {}
+
+func (x *Override) ProtoReflect() protoreflect.Message {
+	mi := &file_consilium_v1_study_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Override.ProtoReflect.Descriptor instead.
+func (*Override) Descriptor() ([]byte, []int) {
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Override) GetAuditor() string {
+	if x != nil {
+		return x.Auditor
+	}
+	return ""
+}
+
+func (x *Override) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Override) GetUnixMs() int64 {
+	if x != nil {
+		return x.UnixMs
+	}
+	return 0
+}
+
 type SiteDecision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
@@ -473,7 +563,7 @@ type SiteDecision struct {
 
 func (x *SiteDecision) Reset() {
 	*x = SiteDecision{}
-	mi := &file_consilium_v1_study_proto_msgTypes[8]
+	mi := &file_consilium_v1_study_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +575,7 @@ func (x *SiteDecision) String() string {
 func (*SiteDecision) ProtoMessage() {}
 
 func (x *SiteDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_consilium_v1_study_proto_msgTypes[8]
+	mi := &file_consilium_v1_study_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +588,7 @@ func (x *SiteDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteDecision.ProtoReflect.Descriptor instead.
 func (*SiteDecision) Descriptor() ([]byte, []int) {
-	return file_consilium_v1_study_proto_rawDescGZIP(), []int{8}
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SiteDecision) GetSite() string {
@@ -548,7 +638,7 @@ type RoundStatus struct {
 
 func (x *RoundStatus) Reset() {
 	*x = RoundStatus{}
-	mi := &file_consilium_v1_study_proto_msgTypes[9]
+	mi := &file_consilium_v1_study_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +650,7 @@ func (x *RoundStatus) String() string {
 func (*RoundStatus) ProtoMessage() {}
 
 func (x *RoundStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_consilium_v1_study_proto_msgTypes[9]
+	mi := &file_consilium_v1_study_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +663,7 @@ func (x *RoundStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundStatus.ProtoReflect.Descriptor instead.
 func (*RoundStatus) Descriptor() ([]byte, []int) {
-	return file_consilium_v1_study_proto_rawDescGZIP(), []int{9}
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RoundStatus) GetId() string {
@@ -683,7 +773,7 @@ type ResultRequest struct {
 
 func (x *ResultRequest) Reset() {
 	*x = ResultRequest{}
-	mi := &file_consilium_v1_study_proto_msgTypes[10]
+	mi := &file_consilium_v1_study_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +785,7 @@ func (x *ResultRequest) String() string {
 func (*ResultRequest) ProtoMessage() {}
 
 func (x *ResultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consilium_v1_study_proto_msgTypes[10]
+	mi := &file_consilium_v1_study_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +798,7 @@ func (x *ResultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultRequest.ProtoReflect.Descriptor instead.
 func (*ResultRequest) Descriptor() ([]byte, []int) {
-	return file_consilium_v1_study_proto_rawDescGZIP(), []int{10}
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResultRequest) GetStudy() string {
@@ -726,14 +816,16 @@ type ResultResponse struct {
 	// DSSE envelope (JSON) whose payload is the audit report.
 	Audit []byte `protobuf:"bytes,3,opt,name=audit,proto3" json:"audit,omitempty"`
 	// DSSE envelope (JSON) of statement.Release.
-	Release       []byte `protobuf:"bytes,4,opt,name=release,proto3" json:"release,omitempty"`
+	Release []byte `protobuf:"bytes,4,opt,name=release,proto3" json:"release,omitempty"`
+	// DSSE envelope (JSON) of statement.ReleaseOverride, where there is one.
+	Override      []byte `protobuf:"bytes,5,opt,name=override,proto3" json:"override,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResultResponse) Reset() {
 	*x = ResultResponse{}
-	mi := &file_consilium_v1_study_proto_msgTypes[11]
+	mi := &file_consilium_v1_study_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +837,7 @@ func (x *ResultResponse) String() string {
 func (*ResultResponse) ProtoMessage() {}
 
 func (x *ResultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consilium_v1_study_proto_msgTypes[11]
+	mi := &file_consilium_v1_study_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +850,7 @@ func (x *ResultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultResponse.ProtoReflect.Descriptor instead.
 func (*ResultResponse) Descriptor() ([]byte, []int) {
-	return file_consilium_v1_study_proto_rawDescGZIP(), []int{11}
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ResultResponse) GetStatus() *StudyStatus {
@@ -789,6 +881,201 @@ func (x *ResultResponse) GetRelease() []byte {
 	return nil
 }
 
+func (x *ResultResponse) GetOverride() []byte {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+type OverrideReleaseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Study string                 `protobuf:"bytes,1,opt,name=study,proto3" json:"study,omitempty"`
+	// DSSE envelope (JSON) of statement.ReleaseOverride, signed by the auditor.
+	Override      []byte `protobuf:"bytes,2,opt,name=override,proto3" json:"override,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideReleaseRequest) Reset() {
+	*x = OverrideReleaseRequest{}
+	mi := &file_consilium_v1_study_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideReleaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideReleaseRequest) ProtoMessage() {}
+
+func (x *OverrideReleaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_consilium_v1_study_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideReleaseRequest.ProtoReflect.Descriptor instead.
+func (*OverrideReleaseRequest) Descriptor() ([]byte, []int) {
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *OverrideReleaseRequest) GetStudy() string {
+	if x != nil {
+		return x.Study
+	}
+	return ""
+}
+
+func (x *OverrideReleaseRequest) GetOverride() []byte {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+type OverrideReleaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digest of the release that is offered now.
+	Release       string `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverrideReleaseResponse) Reset() {
+	*x = OverrideReleaseResponse{}
+	mi := &file_consilium_v1_study_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverrideReleaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverrideReleaseResponse) ProtoMessage() {}
+
+func (x *OverrideReleaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_consilium_v1_study_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverrideReleaseResponse.ProtoReflect.Descriptor instead.
+func (*OverrideReleaseResponse) Descriptor() ([]byte, []int) {
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OverrideReleaseResponse) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+type PublishCardRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DSSE envelope (JSON) of statement.Card, signed by the researcher.
+	Statement []byte `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
+	// The card, whose digest the statement carries.
+	Card          []byte `protobuf:"bytes,2,opt,name=card,proto3" json:"card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishCardRequest) Reset() {
+	*x = PublishCardRequest{}
+	mi := &file_consilium_v1_study_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishCardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishCardRequest) ProtoMessage() {}
+
+func (x *PublishCardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_consilium_v1_study_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishCardRequest.ProtoReflect.Descriptor instead.
+func (*PublishCardRequest) Descriptor() ([]byte, []int) {
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PublishCardRequest) GetStatement() []byte {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *PublishCardRequest) GetCard() []byte {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
+type PublishCardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishCardResponse) Reset() {
+	*x = PublishCardResponse{}
+	mi := &file_consilium_v1_study_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishCardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishCardResponse) ProtoMessage() {}
+
+func (x *PublishCardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_consilium_v1_study_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishCardResponse.ProtoReflect.Descriptor instead.
+func (*PublishCardResponse) Descriptor() ([]byte, []int) {
+	return file_consilium_v1_study_proto_rawDescGZIP(), []int{16}
+}
+
 var File_consilium_v1_study_proto protoreflect.FileDescriptor
 
 const file_consilium_v1_study_proto_rawDesc = "" +
@@ -807,7 +1094,7 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\fListResponse\x123\n" +
 	"\astudies\x18\x01 \x03(\v2\x19.consilium.v1.StudyStatusR\astudies\"$\n" +
 	"\fWatchRequest\x12\x14\n" +
-	"\x05study\x18\x01 \x01(\tR\x05study\"\x85\x03\n" +
+	"\x05study\x18\x01 \x01(\tR\x05study\"\xf0\x03\n" +
 	"\vStudyStatus\x12\x14\n" +
 	"\x05study\x18\x01 \x01(\tR\x05study\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -822,7 +1109,14 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\x06rounds\x18\t \x03(\v2\x19.consilium.v1.RoundStatusR\x06rounds\x12\x18\n" +
 	"\arelease\x18\n" +
 	" \x01(\tR\arelease\x12G\n" +
-	"\x11release_decisions\x18\v \x03(\v2\x1a.consilium.v1.SiteDecisionR\x10releaseDecisions\"V\n" +
+	"\x11release_decisions\x18\v \x03(\v2\x1a.consilium.v1.SiteDecisionR\x10releaseDecisions\x12\x12\n" +
+	"\x04gate\x18\f \x01(\tR\x04gate\x12!\n" +
+	"\fgate_reasons\x18\r \x03(\tR\vgateReasons\x122\n" +
+	"\boverride\x18\x0e \x01(\v2\x16.consilium.v1.OverrideR\boverride\"U\n" +
+	"\bOverride\x12\x18\n" +
+	"\aauditor\x18\x01 \x01(\tR\aauditor\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
+	"\aunix_ms\x18\x03 \x01(\x03R\x06unixMs\"V\n" +
 	"\fSiteDecision\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1a\n" +
 	"\bdecision\x18\x02 \x01(\tR\bdecision\x12\x16\n" +
@@ -844,18 +1138,30 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\rended_unix_ms\x18\r \x01(\x03R\vendedUnixMs\x12\x1a\n" +
 	"\bquestion\x18\x0e \x01(\tR\bquestion\"%\n" +
 	"\rResultRequest\x12\x14\n" +
-	"\x05study\x18\x01 \x01(\tR\x05study\"\x8b\x01\n" +
+	"\x05study\x18\x01 \x01(\tR\x05study\"\xa7\x01\n" +
 	"\x0eResultResponse\x121\n" +
 	"\x06status\x18\x01 \x01(\v2\x19.consilium.v1.StudyStatusR\x06status\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12\x14\n" +
 	"\x05audit\x18\x03 \x01(\fR\x05audit\x12\x18\n" +
-	"\arelease\x18\x04 \x01(\fR\arelease2\xde\x02\n" +
+	"\arelease\x18\x04 \x01(\fR\arelease\x12\x1a\n" +
+	"\boverride\x18\x05 \x01(\fR\boverride\"J\n" +
+	"\x16OverrideReleaseRequest\x12\x14\n" +
+	"\x05study\x18\x01 \x01(\tR\x05study\x12\x1a\n" +
+	"\boverride\x18\x02 \x01(\fR\boverride\"3\n" +
+	"\x17OverrideReleaseResponse\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\"F\n" +
+	"\x12PublishCardRequest\x12\x1c\n" +
+	"\tstatement\x18\x01 \x01(\fR\tstatement\x12\x12\n" +
+	"\x04card\x18\x02 \x01(\fR\x04card\"\x15\n" +
+	"\x13PublishCardResponse2\x92\x04\n" +
 	"\fStudyService\x12F\n" +
 	"\aPropose\x12\x1c.consilium.v1.ProposeRequest\x1a\x1d.consilium.v1.ProposeResponse\x12@\n" +
 	"\x05Start\x12\x1a.consilium.v1.StartRequest\x1a\x1b.consilium.v1.StartResponse\x12=\n" +
 	"\x04List\x12\x19.consilium.v1.ListRequest\x1a\x1a.consilium.v1.ListResponse\x12@\n" +
 	"\x05Watch\x12\x1a.consilium.v1.WatchRequest\x1a\x19.consilium.v1.StudyStatus0\x01\x12C\n" +
-	"\x06Result\x12\x1b.consilium.v1.ResultRequest\x1a\x1c.consilium.v1.ResultResponseBBZ@github.com/consilium-fl/consilium/proto/consilium/v1;consiliumv1b\x06proto3"
+	"\x06Result\x12\x1b.consilium.v1.ResultRequest\x1a\x1c.consilium.v1.ResultResponse\x12^\n" +
+	"\x0fOverrideRelease\x12$.consilium.v1.OverrideReleaseRequest\x1a%.consilium.v1.OverrideReleaseResponse\x12R\n" +
+	"\vPublishCard\x12 .consilium.v1.PublishCardRequest\x1a!.consilium.v1.PublishCardResponseBBZ@github.com/consilium-fl/consilium/proto/consilium/v1;consiliumv1b\x06proto3"
 
 var (
 	file_consilium_v1_study_proto_rawDescOnce sync.Once
@@ -869,42 +1175,52 @@ func file_consilium_v1_study_proto_rawDescGZIP() []byte {
 	return file_consilium_v1_study_proto_rawDescData
 }
 
-var file_consilium_v1_study_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_consilium_v1_study_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_consilium_v1_study_proto_goTypes = []any{
-	(*ProposeRequest)(nil),  // 0: consilium.v1.ProposeRequest
-	(*ProposeResponse)(nil), // 1: consilium.v1.ProposeResponse
-	(*StartRequest)(nil),    // 2: consilium.v1.StartRequest
-	(*StartResponse)(nil),   // 3: consilium.v1.StartResponse
-	(*ListRequest)(nil),     // 4: consilium.v1.ListRequest
-	(*ListResponse)(nil),    // 5: consilium.v1.ListResponse
-	(*WatchRequest)(nil),    // 6: consilium.v1.WatchRequest
-	(*StudyStatus)(nil),     // 7: consilium.v1.StudyStatus
-	(*SiteDecision)(nil),    // 8: consilium.v1.SiteDecision
-	(*RoundStatus)(nil),     // 9: consilium.v1.RoundStatus
-	(*ResultRequest)(nil),   // 10: consilium.v1.ResultRequest
-	(*ResultResponse)(nil),  // 11: consilium.v1.ResultResponse
+	(*ProposeRequest)(nil),          // 0: consilium.v1.ProposeRequest
+	(*ProposeResponse)(nil),         // 1: consilium.v1.ProposeResponse
+	(*StartRequest)(nil),            // 2: consilium.v1.StartRequest
+	(*StartResponse)(nil),           // 3: consilium.v1.StartResponse
+	(*ListRequest)(nil),             // 4: consilium.v1.ListRequest
+	(*ListResponse)(nil),            // 5: consilium.v1.ListResponse
+	(*WatchRequest)(nil),            // 6: consilium.v1.WatchRequest
+	(*StudyStatus)(nil),             // 7: consilium.v1.StudyStatus
+	(*Override)(nil),                // 8: consilium.v1.Override
+	(*SiteDecision)(nil),            // 9: consilium.v1.SiteDecision
+	(*RoundStatus)(nil),             // 10: consilium.v1.RoundStatus
+	(*ResultRequest)(nil),           // 11: consilium.v1.ResultRequest
+	(*ResultResponse)(nil),          // 12: consilium.v1.ResultResponse
+	(*OverrideReleaseRequest)(nil),  // 13: consilium.v1.OverrideReleaseRequest
+	(*OverrideReleaseResponse)(nil), // 14: consilium.v1.OverrideReleaseResponse
+	(*PublishCardRequest)(nil),      // 15: consilium.v1.PublishCardRequest
+	(*PublishCardResponse)(nil),     // 16: consilium.v1.PublishCardResponse
 }
 var file_consilium_v1_study_proto_depIdxs = []int32{
 	7,  // 0: consilium.v1.ListResponse.studies:type_name -> consilium.v1.StudyStatus
-	8,  // 1: consilium.v1.StudyStatus.decisions:type_name -> consilium.v1.SiteDecision
-	9,  // 2: consilium.v1.StudyStatus.rounds:type_name -> consilium.v1.RoundStatus
-	8,  // 3: consilium.v1.StudyStatus.release_decisions:type_name -> consilium.v1.SiteDecision
-	7,  // 4: consilium.v1.ResultResponse.status:type_name -> consilium.v1.StudyStatus
-	0,  // 5: consilium.v1.StudyService.Propose:input_type -> consilium.v1.ProposeRequest
-	2,  // 6: consilium.v1.StudyService.Start:input_type -> consilium.v1.StartRequest
-	4,  // 7: consilium.v1.StudyService.List:input_type -> consilium.v1.ListRequest
-	6,  // 8: consilium.v1.StudyService.Watch:input_type -> consilium.v1.WatchRequest
-	10, // 9: consilium.v1.StudyService.Result:input_type -> consilium.v1.ResultRequest
-	1,  // 10: consilium.v1.StudyService.Propose:output_type -> consilium.v1.ProposeResponse
-	3,  // 11: consilium.v1.StudyService.Start:output_type -> consilium.v1.StartResponse
-	5,  // 12: consilium.v1.StudyService.List:output_type -> consilium.v1.ListResponse
-	7,  // 13: consilium.v1.StudyService.Watch:output_type -> consilium.v1.StudyStatus
-	11, // 14: consilium.v1.StudyService.Result:output_type -> consilium.v1.ResultResponse
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	9,  // 1: consilium.v1.StudyStatus.decisions:type_name -> consilium.v1.SiteDecision
+	10, // 2: consilium.v1.StudyStatus.rounds:type_name -> consilium.v1.RoundStatus
+	9,  // 3: consilium.v1.StudyStatus.release_decisions:type_name -> consilium.v1.SiteDecision
+	8,  // 4: consilium.v1.StudyStatus.override:type_name -> consilium.v1.Override
+	7,  // 5: consilium.v1.ResultResponse.status:type_name -> consilium.v1.StudyStatus
+	0,  // 6: consilium.v1.StudyService.Propose:input_type -> consilium.v1.ProposeRequest
+	2,  // 7: consilium.v1.StudyService.Start:input_type -> consilium.v1.StartRequest
+	4,  // 8: consilium.v1.StudyService.List:input_type -> consilium.v1.ListRequest
+	6,  // 9: consilium.v1.StudyService.Watch:input_type -> consilium.v1.WatchRequest
+	11, // 10: consilium.v1.StudyService.Result:input_type -> consilium.v1.ResultRequest
+	13, // 11: consilium.v1.StudyService.OverrideRelease:input_type -> consilium.v1.OverrideReleaseRequest
+	15, // 12: consilium.v1.StudyService.PublishCard:input_type -> consilium.v1.PublishCardRequest
+	1,  // 13: consilium.v1.StudyService.Propose:output_type -> consilium.v1.ProposeResponse
+	3,  // 14: consilium.v1.StudyService.Start:output_type -> consilium.v1.StartResponse
+	5,  // 15: consilium.v1.StudyService.List:output_type -> consilium.v1.ListResponse
+	7,  // 16: consilium.v1.StudyService.Watch:output_type -> consilium.v1.StudyStatus
+	12, // 17: consilium.v1.StudyService.Result:output_type -> consilium.v1.ResultResponse
+	14, // 18: consilium.v1.StudyService.OverrideRelease:output_type -> consilium.v1.OverrideReleaseResponse
+	16, // 19: consilium.v1.StudyService.PublishCard:output_type -> consilium.v1.PublishCardResponse
+	13, // [13:20] is the sub-list for method output_type
+	6,  // [6:13] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_consilium_v1_study_proto_init() }
@@ -918,7 +1234,7 @@ func file_consilium_v1_study_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consilium_v1_study_proto_rawDesc), len(file_consilium_v1_study_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

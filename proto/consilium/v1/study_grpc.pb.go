@@ -19,11 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StudyService_Propose_FullMethodName = "/consilium.v1.StudyService/Propose"
-	StudyService_Start_FullMethodName   = "/consilium.v1.StudyService/Start"
-	StudyService_List_FullMethodName    = "/consilium.v1.StudyService/List"
-	StudyService_Watch_FullMethodName   = "/consilium.v1.StudyService/Watch"
-	StudyService_Result_FullMethodName  = "/consilium.v1.StudyService/Result"
+	StudyService_Propose_FullMethodName         = "/consilium.v1.StudyService/Propose"
+	StudyService_Start_FullMethodName           = "/consilium.v1.StudyService/Start"
+	StudyService_List_FullMethodName            = "/consilium.v1.StudyService/List"
+	StudyService_Watch_FullMethodName           = "/consilium.v1.StudyService/Watch"
+	StudyService_Result_FullMethodName          = "/consilium.v1.StudyService/Result"
+	StudyService_OverrideRelease_FullMethodName = "/consilium.v1.StudyService/OverrideRelease"
+	StudyService_PublishCard_FullMethodName     = "/consilium.v1.StudyService/PublishCard"
 )
 
 // StudyServiceClient is the client API for StudyService service.
@@ -50,6 +52,14 @@ type StudyServiceClient interface {
 	// Result returns the study's status, result and signed audit.
 	// Caller: researcher, auditor, site.
 	Result(ctx context.Context, in *ResultRequest, opts ...grpc.CallOption) (*ResultResponse, error)
+	// OverrideRelease has a release offered that the study's criteria block.
+	// Sending the same statement again changes nothing.
+	// Caller: auditor.
+	OverrideRelease(ctx context.Context, in *OverrideReleaseRequest, opts ...grpc.CallOption) (*OverrideReleaseResponse, error)
+	// PublishCard puts a release's model card into the ledger. Publishing the
+	// same bytes again changes nothing.
+	// Caller: researcher who proposed the study.
+	PublishCard(ctx context.Context, in *PublishCardRequest, opts ...grpc.CallOption) (*PublishCardResponse, error)
 }
 
 type studyServiceClient struct {
@@ -119,6 +129,26 @@ func (c *studyServiceClient) Result(ctx context.Context, in *ResultRequest, opts
 	return out, nil
 }
 
+func (c *studyServiceClient) OverrideRelease(ctx context.Context, in *OverrideReleaseRequest, opts ...grpc.CallOption) (*OverrideReleaseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OverrideReleaseResponse)
+	err := c.cc.Invoke(ctx, StudyService_OverrideRelease_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *studyServiceClient) PublishCard(ctx context.Context, in *PublishCardRequest, opts ...grpc.CallOption) (*PublishCardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishCardResponse)
+	err := c.cc.Invoke(ctx, StudyService_PublishCard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StudyServiceServer is the server API for StudyService service.
 // All implementations must embed UnimplementedStudyServiceServer
 // for forward compatibility.
@@ -143,6 +173,14 @@ type StudyServiceServer interface {
 	// Result returns the study's status, result and signed audit.
 	// Caller: researcher, auditor, site.
 	Result(context.Context, *ResultRequest) (*ResultResponse, error)
+	// OverrideRelease has a release offered that the study's criteria block.
+	// Sending the same statement again changes nothing.
+	// Caller: auditor.
+	OverrideRelease(context.Context, *OverrideReleaseRequest) (*OverrideReleaseResponse, error)
+	// PublishCard puts a release's model card into the ledger. Publishing the
+	// same bytes again changes nothing.
+	// Caller: researcher who proposed the study.
+	PublishCard(context.Context, *PublishCardRequest) (*PublishCardResponse, error)
 	mustEmbedUnimplementedStudyServiceServer()
 }
 
@@ -167,6 +205,12 @@ func (UnimplementedStudyServiceServer) Watch(*WatchRequest, grpc.ServerStreaming
 }
 func (UnimplementedStudyServiceServer) Result(context.Context, *ResultRequest) (*ResultResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Result not implemented")
+}
+func (UnimplementedStudyServiceServer) OverrideRelease(context.Context, *OverrideReleaseRequest) (*OverrideReleaseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OverrideRelease not implemented")
+}
+func (UnimplementedStudyServiceServer) PublishCard(context.Context, *PublishCardRequest) (*PublishCardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PublishCard not implemented")
 }
 func (UnimplementedStudyServiceServer) mustEmbedUnimplementedStudyServiceServer() {}
 func (UnimplementedStudyServiceServer) testEmbeddedByValue()                      {}
@@ -272,6 +316,42 @@ func _StudyService_Result_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StudyService_OverrideRelease_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OverrideReleaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StudyServiceServer).OverrideRelease(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StudyService_OverrideRelease_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StudyServiceServer).OverrideRelease(ctx, req.(*OverrideReleaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StudyService_PublishCard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishCardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StudyServiceServer).PublishCard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StudyService_PublishCard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StudyServiceServer).PublishCard(ctx, req.(*PublishCardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StudyService_ServiceDesc is the grpc.ServiceDesc for StudyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -294,6 +374,14 @@ var StudyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Result",
 			Handler:    _StudyService_Result_Handler,
+		},
+		{
+			MethodName: "OverrideRelease",
+			Handler:    _StudyService_OverrideRelease_Handler,
+		},
+		{
+			MethodName: "PublishCard",
+			Handler:    _StudyService_PublishCard_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
