@@ -87,6 +87,17 @@ func (s *Study) splineName(spline Spline, knot int) string {
 	return fmt.Sprintf("spline(%s)%d", s.Features[spline.Feature].Column, knot+1)
 }
 
+// SplineTerms are the non-linear terms of a spline with these ascending knots,
+// at least three, for a value of its number: spline(x)2, spline(x)3 and so on.
+func SplineTerms(knots []float64, x float64) []float64 {
+	c := curve{knots: knots}
+	terms := make([]float64, max(0, len(knots)-2))
+	for i := range terms {
+		terms[i] = c.basis(i+1, x)
+	}
+	return terms
+}
+
 // curve is a spline with knots.
 type curve struct {
 	feature int

@@ -10,7 +10,7 @@ import (
 	"github.com/consilium-fl/consilium/study"
 )
 
-func coxSection(m *cox.Model, c *describe.Cohort) section {
+func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 	strata := "one baseline hazard for all hospitals, on the study's times"
 	if m.Stratify == study.StratifySite {
 		strata = "a baseline hazard of its own for each hospital"
@@ -31,6 +31,7 @@ func coxSection(m *cox.Model, c *describe.Cohort) section {
 		blocks = append(blocks, block{Rows: f})
 	}
 	blocks = append(blocks, block{Table: coefficientTable(terms, "Hazard ratio", "z", "Coefficients are logarithms of hazard ratios.")})
+	blocks = append(blocks, curves...)
 	if len(m.Dropped) > 0 {
 		blocks = append(blocks, note("Left out, because no patient has them: %s.", list(m.Dropped)))
 	}
@@ -43,7 +44,7 @@ func coxSection(m *cox.Model, c *describe.Cohort) section {
 	if m.RMST != nil {
 		blocks = append(blocks, restricted(m.RMST, m.Unit)...)
 	}
-	return section{"The model", append(blocks, learning(m.Curve, "rounds")...)}
+	return section{"The model", append(blocks, convergence(m.Curve, "Minus log partial likelihood per event")...)}
 }
 
 // normal quantile of two-sided 95% intervals.

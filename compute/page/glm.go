@@ -19,7 +19,7 @@ var familyNames = map[string]string{
 	study.Gamma:            "A gamma model, of the logarithm of the mean,",
 }
 
-func glmSection(m *glm.Model, c *describe.Cohort) section {
+func glmSection(m *glm.Model, c *describe.Cohort, curves []block) section {
 	words := familyNames[m.Family]
 	if words == "" {
 		words = "A generalised linear model (" + m.Family + ")"
@@ -56,6 +56,7 @@ func glmSection(m *glm.Model, c *describe.Cohort) section {
 		blocks = append(blocks, block{Rows: f})
 	}
 	blocks = append(blocks, block{Table: coefficientTable(terms, ratio, m.Statistic, "Coefficients per unit of their column, on the scale of the fit.")})
+	blocks = append(blocks, curves...)
 	if len(m.Dropped) > 0 {
 		blocks = append(blocks, note("Left out, because no patient has them: %s.", list(m.Dropped)))
 	}
@@ -63,7 +64,8 @@ func glmSection(m *glm.Model, c *describe.Cohort) section {
 		blocks = append(blocks, note("Standard errors are robust, clustered by hospital: a sandwich over %s. With fewer than about 30 it is too small on average.", plot.Plural(*m.Clusters, "hospital", "hospitals")))
 	}
 	blocks = append(blocks, block{Head: "How it fits"}, block{Facts: glmFacts(m)})
-	return section{"The model", append(blocks, glmTests(m.Tests)...)}
+	blocks = append(blocks, glmTests(m.Tests)...)
+	return section{"The model", append(blocks, convergence(m.Curve, "Deviance per patient")...)}
 }
 
 // glmTests are those of several coefficients at once.

@@ -3,14 +3,13 @@ package page
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
-	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/compute/page/plot"
-	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -18,17 +17,17 @@ import (
 const mostRows = 60
 
 // modelSections show the model of whichever kind.
-func modelSections(r *pipeline.Result) []section {
-	m := r.Model
+func modelSections(d Document) []section {
+	r, m := d.Result, d.Result.Model
 	if m == nil {
 		return nil
 	}
 	var out section
 	switch {
 	case m.GLM != nil:
-		out = glmSection(m.GLM, r.Cohort)
+		out = glmSection(m.GLM, r.Cohort, effects(d))
 	case m.Cox != nil:
-		out = coxSection(m.Cox, r.Cohort)
+		out = coxSection(m.Cox, r.Cohort, effects(d))
 	case m.Boost != nil:
 		out = boostSection(m.Boost)
 	case m.Neural != nil:
@@ -36,20 +35,32 @@ func modelSections(r *pipeline.Result) []section {
 	default:
 		return nil
 	}
-	if knots := knotsText(m); knots != nil {
+	if knots := knotsText(d); knots != nil {
 		out.Blocks = append(out.Blocks, text("The knots of the model's curves are quantiles over all hospitals:"), block{List: knots})
 	}
 	return []section{out}
 }
 
 // knotsText lists the knots of each spline, in the study's order.
-func knotsText(m *pipeline.Model) (out []string) {
-	for i, knots := range m.Knots {
+func knotsText(d Document) (out []string) {
+	var columns []string
+	if d.Protocol != nil {
+		for _, x := range d.Protocol.Model.Splines {
+			columns = append(columns, d.Protocol.Features[x.Feature].Column)
+		}
+	} else if l := linearOf(d.Result.Model); l != nil {
+		columns = splined(l.names)
+	}
+	for i, knots := range d.Result.Model.Knots {
 		var values []string
 		for _, k := range knots {
 			values = append(values, plot.Number(k))
 		}
-		out = append(out, fmt.Sprintf("curve %d: %s", i+1, list(values)))
+		name := fmt.Sprintf("curve %d", i+1)
+		if i < len(columns) {
+			name = columns[i]
+		}
+		out = append(out, name+": "+list(values))
 	}
 	return out
 }
@@ -71,7 +82,11 @@ func coefficientTable(terms []coefficient, ratio, statistic, caption string) *ta
 	}
 	for _, c := range terms {
 		r := row{Name: c.Name, Cells: cells(plot.Number(c.Estimate), interval(c.Lower, c.Upper), plot.Number(c.StdError), plot.Number(c.Statistic), plot.PValue(c.PValue))}
-		if ratio != "" {
+		switch {
+		case ratio == "":
+		case strings.HasPrefix(c.Name, "spline("): // no patient differs in one such term alone
+			r.Cells = append(r.Cells, cells("–", "–")...)
+		default:
 			r.Cells = append(r.Cells, cells(plot.Number(math.Exp(c.Estimate)), interval(math.Exp(c.Lower), math.Exp(c.Upper)))...)
 		}
 		t.Rows = append(t.Rows, r)
@@ -88,14 +103,16 @@ func forest(terms []coefficient, ratio string, cohort *describe.Cohort) *plot.Ro
 			spread[f.Column] = *f.SD
 		}
 	}
+	var names []string
+	for _, c := range terms {
+		names = append(names, c.Name)
+	}
+	curved := splined(names)
 	var estimates []plot.Estimate
-	scaled, curves := false, false
+	scaled := false
 	for _, c := range terms {
 		switch {
-		case c.Name == intercept:
-			continue
-		case strings.HasPrefix(c.Name, "spline("):
-			curves = true
+		case c.Name == intercept || strings.HasPrefix(c.Name, "spline(") || slices.Contains(curved, c.Name):
 			continue
 		case len(estimates) == mostRows:
 			continue
@@ -122,8 +139,8 @@ func forest(terms []coefficient, ratio string, cohort *describe.Cohort) *plot.Ro
 	if scaled {
 		caption += " Of a number, it is the change with one standard deviation more, which stands beside its name; the table is per unit."
 	}
-	if curves {
-		caption += " The further terms of curves are in the table: by themselves they mean little."
+	if len(curved) > 0 {
+		caption += " Curves are drawn by themselves: each of their terms alone means little."
 	}
 	if len(estimates) == mostRows {
 		caption += fmt.Sprintf(" The first %d terms; the table has all.", mostRows)
@@ -194,40 +211,6 @@ func atMost(n int) string {
 		return fmt.Sprintf(" The first %d; the table has all.", mostRows)
 	}
 	return ""
-}
-
-// learning draws the loss against what has been learnt, and that of patients
-// kept from training where there are any.
-func learning(curve []compute.Point, unit string) []block {
-	if len(curve) < 2 {
-		return nil
-	}
-	var loss, heldOut []plot.XY
-	lo, hi := math.Inf(1), math.Inf(-1)
-	t := &table{Fold: "Learning curve as a table", Head: []string{capital(unit), "Training loss"}}
-	for _, p := range curve {
-		loss = append(loss, plot.XY{X: float64(p.Round), Y: p.Loss})
-		lo, hi = min(lo, p.Loss), max(hi, p.Loss)
-		r := row{Name: plot.Grouped(p.Round), Cells: cells(plot.Number(p.Loss))}
-		if p.HeldOut != nil {
-			heldOut = append(heldOut, plot.XY{X: float64(p.Round), Y: *p.HeldOut})
-			lo, hi = min(lo, *p.HeldOut), max(hi, *p.HeldOut)
-			r.Cells = append(r.Cells, cells(plot.Number(*p.HeldOut))...)
-		} else if len(heldOut) > 0 {
-			r.Cells = append(r.Cells, cells("–")...)
-		}
-		t.Rows = append(t.Rows, r)
-	}
-	c := &plot.Chart{Title: "Learning curve", Caption: "Mean loss over the patients after so many " + unit + "; lower is better.", XLabel: unit, YLabel: "mean loss",
-		X: plot.XAxisTo(float64(curve[0].Round), float64(curve[len(curve)-1].Round)), Y: plot.YAxis(lo, hi)}
-	c.Words = fmt.Sprintf("The training loss goes from %s to %s over %d %s.", plot.Number(curve[0].Loss), plot.Number(curve[len(curve)-1].Loss), curve[len(curve)-1].Round, unit)
-	c.Series = []plot.Series{{Name: "training patients", Path: c.Path(loss)}}
-	if len(heldOut) > 0 {
-		t.Head = append(t.Head, "Loss on patients kept from training")
-		c.Series = append(c.Series, plot.Series{Name: "patients kept from training", Path: c.Path(heldOut)})
-		c.Words += fmt.Sprintf(" That of patients kept from training ends at %s.", plot.Number(heldOut[len(heldOut)-1].Y))
-	}
-	return []block{{Chart: c}, {Table: t}}
 }
 
 func capital(s string) string {

@@ -59,7 +59,7 @@ func Render(d Document) ([]byte, error) {
 	v.Tiles = tiles(r)
 	v.add(asked(d))
 	v.add(remarks(r))
-	v.add(modelSections(r)...)
+	v.add(modelSections(d)...)
 	v.add(unseen(r))
 	v.add(audited(r))
 	v.add(described(r)...)

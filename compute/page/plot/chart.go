@@ -21,6 +21,15 @@ type Chart struct {
 	X, Y               Axis
 	Series             []Series
 	Lines              []Line // of reference
+	Marks              []Mark // on the axis along the bottom
+}
+
+// Mark is a triangle that stands on the bottom axis.
+type Mark struct{ At float64 }
+
+// Points of the triangle.
+func (m Mark) Points() string {
+	return fmt.Sprintf("%.1f,%.1f %.1f,%.1f %.1f,%.1f", m.At-5, chartBottom, m.At+5, chartBottom, m.At, chartBottom-9)
 }
 
 // Series is a line with what surrounds it, or dots, or bars.
@@ -62,6 +71,17 @@ func XAxisTo(lo, hi float64) Axis {
 
 // YAxis is an axis up the left of a chart.
 func YAxis(lo, hi float64) Axis { return Linear(lo, hi, chartBottom, chartTop) }
+
+// YLog is a logarithmic axis up the left of a chart.
+func YLog(lo, hi float64) Axis { return Log(lo, hi, chartBottom, chartTop) }
+
+// Across is a line at a height from one side of the chart to the other.
+func (c *Chart) Across(y float64) Line {
+	return Line{chartLeft, c.Y.At(y), chartRight, c.Y.At(y)}
+}
+
+// Mark at a value of the bottom axis.
+func (c *Chart) Mark(x float64) Mark { return Mark{c.X.At(x)} }
 
 // Path through points.
 func (c *Chart) Path(points []XY) string { return c.path(points, false) }

@@ -80,6 +80,15 @@ func Log(lo, hi, from, to float64) Axis {
 		lo, hi = lo/2, lo*2
 	}
 	a := Axis{lo: lo, hi: hi, from: from, to: to, log: true}
+	// Over less than a factor of four, powers of ten and their halves are too
+	// few marks.
+	if step := NiceStep((hi - lo) / 5); hi < 4*lo && step > 0 && lo+step > lo {
+		digits := min(max(0, -int(math.Floor(math.Log10(step)+1e-9))), 12)
+		for i := math.Ceil(lo/step - 1e-9); i*step <= hi*(1+1e-9) && len(a.Ticks) < mostTicks; i++ {
+			a.Ticks = append(a.Ticks, Tick{a.At(i * step), strconv.FormatFloat(i*step, 'f', digits, 64)})
+		}
+		return a
+	}
 	factors := []float64{1, 2, 5}
 	if math.Log10(hi/lo) > 2 {
 		factors = []float64{1}
