@@ -13,6 +13,9 @@ const (
 	Malformed         SkipReason = "malformed"
 	Excluded          SkipReason = "excluded"
 	MissingRequired   SkipReason = "missing_required"
+	MissingPeriod     SkipReason = "missing_period"
+	PeriodUnreadable  SkipReason = "period_unreadable"
+	OutsidePeriods    SkipReason = "outside_periods"
 	MissingOutcome    SkipReason = "missing_outcome"
 	OutcomeNotANumber SkipReason = "outcome_not_a_number"
 	OutcomeNotACount  SkipReason = "outcome_not_a_count"
@@ -30,6 +33,7 @@ const (
 func SkipReasons() []SkipReason {
 	return []SkipReason{
 		Malformed, Excluded, MissingRequired,
+		MissingPeriod, PeriodUnreadable, OutsidePeriods,
 		MissingOutcome, OutcomeNotANumber, OutcomeNotACount, OutcomeOutOfRange, OutcomeUndeclared,
 		MissingFeature, NotANumber, OutOfRange, UndeclaredLevel,
 		MissingOffset, MissingWeight,
@@ -53,6 +57,7 @@ type building struct {
 	excluded []exclusionColumn
 	required []int
 	folder   *folder // nil without a validation by patients
+	period   int     // of a study that monitors
 	outcome  outcomeColumn
 	features []featureColumn
 	offset   *covariateColumn // nil without one
@@ -91,6 +96,9 @@ func (s *Study) NewBuilder(columns []string) (*Builder, error) {
 		weight:   newCovariateColumn(s.Model.Weights, MissingWeight, h),
 		skipped:  map[Skip]int{},
 		rows:     newRows(s),
+	}
+	if s.Monitor != nil {
+		b.period = h.index[s.Monitor.Column]
 	}
 	for _, e := range s.Cohort.ExcludeIf {
 		b.excluded = append(b.excluded, exclusionColumn{h.index[e.Column], vocabularyOf(e.Equals)})
@@ -133,6 +141,13 @@ func (b *building) add(record []string) (Skip, bool) {
 			return Skip{b.study.Validation.By, MissingRequired}, true
 		}
 	}
+	window := 0
+	if m := b.study.Monitor; m != nil {
+		var reason SkipReason
+		if window, reason = m.when(record[b.period], b.study.Missing); reason != "" {
+			return Skip{m.Column, reason}, true
+		}
+	}
 	y, reason := b.outcome.read(record, b.study.Missing)
 	if reason != "" {
 		return Skip{b.study.Outcome.Column, reason}, true
@@ -160,6 +175,9 @@ func (b *building) add(record []string) (Skip, bool) {
 		return *skip, true
 	}
 	b.rows.take(fold, y, event, offset, weight)
+	if b.study.Monitor != nil {
+		b.rows.windows = append(b.rows.windows, uint8(window))
+	}
 	for _, a := range b.groups {
 		group, ok := a.words.index(strings.TrimSpace(record[a.at]))
 		if !ok {

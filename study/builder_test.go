@@ -140,6 +140,7 @@ func TestRecordRules(t *testing.T) {
 func TestSkipReasonsAreStable(t *testing.T) {
 	want := []SkipReason{
 		"malformed", "excluded", "missing_required",
+		"missing_period", "period_unreadable", "outside_periods",
 		"missing_outcome", "outcome_not_a_number", "outcome_not_a_count", "outcome_out_of_range", "outcome_undeclared_value",
 		"missing_feature", "not_a_number", "out_of_range", "undeclared_level",
 		"missing_offset", "missing_weight",

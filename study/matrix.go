@@ -28,6 +28,7 @@ type rows struct {
 	weights  []float64 // nil without weights
 	folds    []uint16  // nil without a validation by patients
 	groups   []uint8   // records x attributes
+	windows  []uint8   // nil but of a study that monitors
 	// dummies[f][k] is the term of level k of feature f, -1 for the reference;
 	// for a number dummies[f] is nil and first[f] its term.
 	dummies  [][]int
@@ -85,6 +86,7 @@ func (r *rows) snapshot() *rows {
 	s.weights = slices.Clip(r.weights)
 	s.folds = slices.Clip(r.folds)
 	s.groups = slices.Clip(r.groups)
+	s.windows = slices.Clip(r.windows)
 	return &s
 }
 
@@ -173,6 +175,21 @@ func (m *Matrix) Fold(i int) int {
 	return 0
 }
 
+// Window of record i in a study that monitors, 0 in any other.
+func (m *Matrix) Window(i int) int {
+	if windows := m.rows().windows; windows != nil {
+		return int(windows[i])
+	}
+	return 0
+}
+
+// Value of record i's feature: a number in its unit, the index of a level, or
+// NaN for what is missing and kept.
+func (m *Matrix) Value(i, feature int) float64 {
+	r := m.rows()
+	return r.features[i*len(r.study.Features)+feature]
+}
+
 // Knotted is the matrix of the same records whose terms are those of
 // [Study.Knotted].
 func (m *Matrix) Knotted(knots [][]float64) (*Matrix, error) {
@@ -192,7 +209,7 @@ func (m *Matrix) Select(keep func(i int) bool) *Matrix {
 	all := m.rows()
 	some := *all
 	some.memo = &memo{}
-	some.features, some.outcomes, some.events, some.offsets, some.weights, some.folds, some.groups = nil, nil, nil, nil, nil, nil, nil
+	some.features, some.outcomes, some.events, some.offsets, some.weights, some.folds, some.groups, some.windows = nil, nil, nil, nil, nil, nil, nil, nil
 	f, a := len(all.study.Features), len(all.study.Fairness.Attributes)
 	for i := range all.outcomes {
 		if !keep(i) {
@@ -212,6 +229,9 @@ func (m *Matrix) Select(keep func(i int) bool) *Matrix {
 		}
 		if all.folds != nil {
 			some.folds = append(some.folds, all.folds[i])
+		}
+		if all.windows != nil {
+			some.windows = append(some.windows, all.windows[i])
 		}
 	}
 	return &Matrix{func() *rows { return &some }}

@@ -14,10 +14,11 @@
 //  1. malformed: another number of cells than the file has columns
 //  2. excluded: cohort.exclude_if names a value that the cell has
 //  3. missing_required: a column of cohort.require, or validation.by, is missing
-//  4. the outcome: missing, not a number, not a count, out of range, undeclared
+//  4. of a study that monitors, the period: missing, unreadable, outside all windows
+//  5. the outcome: missing, not a number, not a count, out of range, undeclared
 //     value; of a survival outcome first the time, then the event
-//  5. each feature as listed: missing, not a number, out of range, undeclared level
-//  6. the offset, then the weight: missing, not a number, out of range
+//  6. each feature as listed: missing, not a number, out of range, undeclared level
+//  7. the offset, then the weight: missing, not a number, out of range
 //
 // Cells are compared without surrounding spaces. A cell is missing when it is
 // empty or one of the study's missing words (NA unless the study lists
@@ -69,6 +70,8 @@ type Study struct {
 	Schedule Schedule
 	// Validation says on whom the model is tried; its Kind is empty if on nobody.
 	Validation Validation
+	// Monitor is what a study that watches a release declares; nil of any other.
+	Monitor *Monitor
 
 	source []byte
 	terms  []Term
@@ -252,6 +255,9 @@ func (s *Study) Columns() []string {
 	}
 	if s.Validation.By != "" {
 		add(s.Validation.By)
+	}
+	if s.Monitor != nil {
+		add(s.Monitor.Column)
 	}
 	for _, column := range s.Cohort.Require {
 		add(column)
