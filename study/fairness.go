@@ -24,9 +24,11 @@ type Fairness struct {
 	// out from: groups beside a small one, and rates that tell of few.
 	Complementary bool
 
-	Bands      []float64 // ascending cuts between clinical bands of a number or a count
-	Thresholds []float64 // ascending, of a binary outcome; nil for 0.5 and the prevalence
-	Metrics    []string  // that groups are compared by; nil for the usual ones
+	Bands      []float64   // ascending cuts between clinical bands of a number or a count
+	Thresholds []float64   // ascending, of a binary outcome; nil for 0.5 and the prevalence
+	Times      []float64   // ascending times of a survival outcome's grid, at which predicted and observed risks are compared
+	Hospitals  []Hospitals // metrics by which hospitals are counted
+	Metrics    []string    // that groups are compared by; nil for the usual ones
 	Criteria   []Criterion
 	Bootstrap  int // replicates; 0 for none
 
@@ -89,18 +91,6 @@ func (a Attribute) Groups() []string {
 	return append(names, Unknown)
 }
 
-// ComparableMetrics are those that groups can be compared by. Means come with
-// Welch's interval and rates with Newcombe's.
-func ComparableMetrics(outcome Type) []string {
-	switch outcome {
-	case Survival:
-		return []string{"event_share"}
-	case Binary:
-		return []string{"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "log_loss", "calibration_in_the_large"}
-	}
-	return []string{"mae", "bias", "mse", "within10", "within20", "within30", "under20", "over20", "log_fold_error"}
-}
-
 func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	f := &s.Fairness
 	f.MinimumCell, f.MinimumSites, f.LargestShare, f.Bootstrap = 11, 3, 0.85, 200
@@ -108,7 +98,7 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 		return
 	}
 	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share", "disclosure",
-		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "purpose")
+		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "purpose", "times", "hospitals")
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)
@@ -125,6 +115,8 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	}
 	s.readIntersections(r, at)
 	s.readCuts(r, at)
+	s.readTimes(r, at)
+	s.readHospitals(r, at)
 	s.readCriteria(r, at)
 	s.readPurpose(r, at)
 }
@@ -322,7 +314,7 @@ func (s *Study) readCuts(r *reader, at *section) {
 }
 
 func (s *Study) readCriteria(r *reader, at *section) {
-	known := ComparableMetrics(s.Outcome.Type)
+	known := s.ComparableMetrics()
 	refuse := func(n *yaml.Node, key, metric string) {
 		if r.fault == nil && !slices.Contains(known, metric) {
 			hint := "groups are compared by " + strings.Join(known, ", ")
