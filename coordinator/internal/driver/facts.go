@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/coordinator/store"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -65,7 +66,22 @@ type ended struct {
 	Audit   *statement.Digest `json:"audit,omitempty"`   // envelope
 	Release *statement.Digest `json:"release,omitempty"` // envelope
 	Offered *statement.Digest `json:"offered,omitempty"` // payload of the release: its name
-	At      time.Time         `json:"at"`
+	// What the study's criteria make of the release, nil where it declares none,
+	// and the model that they block.
+	Gate  *fairness.Decision `json:"gate,omitempty"`
+	Model *statement.Digest  `json:"model,omitempty"`
+	At    time.Time          `json:"at"`
+}
+
+// overridden: an auditor had a blocked release offered.
+type overridden struct {
+	Auditor  string           `json:"auditor"`
+	Reason   string           `json:"reason"`
+	Time     time.Time        `json:"time"` // by the auditor's clock
+	Envelope statement.Digest `json:"envelope"`
+	Release  statement.Digest `json:"release"` // envelope
+	Offered  statement.Digest `json:"offered"` // payload of the release: its name
+	At       time.Time        `json:"at"`
 }
 
 type releaseDecided struct {
@@ -93,6 +109,7 @@ var kinds = map[string]func([]byte) (fact, error){
 	"started":         read[started],
 	"round-ended":     read[roundEnded],
 	"ended":           read[ended],
+	"overridden":      read[overridden],
 	"release-decided": read[releaseDecided],
 }
 
@@ -112,6 +129,8 @@ func kindOf(f fact) string {
 		return "round-ended"
 	case ended:
 		return "ended"
+	case overridden:
+		return "overridden"
 	case releaseDecided:
 		return "release-decided"
 	}

@@ -46,7 +46,10 @@ type OpenRequest struct {
 }
 
 // ReviewRelease asks for a decision about a release.
-type ReviewRelease struct{ Release, Audit, Protocol []byte }
+type ReviewRelease struct {
+	Release, Audit, Protocol []byte
+	Override                 []byte // nil unless the study's criteria block the release
+}
 
 // RoundEnded tells how a round ended.
 type RoundEnded struct {
@@ -281,13 +284,20 @@ func (s sealedShare) read(store blobs.Store, committee, member int) ([]byte, err
 }
 
 func (d *Driver) offerRelease(s *studyState) fetch {
-	release, audit, protocol := *s.ended.Release, *s.ended.Audit, s.id
+	names := []statement.Digest{*s.ended.Release, *s.ended.Audit, s.id}
+	if s.overridden != nil {
+		names = append(names, s.overridden.Envelope)
+	}
 	return func() (Assignment, error) {
-		all, err := d.getAll(release, audit, protocol)
+		all, err := d.getAll(names...)
 		if err != nil {
 			return Assignment{}, err
 		}
-		return Assignment{ReviewRelease: &ReviewRelease{Release: all[0], Audit: all[1], Protocol: all[2]}}, nil
+		offer := &ReviewRelease{Release: all[0], Audit: all[1], Protocol: all[2]}
+		if len(all) > 3 {
+			offer.Override = all[3]
+		}
+		return Assignment{ReviewRelease: offer}, nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -16,7 +17,9 @@ import (
 func newSession(s *studyState) *pipeline.Session { return pipeline.New(s.study) }
 
 // complete ends a study whose computation is done: the result, the signed audit
-// and the signed release become facts and ledger entries together.
+// and the signed release become facts and ledger entries together. Where the
+// study's criteria block the release there is none: no hospital is shown the
+// model, and the ledger holds no offer of it.
 func (d *Driver) complete(s *studyState) error {
 	found := s.session.Result()
 	result, err := json.Marshal(found)
@@ -32,38 +35,56 @@ func (d *Driver) complete(s *studyState) error {
 	e.Result = &name
 	entries = append(entries, d.entry(ledger.TypeResult, s.id, statement.Digest{}, name, d.Node.Name()))
 	if found.Model != nil && found.Audit != nil {
-		audit, release, offered, err := d.release(s, found)
-		if err != nil {
+		if err := d.release(s, found, &e); err != nil {
 			return err
 		}
-		e.Audit, e.Release, e.Offered = &audit, &release, &offered
-		entries = append(entries,
-			d.entry(ledger.TypeAudit, s.id, statement.Digest{}, audit, d.Node.Name()),
-			d.entry(ledger.TypeRelease, s.id, statement.Digest{}, release, d.Node.Name()))
+		entries = append(entries, d.entry(ledger.TypeAudit, s.id, statement.Digest{}, *e.Audit, d.Node.Name()))
+		if e.Release != nil {
+			entries = append(entries, d.entry(ledger.TypeRelease, s.id, statement.Digest{}, *e.Release, d.Node.Name()))
+		}
 	}
 	if err := d.commit([]write{{studyStream(s.id), e}}, entries...); err != nil {
 		return err
 	}
-	d.Logger.Info("study ended", zap.Stringer("study", s.id), zap.String("state", e.State))
+	d.Logger.Info("study ended", zap.Stringer("study", s.id), zap.String("state", e.State), zap.String("release", s.gate()))
 	return nil
 }
 
-// release makes the signed audit and the signed release of a result.
-func (d *Driver) release(s *studyState, found *pipeline.Result) (audit, release, offered statement.Digest, err error) {
+// release makes the signed audit of a result and, unless it is blocked, the
+// signed release.
+func (d *Driver) release(s *studyState, found *pipeline.Result, e *ended) error {
 	report, err := statement.Encode(found.Audit)
 	if err != nil {
-		return audit, release, offered, fmt.Errorf("the audit cannot be written: %w", err)
+		return fmt.Errorf("the audit cannot be written: %w", err)
 	}
-	if audit, err = d.sign(statement.KindAudit, found.Audit); err != nil {
-		return audit, release, offered, err
+	audit, err := d.sign(statement.KindAudit, found.Audit)
+	if err != nil {
+		return err
 	}
 	body, err := statement.Encode(found.Model)
 	if err != nil {
-		return audit, release, offered, fmt.Errorf("the model cannot be written: %w", err)
+		return fmt.Errorf("the model cannot be written: %w", err)
 	}
+	e.Audit, e.Gate = &audit, found.Audit.Decision
+	gate := ""
+	if e.Gate != nil {
+		gate = e.Gate.Outcome
+	}
+	if gate == fairness.Blocked {
+		model, err := d.put(body)
+		e.Model = &model
+		return err
+	}
+	release, offered, err := d.signRelease(s, statement.DigestOf(report), body, gate, nil)
+	e.Release, e.Offered = &release, &offered
+	return err
+}
+
+// signRelease signs the release of a model, under an override if there is one.
+func (d *Driver) signRelease(s *studyState, report statement.Digest, body []byte, gate string, override *statement.Digest) (release, offered statement.Digest, err error) {
 	r := statement.Release{
-		Study: s.id, Roster: d.Roster().Digest(), Audit: statement.DigestOf(report),
-		Model: statement.DigestOf(body), Body: body, Time: d.time(),
+		Study: s.id, Roster: d.Roster().Digest(), Audit: report,
+		Model: statement.DigestOf(body), Body: body, Gate: gate, Override: override, Time: d.time(),
 	}
 	for _, opened := range s.rounds {
 		if opened.State() == round.Published {
@@ -72,10 +93,10 @@ func (d *Driver) release(s *studyState, found *pipeline.Result) (audit, release,
 	}
 	payload, err := statement.Encode(r)
 	if err != nil {
-		return audit, release, offered, err
+		return release, offered, err
 	}
 	release, err = d.sign(statement.KindRelease, r)
-	return audit, release, statement.DigestOf(payload), err
+	return release, statement.DigestOf(payload), err
 }
 
 func (r *roundState) released() statement.ReleasedRound {

@@ -19,6 +19,16 @@ type StudyStatus struct {
 	Rounds           []RoundStatus
 	Release          statement.Digest // zero until there is one
 	ReleaseDecisions []SiteDecision
+
+	Gate        string    // what the study's criteria make of the release; empty without a model
+	GateReasons []string  // a sentence for each criterion that does not pass
+	Override    *Override // where a blocked release is offered all the same
+}
+
+// Override is an auditor's word that a blocked release be offered.
+type Override struct {
+	Auditor, Reason string
+	Time            time.Time // by the auditor's clock
 }
 
 // SiteDecision is a site's word on a study or a release.
@@ -60,6 +70,7 @@ func (d *Driver) List() []*StudyStatus {
 type Outcome struct {
 	Status                 *StudyStatus
 	Result, Audit, Release []byte
+	Override               []byte // where a blocked release is offered all the same
 }
 
 // Outcome returns a study's status, result, signed audit and signed release.
@@ -74,10 +85,14 @@ func (d *Driver) Outcome(hex string) (*Outcome, error) {
 	if s.ended == nil {
 		return o, nil
 	}
+	var override *statement.Digest
+	if s.overridden != nil {
+		override = &s.overridden.Envelope
+	}
 	for _, part := range []struct {
 		name *statement.Digest
 		into *[]byte
-	}{{s.ended.Result, &o.Result}, {s.ended.Audit, &o.Audit}, {s.ended.Release, &o.Release}} {
+	}{{s.ended.Result, &o.Result}, {s.ended.Audit, &o.Audit}, {s.ended.Release, &o.Release}, {override, &o.Override}} {
 		if part.name == nil {
 			continue
 		}
@@ -117,7 +132,15 @@ func (d *Driver) status(s *studyState) *StudyStatus {
 	if s.ended == nil {
 		return st
 	}
-	st.Reason = s.ended.Reason
+	st.Reason, st.Gate = s.ended.Reason, s.gate()
+	if s.ended.Gate != nil {
+		for _, reason := range s.ended.Gate.Reasons {
+			st.GateReasons = append(st.GateReasons, reason.Text())
+		}
+	}
+	if o := s.overridden; o != nil {
+		st.Override = &Override{o.Auditor, o.Reason, o.Time}
+	}
 	if s.ended.Offered == nil {
 		return st
 	}

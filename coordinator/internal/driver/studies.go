@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -31,8 +32,10 @@ type studyState struct {
 	decisions map[string]decided // the latest of each site
 	started   *started
 	ended     *ended
-	releases  map[string]releaseDecided // the latest of each site
-	rounds    []*roundState
+	// Of a release that the criteria block, who had it offered all the same.
+	overridden *overridden
+	releases   map[string]releaseDecided // the latest of each site
+	rounds     []*roundState
 
 	session *pipeline.Session // rebuilt from the opened sums at first use
 }
@@ -84,6 +87,11 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 		d.finished = append(d.finished, r)
 	case ended:
 		s.ended, s.session = &f, nil
+	case overridden:
+		if s.gate() != fairness.Blocked || s.overridden != nil {
+			return fmt.Errorf("study %s has no blocked release to override", id)
+		}
+		s.overridden, s.ended.Release, s.ended.Offered = &f, &f.Release, &f.Offered
 	case releaseDecided:
 		s.releases[f.Site] = f
 	default:

@@ -28,6 +28,7 @@ var (
 	governance       = rule{governance: true}
 	sites            = rule{roles: []identity.Role{identity.RoleSite}}
 	researchers      = rule{roles: []identity.Role{identity.RoleResearcher}}
+	auditors         = rule{roles: []identity.Role{identity.RoleAuditor}}
 	auditing         = rule{roles: []identity.Role{identity.RoleAuditor, identity.RoleResearcher}}
 	clients          = rule{roles: []identity.Role{identity.RoleSite, identity.RoleResearcher, identity.RoleAuditor}}
 	clientsOrKeyhold = rule{roles: clients.roles, governance: true}
@@ -59,6 +60,9 @@ var rules = map[string]rule{
 	consiliumv1.StudyService_List_FullMethodName:    clients,
 	consiliumv1.StudyService_Watch_FullMethodName:   clients,
 	consiliumv1.StudyService_Result_FullMethodName:  clients,
+
+	consiliumv1.StudyService_OverrideRelease_FullMethodName: auditors,
+	consiliumv1.StudyService_PublishCard_FullMethodName:     researchers,
 
 	consiliumv1.LedgerService_Checkpoint_FullMethodName: clients,
 	consiliumv1.LedgerService_Entries_FullMethodName:    clients,

@@ -58,7 +58,7 @@ func assignment(a driver.Assignment) *consiliumv1.Assignment {
 		}}
 	case a.ReviewRelease != nil:
 		out.Work = &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{
-			Release: a.ReviewRelease.Release, Audit: a.ReviewRelease.Audit, Protocol: a.ReviewRelease.Protocol,
+			Release: a.ReviewRelease.Release, Audit: a.ReviewRelease.Audit, Protocol: a.ReviewRelease.Protocol, Override: a.ReviewRelease.Override,
 		}}
 	case a.RoundEnded != nil:
 		out.Work = &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{

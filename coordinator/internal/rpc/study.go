@@ -67,13 +67,22 @@ func (s *study) Result(_ context.Context, req *consiliumv1.ResultRequest) (*cons
 	if err != nil {
 		return nil, err
 	}
-	return &consiliumv1.ResultResponse{Status: studyStatus(o.Status), Result: o.Result, Audit: o.Audit, Release: o.Release}, nil
+	return &consiliumv1.ResultResponse{Status: studyStatus(o.Status), Result: o.Result, Audit: o.Audit, Release: o.Release, Override: o.Override}, nil
+}
+
+func (s *study) OverrideRelease(ctx context.Context, req *consiliumv1.OverrideReleaseRequest) (*consiliumv1.OverrideReleaseResponse, error) {
+	release, err := s.driver.Override(caller(ctx).Name, req.GetStudy(), req.GetOverride())
+	return &consiliumv1.OverrideReleaseResponse{Release: release.String()}, err
 }
 
 func studyStatus(st *driver.StudyStatus) *consiliumv1.StudyStatus {
 	out := &consiliumv1.StudyStatus{
 		Study: st.Study.String(), Name: st.Name, Title: st.Title, Version: uint32(st.Version), Researcher: st.Researcher,
 		State: st.State, Reason: st.Reason, Decisions: decisions(st.Decisions), ReleaseDecisions: decisions(st.ReleaseDecisions),
+		Gate: st.Gate, GateReasons: st.GateReasons,
+	}
+	if o := st.Override; o != nil {
+		out.Override = &consiliumv1.Override{Auditor: o.Auditor, Reason: o.Reason, UnixMs: o.Time.UnixMilli()}
 	}
 	if !st.Release.IsZero() {
 		out.Release = st.Release.String()

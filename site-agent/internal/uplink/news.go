@@ -46,7 +46,10 @@ type Open struct {
 }
 
 // ReviewRelease asks for a decision about a release.
-type ReviewRelease struct{ Release, Audit, Protocol []byte }
+type ReviewRelease struct {
+	Release, Audit, Protocol []byte
+	Override                 []byte // nil unless the study's criteria block the release
+}
 
 func newsOf(r *consiliumv1.PollResponse) (*News, error) {
 	consistency, err := proofOf(r.Consistency)
@@ -76,7 +79,7 @@ func newsOf(r *consiliumv1.PollResponse) (*News, error) {
 			n.Open = append(n.Open, Open{w.Plan, w.Request, w.Headers, w.SealedShares, w.LedgerIndex, inclusion})
 		case *consiliumv1.Assignment_ReviewRelease:
 			w := work.ReviewRelease
-			n.Releases = append(n.Releases, ReviewRelease{w.Release, w.Audit, w.Protocol})
+			n.Releases = append(n.Releases, ReviewRelease{w.Release, w.Audit, w.Protocol, w.Override})
 		}
 		// A kind of work that this version does not know is not done: a newer
 		// coordinator waits for it until the site is updated.
