@@ -101,9 +101,14 @@ func (c *Comparison) within(p *Policy) (good, known bool) {
 		return false, false
 	}
 	all := c.Groups[0]
-	if c.Type == string(study.Binary) {
+	switch study.Type(c.Type) {
+	case study.Binary:
 		brier, ok := all.Own["brier"]
 		return brier <= p.WorstBrier, ok
+	case study.Survival:
+		// None where no two own patients can be compared: then a person decides.
+		concordance, ok := all.Own["cindex"]
+		return concordance >= p.WorstConcordance, ok
 	}
 	own, hasOwn := all.Own["mae"]
 	whole, hasWhole := all.Whole["mae"]

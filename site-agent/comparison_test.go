@@ -1,6 +1,7 @@
 package siteagent
 
 import (
+	"math"
 	"testing"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -16,18 +17,25 @@ func TestThePolicyMeasuresOwnPatients(t *testing.T) {
 		return &Comparison{Type: string(study.Number), Groups: []GroupComparison{{Own: own, Whole: whole}}}
 	}
 	mae := func(x float64) map[string]float64 { return map[string]float64{"mae": x} }
+	survival := func(x float64) *Comparison {
+		return &Comparison{Type: string(study.Survival), Groups: []GroupComparison{{Own: map[string]float64{"cindex": x}}}}
+	}
 	for name, test := range map[string]struct {
 		c           *Comparison
 		good, known bool
 	}{
-		"as good as everywhere": {dose(mae(8), mae(8)), true, true},
-		"at the limit":          {dose(mae(12), mae(8)), true, true},
-		"above the limit":       {dose(mae(12.1), mae(8)), false, true},
-		"no own figure":         {dose(nil, mae(8)), false, false},
-		"the whole is withheld": {dose(mae(8), nil), false, false},
-		"no groups":             {&Comparison{}, false, false},
-		"brier below a coin's":  {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
-		"brier above a coin's":  {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.3}}}}, false, true},
+		"as good as everywhere":   {dose(mae(8), mae(8)), true, true},
+		"at the limit":            {dose(mae(12), mae(8)), true, true},
+		"above the limit":         {dose(mae(12.1), mae(8)), false, true},
+		"no own figure":           {dose(nil, mae(8)), false, false},
+		"the whole is withheld":   {dose(mae(8), nil), false, false},
+		"no groups":               {&Comparison{}, false, false},
+		"brier below a coin's":    {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
+		"concordance of a coin":   {survival(0.5), true, true},
+		"worse than a coin":       {survival(0.49), false, true},
+		"nobody to compare":       {&Comparison{Type: string(study.Survival), Groups: []GroupComparison{{Own: map[string]float64{"event_share": 0.2}}}}, false, false},
+		"an error of no survival": {&Comparison{Type: string(study.Survival), Groups: []GroupComparison{{Own: mae(1), Whole: mae(9)}}}, false, false},
+		"brier above a coin's":    {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.3}}}}, false, true},
 	} {
 		good, known := test.c.within(&p)
 		if known != test.known || known && good != test.good {
@@ -65,6 +73,8 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		"sums over one hospital": {MinimumContributors: 1},
 		"fewer than no records":  {MinimumRows: -1},
 		"a negative error ratio": {WorstErrorRatio: -1},
+		"a C-index above 1":      {WorstConcordance: 1.1},
+		"a C-index that is none": {WorstConcordance: math.NaN()},
 	} {
 		if err := p.check(); err == nil {
 			t.Errorf("%s is accepted", name)

@@ -12,6 +12,9 @@ const (
 	Manual    = "manual"    // a person decides each one
 	Listed    = "listed"    // studies on the list are approved, others wait for a person
 	Any       = "any"       // every study that has usable records here is approved
+	Accept    = "accept"    // of releases with a warning: decided like any other
+	Ask       = "ask"       // a person decides
+	Refuse    = "refuse"    // refused
 	Automatic = "automatic" // releases that are good enough on own patients are accepted, others refused
 )
 
@@ -29,12 +32,19 @@ type Policy struct {
 	MinimumContributors int
 
 	Releases string // Manual or Automatic; empty is Manual
+	// Warnings says what becomes of a release that the study's criteria call for a
+	// warning with: Accept, Ask or Refuse; empty is Ask. One that they block, which
+	// an auditor had offered all the same, is never accepted without a person.
+	Warnings string
 	// WorstErrorRatio bounds the mean absolute error on own patients as a
 	// multiple of the whole's, for a number outcome; 0 is 1.5.
 	WorstErrorRatio float64
 	// WorstBrier bounds the Brier score on own patients, for a binary outcome;
 	// 0 is 0.25, that of a coin.
 	WorstBrier float64
+	// WorstConcordance is the least C-index on own patients, for a survival
+	// outcome; 0 is 0.5, that of a coin. It is at most 1.
+	WorstConcordance float64
 }
 
 func (p *Policy) check() error {
@@ -43,6 +53,9 @@ func (p *Policy) check() error {
 	}
 	if p.Releases == "" {
 		p.Releases = Manual
+	}
+	if p.Warnings == "" {
+		p.Warnings = Ask
 	}
 	if p.MinimumRows == 0 {
 		p.MinimumRows = 1
@@ -53,17 +66,24 @@ func (p *Policy) check() error {
 	if p.WorstBrier == 0 {
 		p.WorstBrier = 0.25
 	}
+	if p.WorstConcordance == 0 {
+		p.WorstConcordance = 0.5
+	}
 	switch {
 	case !slices.Contains([]string{Manual, Listed, Any}, p.Approve):
 		return fmt.Errorf("policy: studies are approved by %q: say %s, %s or %s", p.Approve, Manual, Listed, Any)
 	case !slices.Contains([]string{Manual, Automatic}, p.Releases):
 		return fmt.Errorf("policy: releases are decided by %q: say %s or %s", p.Releases, Manual, Automatic)
+	case !slices.Contains([]string{Accept, Ask, Refuse}, p.Warnings):
+		return fmt.Errorf("policy: releases with a warning are met with %q: say %s, %s or %s", p.Warnings, Accept, Ask, Refuse)
 	case p.MinimumRows < 1:
 		return fmt.Errorf("policy: a minimum of %d own records: it is at least 1", p.MinimumRows)
 	case p.MinimumContributors != 0 && p.MinimumContributors < 2:
 		return fmt.Errorf("policy: a minimum of %d contributors: a sum over fewer than 2 hospitals is one hospital's data", p.MinimumContributors)
 	case !(p.WorstErrorRatio > 0) || !(p.WorstBrier > 0):
 		return fmt.Errorf("policy: limits on local errors are above 0")
+	case !(p.WorstConcordance > 0) || p.WorstConcordance > 1:
+		return fmt.Errorf("policy: a C-index of at least %g: it is above 0 and at most 1, and 0.5 is what a coin gets", p.WorstConcordance)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ type config struct {
 func defaults() config {
 	return config{dir: "state", logLevel: zapcore.InfoLevel, policy: siteagent.Policy{
 		Approve: siteagent.Manual, MinimumRows: 1, MinimumContributors: 3,
-		Releases: siteagent.Manual, WorstErrorRatio: 1.5, WorstBrier: 0.25,
+		Releases: siteagent.Manual, Warnings: siteagent.Ask, WorstErrorRatio: 1.5, WorstBrier: 0.25, WorstConcordance: 0.5,
 	}}
 }
 
@@ -59,8 +59,10 @@ func (c *config) keys() settings.Keys {
 		"studies.minimum_rows":         settings.AtLeast(&c.policy.MinimumRows, 1),
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
 		"releases.decide":              settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
+		"releases.warnings":            settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
 		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
 		"releases.worst_brier":         settings.Positive(&c.policy.WorstBrier),
+		"releases.worst_concordance":   settings.Positive(&c.policy.WorstConcordance),
 	}
 }
 
