@@ -30,7 +30,7 @@ func Parse(src []byte) (*Study, error) {
 
 func (s *Study) read(r *reader, root *yaml.Node) {
 	file := r.section(root, "", "study", "version", "title", "outcome", "features", "missing",
-		"cohort", "model", "validation", "fairness", "privacy", "schedule", "monitor")
+		"cohort", "model", "validation", "fairness", "mitigation", "privacy", "schedule", "monitor")
 	s.Name = r.name(file.need("study", "give the study a short name"), "study")
 	if r.fault == nil && !studyName.MatchString(s.Name) {
 		r.fail(file.values["study"], "study", "", "study: a name is up to 64 letters, digits, '.', '_' and '-', with a letter or digit at both ends")
@@ -48,6 +48,7 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	s.readModel(r, file.need("model", "for instance model: {kind: glm, family: gaussian}"))
 	s.readValidation(r, file.values["validation"])
 	s.readFairness(r, file.values["fairness"])
+	s.readMitigation(r, file.values["mitigation"])
 	s.readPrivacy(r, file.values["privacy"])
 	s.readMonitor(r, file.values["monitor"], file)
 	s.readSchedule(r, file.values["schedule"])

@@ -46,7 +46,7 @@ func TestMalformedFiles(t *testing.T) {
 			want: "S.yaml: the file has 1048743 bytes, more than 1048576"},
 		{name: "text that runs backwards", old: "small", new: "small # \u202eskaerts", want: "S.yaml:1: an invisible character changes the direction of the text; remove it"},
 		{name: "a list", edit: func(string) string { return "- study\n" },
-			want: "S.yaml:1: a study must be keys with values (study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule, monitor)"},
+			want: "S.yaml:1: a study must be keys with values (study, version, title, outcome, features, missing, cohort, model, validation, fairness, mitigation, privacy, schedule, monitor)"},
 		{name: "a second document", edit: func(src string) string { return src + "---\n" + src },
 			want: "S.yaml:7: a second document begins here; keep one study per file"},
 		{name: "not YAML", old: "version: 1", new: "version: [1", want: "S.yaml:2: not valid YAML: did not find expected ',' or ']'"},
@@ -63,7 +63,7 @@ func TestMalformedFiles(t *testing.T) {
 			want: `S.yaml:9: *2 without quotes is a YAML reference, not a value; write "*2"`},
 		{name: "a tag", old: "small", new: "!!str small", want: `S.yaml:1: the YAML tag "!!str" is not allowed; leave the tag out`},
 		{name: "a merge key", old: model, new: "<<: {model: 1}\n" + model,
-			want: `S.yaml:6: unknown key "<<"; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule, monitor`},
+			want: `S.yaml:6: unknown key "<<"; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, mitigation, privacy, schedule, monitor`},
 		{name: "deep nesting", old: "small", new: strings.Repeat("[", 20) + strings.Repeat("]", 20), want: "S.yaml:1: nested too deeply for a study"},
 
 		// Keys.
@@ -75,7 +75,7 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "unknown key inside", old: "family:", new: "famly:", want: `S.yaml:6: unknown key "famly"; did you mean "family"?`},
 		{name: "unknown key like none", old: "family:", new: "colour:", want: `S.yaml:6: unknown key "colour"; known here: kind, family, ridge, offset, weights, interactions, splines, site_effects, standard_errors`},
 		{name: "an overlong key", old: model, new: strings.Repeat("k", 500) + ": 1\n" + model,
-			want: `S.yaml:6: unknown key "` + strings.Repeat("k", 387) + "...; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, privacy, schedule, monitor"},
+			want: `S.yaml:6: unknown key "` + strings.Repeat("k", 387) + "...; known here: study, version, title, outcome, features, missing, cohort, model, validation, fairness, mitigation, privacy, schedule, monitor"},
 		{name: "duplicate key", old: model, new: "study: again\n" + model, want: `S.yaml:6: duplicate key "study", first on line 1; remove one of the two`},
 		{name: "duplicate key inside", old: "kind: glm", new: "kind: glm, kind: describe", want: `S.yaml:6: duplicate key "kind", first on line 6; remove one of the two`},
 		{name: "a key that is a list", old: model, new: "? [a]\n: 1\n" + model, want: "S.yaml:6: a key must be a word"},

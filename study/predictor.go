@@ -14,6 +14,7 @@ type Predictor struct {
 	width    int
 	features []featureColumn
 	offset   *covariateColumn // nil without one
+	group    *attributeColumn // nil where the released model does not ask for it
 	rows     *rows            // no records; knows how to expand one
 }
 
@@ -41,11 +42,16 @@ func (s *Study) NewPredictor(columns []string) (*Predictor, error) {
 	if s.Model.Offset != nil && !slices.Contains(needed, s.Model.Offset.Column) {
 		needed = append(needed, s.Model.Offset.Column)
 	}
+	if s.Mitigation.NeedsGroup() {
+		if column := s.Fairness.Attributes[s.Mitigation.Attribute].Column; !slices.Contains(needed, column) {
+			needed = append(needed, column)
+		}
+	}
 	h, err := newHeader(columns, needed)
 	if err != nil {
 		return nil, err
 	}
-	return &Predictor{study: s, width: len(columns), features: newFeatureColumns(s, h),
+	return &Predictor{group: s.groupColumn(h), study: s, width: len(columns), features: newFeatureColumns(s, h),
 		offset: newCovariateColumn(s.Model.Offset, MissingOffset, h), rows: newRows(s)}, nil
 }
 

@@ -70,6 +70,8 @@ type Study struct {
 	Schedule Schedule
 	// Validation says on whom the model is tried; its Kind is empty if on nobody.
 	Validation Validation
+	// Mitigation is nil where nothing is to be done about differences between groups.
+	Mitigation *Mitigation
 	// Monitor is what a study that watches a release declares; nil of any other.
 	Monitor *Monitor
 

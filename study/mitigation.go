@@ -1,0 +1,269 @@
+package study
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Methods of mitigation.
+const (
+	Reweigh          = "reweigh"            // patients weigh in the fit by group, and by outcome
+	Recalibrate      = "recalibrate"        // predictions of a group are moved along a line of its own
+	GroupThresholds  = "thresholds"         // a group is called positive from a probability of its own
+	BoundedGroupLoss = "bounded-group-loss" // groups whose loss is above a bound weigh more
+)
+
+// What reweighing balances.
+const (
+	BalanceOutcome = "outcome" // in every group the outcome weighs as in the whole
+	BalanceSize    = "size"    // every group weighs as much as every other
+)
+
+// MostMitigationWeight is the largest weight that a mitigation gives a patient:
+// it is part of the bounds of every weighted sum.
+const MostMitigationWeight = 20
+
+// Mitigation is what is to be done about errors that differ between groups, how
+// strongly, and which of the models that come of it is released: all of it
+// before there is a result. The model without mitigation is always among them.
+type Mitigation struct {
+	Method    string
+	Attribute int       // of Fairness.Attributes
+	Strengths []float64 // ascending, above 0 and up to 1
+	Release   float64   // one of Strengths, or 0: the model without mitigation
+	Measure   string    // one of ComparableMetrics, by which the gap between groups is measured
+
+	Balance string // of reweigh
+
+	Slope bool // of recalibrate: the line has a slope of its own
+
+	Equalize                     string  // of thresholds: selection_rate, tpr or fpr
+	FalsePositive, FalseNegative float64 // of thresholds: what each costs
+
+	Bound  float64 // of bounded-group-loss: of a group's root mean squared error, or log loss
+	Rounds int     // of bounded-group-loss
+	Rate   float64 // of bounded-group-loss: of the exponentiated gradient
+}
+
+// Weighs reports whether the method is one of the fit, so that a prediction does
+// not ask for the group.
+func (m *Mitigation) Weighs() bool { return m.Method == Reweigh || m.Method == BoundedGroupLoss }
+
+// NeedsGroup reports whether the released model asks for a patient's group.
+func (m *Mitigation) NeedsGroup() bool { return m != nil && !m.Weighs() && m.Release > 0 }
+
+// Cut is the probability from which a patient is called positive: the first
+// threshold of the audit.
+func (s *Study) Cut() float64 {
+	if s.Fairness.Thresholds != nil {
+		return s.Fairness.Thresholds[0]
+	}
+	return 0.5
+}
+
+// mitigationKeys are the keys of mitigation by its method, besides those that
+// all have.
+var mitigationKeys = map[string][]string{
+	Reweigh:          {"balance"},
+	Recalibrate:      {"slope"},
+	GroupThresholds:  {"equalize", "cost"},
+	BoundedGroupLoss: {"bound", "rounds", "rate"},
+}
+
+func (s *Study) readMitigation(r *reader, n *yaml.Node) {
+	if n == nil || r.fault != nil {
+		return
+	}
+	at := r.section(n, "mitigation", "method", "attribute", "strength", "release", "measure", "balance", "slope", "equalize", "cost", "bound", "rounds", "rate")
+	at.need("method", "reweigh, recalibrate, thresholds or bounded-group-loss")
+	m := &Mitigation{Method: at.choice("method", "", Reweigh, Recalibrate, GroupThresholds, BoundedGroupLoss)}
+	if r.fault != nil {
+		return
+	}
+	for _, keys := range mitigationKeys {
+		for _, key := range keys {
+			if !slices.Contains(mitigationKeys[m.Method], key) {
+				at.refuse(key, m.Method+" has none")
+			}
+		}
+	}
+	s.refuseMitigation(r, n, m.Method)
+	if column := r.name(at.need("attribute", "name one of fairness.attributes"), "mitigation.attribute"); r.fault == nil {
+		m.Attribute = s.attribute(r, at.values["attribute"], "mitigation.attribute", column)
+	}
+	m.readStrengths(r, at)
+	known := ComparableMetrics(s.Outcome.Type)
+	m.Measure = "mae"
+	if s.Outcome.Type == Binary {
+		m.Measure = "brier"
+	}
+	switch m.Method {
+	case Reweigh:
+		m.Balance = at.choice("balance", BalanceOutcome, BalanceOutcome, BalanceSize)
+		if m.Balance == BalanceOutcome && s.Outcome.Type != Binary && s.Fairness.Bands == nil {
+			r.fail(n, "mitigation.balance", "declare fairness.bands, or write balance: size", "mitigation.balance: to balance the outcome, a number or a count needs bands")
+		}
+	case Recalibrate:
+		m.Slope = at.choice("slope", "true", "true", "false") == "true"
+	case GroupThresholds:
+		at.need("equalize", "selection_rate, tpr or fpr")
+		m.Equalize = at.choice("equalize", "", "selection_rate", "tpr", "fpr")
+		m.Measure, m.FalsePositive, m.FalseNegative = m.Equalize, 1, 1
+		if at.has("cost") {
+			of := r.section(at.values["cost"], "mitigation.cost", "false_positive", "false_negative")
+			m.FalsePositive = of.real("false_positive", 1, 0, 1e6)
+			m.FalseNegative = of.real("false_negative", 1, 0, 1e6)
+			if r.fault == nil && m.FalsePositive+m.FalseNegative == 0 {
+				r.fail(at.values["cost"], "mitigation.cost", "", "mitigation.cost: an error of some kind must cost something")
+			}
+		}
+	case BoundedGroupLoss:
+		m.Bound = at.real("bound", 0, 0, 1e12)
+		m.Rounds = at.integer("rounds", 5, 1, 50)
+		m.Rate = at.real("rate", 1, 0.01, 100)
+	}
+	if m.Measure = at.choice("measure", m.Measure, known...); r.fault == nil {
+		s.Mitigation = m
+	}
+}
+
+// refuseMitigation says where a method does not fit the study.
+func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
+	refuse := func(key, hint, format string, args ...any) {
+		at := keyValue(n, key)
+		if at == nil {
+			at = n
+		}
+		r.fail(at, "mitigation."+key, hint, "mitigation: "+format, args...)
+	}
+	switch {
+	case r.fault != nil:
+	case s.Model.Kind == Describe:
+		refuse("method", "remove it", "describe fits no model")
+	case s.Fairness.Attributes == nil:
+		refuse("attribute", "declare fairness: {attributes: [...]}", "there are no groups without fairness.attributes")
+	case s.Outcome.Type == Survival:
+		refuse("method", "", "no method of this version is for a survival outcome")
+	case s.Validation.Kind == KFold || s.Validation.Kind == LeaveOneSiteOut:
+		refuse("method", "use validation: {kind: holdout} or {kind: external}", "models that are compared are tried on the same held-out patients, which %s has not", s.Validation.Kind)
+	case (method == Reweigh || method == BoundedGroupLoss) && s.Model.Kind != GLM:
+		refuse("method", "use recalibrate, or model: {kind: glm}", "%s weighs patients in the fit, which kind %s does not", method, s.Model.Kind)
+	case method == Recalibrate && s.Outcome.Type == Count:
+		refuse("method", "", "recalibrate is for a number or a binary outcome")
+	case method == GroupThresholds && s.Outcome.Type != Binary:
+		refuse("method", "", "thresholds are for a binary outcome")
+	}
+}
+
+// readStrengths reads the grid, and which of it is released.
+func (m *Mitigation) readStrengths(r *reader, at *section) {
+	const path = "mitigation.strength"
+	for i, element := range r.list(at.need("strength", "write [0.5, 1]: how much of the way to go, one model for each"), path, maxCuts) {
+		x := r.number(element, fmt.Sprintf("%s[%d]", path, i))
+		switch {
+		case r.fault != nil:
+		case x < 0 || x > 1:
+			r.fail(element, path, "", "%s: a strength is from 0, no mitigation, to 1, all of it", path)
+		case x == 0 && i == 0: // always there
+		case len(m.Strengths) > 0 && x <= m.Strengths[len(m.Strengths)-1] || x == 0:
+			r.fail(element, path, "", "%s must ascend", path)
+		default:
+			m.Strengths = append(m.Strengths, x)
+		}
+	}
+	if r.fault == nil && m.Strengths == nil {
+		r.fail(at.values["strength"], path, "", "%s: a strength of 0 is no mitigation", path)
+	}
+	n := at.need("release", "declare before there is a result which model is released: a strength, or none for the model without mitigation")
+	if r.fault != nil || r.text(n, "mitigation.release") == "none" {
+		return
+	}
+	m.Release = r.number(n, "mitigation.release")
+	if r.fault == nil && m.Release != 0 && !slices.Contains(m.Strengths, m.Release) {
+		var known []string
+		for _, x := range m.Strengths {
+			known = append(known, decimal(x))
+		}
+		r.fail(n, "mitigation.release", "", "mitigation.release must be none or one of the strengths, %s", strings.Join(known, ", "))
+	}
+}
+
+// Classes is how many parts of the outcome reweighing tells apart.
+func (s *Study) Classes() int {
+	switch {
+	case s.Mitigation == nil || s.Mitigation.Balance != BalanceOutcome:
+		return 1
+	case s.Outcome.Type == Binary:
+		return 2
+	}
+	return len(s.Fairness.Bands) + 1
+}
+
+// Class is the part that an outcome is in.
+func (s *Study) Class(y float64) int {
+	switch {
+	case s.Classes() == 1:
+		return 0
+	case s.Outcome.Type == Binary:
+		return int(y)
+	}
+	class := 0
+	for _, cut := range s.Fairness.Bands {
+		if cut <= y {
+			class++
+		}
+	}
+	return class
+}
+
+// Weighted is the study whose patients have weights of the mitigation beside
+// what weights they have.
+func (s *Study) Weighted() *Study {
+	w := *s
+	own := Covariate{Column: "(mitigation)", Range: Range{0, 1}}
+	if s.Model.Weights != nil {
+		own = *s.Model.Weights
+	}
+	own.Range.Hi *= MostMitigationWeight
+	w.Model.Weights = &own
+	return &w
+}
+
+// Weighted is the matrix of [Study.Weighted]: each record weighs what it did,
+// times the weight of its group and its class.
+func (m *Matrix) Weighted(weights [][]float64) *Matrix {
+	weighted := *m.rows()
+	s := weighted.study.Weighted()
+	attribute := s.Mitigation.Attribute
+	all := make([]float64, len(weighted.outcomes))
+	for i, y := range weighted.outcomes {
+		all[i] = m.Weight(i) * weights[m.Group(i, attribute)][s.Class(y)]
+	}
+	weighted.study, weighted.weights, weighted.memo = s, all, &memo{}
+	return &Matrix{func() *rows { return &weighted }}
+}
+
+// Group is the record's group under the attribute of the mitigation, or the
+// group unknown. It asks for a predictor of a study whose released model needs
+// the group.
+func (p *Predictor) Group(record []string) int {
+	if len(record) != p.width {
+		return p.group.none
+	}
+	if g, ok := p.group.words.index(strings.TrimSpace(record[p.group.at])); ok {
+		return g
+	}
+	return p.group.none
+}
+
+// groupColumn is where a predictor finds the group; nil where it does not ask.
+func (s *Study) groupColumn(h *header) *attributeColumn {
+	if !s.Mitigation.NeedsGroup() {
+		return nil
+	}
+	a := s.Fairness.Attributes[s.Mitigation.Attribute]
+	return &attributeColumn{h.index[a.Column], vocabularyOfLevels(a.Levels), len(a.Levels)}
+}
