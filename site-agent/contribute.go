@@ -132,7 +132,8 @@ func (a *Agent) signed(round *participant.Round, s *vault.Sealing, shares [][]by
 	}()
 	for j, member := range round.Plan.Committee {
 		m, _ := round.Roster.Member(member)
-		sealed, err := identity.SealTo(m.SealingKey, identity.ShareInfo(round.ID, a.node.Name(), member), shares[j])
+		to := identity.ShareAddress{Study: round.Plan.Study, Round: round.ID, Sender: a.node.Name(), Recipient: member}
+		sealed, err := a.sealer.Seal(m.SealingKey, to, shares[j])
 		if err != nil {
 			return nil, fmt.Errorf("seal the key share for %q: %w", member, err)
 		}

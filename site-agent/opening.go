@@ -77,7 +77,8 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 // senders whose share is not one.
 func (a *Agent) unseal(opening *participant.Opening) (shares [][]byte, faulty []string) {
 	for i, sender := range opening.Contributors {
-		share, err := a.node.Keys().Unseal(identity.ShareInfo(opening.Round.ID, sender, a.node.Name()), opening.SealedShares[i])
+		at := identity.ShareAddress{Study: opening.Round.Plan.Study, Round: opening.Round.ID, Sender: sender, Recipient: a.node.Name()}
+		share, err := a.unsealer.Unseal(at, opening.SealedShares[i])
 		if err == nil {
 			err = opening.Round.Secagg.CheckShare(share)
 		}

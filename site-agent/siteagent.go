@@ -76,6 +76,9 @@ type Agent struct {
 	site    participant.Site
 	witness *ledgerWitness
 
+	sealer   identity.Sealer
+	unsealer *identity.Unsealer
+
 	linkMu  sync.Mutex
 	link    *uplink.Link
 	address string // the link's
@@ -116,7 +119,7 @@ func Open(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{o: o, log: o.Logger, node: node, vault: v}
+	a := &Agent{o: o, log: o.Logger, node: node, vault: v, unsealer: identity.NewUnsealer(node.Keys())}
 	a.site = participant.Site{Name: node.Name(), Rosters: node.Rosters(), Memory: v, Floor: o.Policy.MinimumContributors}
 	if a.outbox, err = outbox.Open(filepath.Join(o.Dir, outboxFile), o.Now); err == nil {
 		a.witness, err = openWitness(filepath.Join(o.Dir, witnessFile), node)

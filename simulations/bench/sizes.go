@@ -44,11 +44,7 @@ func newMember() (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := identity.SealTo(keys.SealingPublic(), []byte("info"), nil)
-	if err != nil {
-		return nil, err
-	}
-	return &member{keys, len(sealed)}, nil
+	return &member{keys, identity.SealingOverhead}, nil
 }
 
 const siteName = "hospital" // of middling length

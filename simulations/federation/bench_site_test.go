@@ -35,7 +35,11 @@ type benchSite struct {
 	outbox *outbox.Outbox
 	values []float64
 	seal   siteagent.Sealer
-	waits  atomic.Bool // for work
+
+	sealer   identity.Sealer
+	unsealer *identity.Unsealer
+
+	waits atomic.Bool // for work
 }
 
 func openBenchSite(b *testing.B, dir string, c *bench) *benchSite {
@@ -44,6 +48,7 @@ func openBenchSite(b *testing.B, dir string, c *bench) *benchSite {
 	var err error
 	s.node, err = identity.OpenNode(filepath.Join(dir, "identity"))
 	must(b, err)
+	s.unsealer = identity.NewUnsealer(s.node.Keys())
 	s.vault, err = vault.Open(filepath.Join(dir, "vault"), time.Now)
 	must(b, err)
 	b.Cleanup(func() { must(b, s.vault.Close()) })
@@ -169,7 +174,7 @@ func (s *benchSite) contribute(ctx context.Context, work *consiliumv1.Contribute
 func (s *benchSite) header(plan *statement.Plan, id statement.Digest, to *vault.Sealing, shares [][]byte) ([]byte, error) {
 	for j, share := range shares {
 		member, _ := s.node.Rosters().Latest().Member(plan.Committee[j])
-		sealed, err := identity.SealTo(member.SealingKey, identity.ShareInfo(id, s.node.Name(), member.Name), share)
+		sealed, err := s.sealer.Seal(member.SealingKey, identity.ShareAddress{Study: plan.Study, Round: id, Sender: s.node.Name(), Recipient: member.Name}, share)
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +243,7 @@ func (s *benchSite) open(ctx context.Context, work *consiliumv1.Open) error {
 		if _, err := statement.Open(work.GetHeaders()[i], statement.KindContributionHeader, &header, s.node.Rosters().Latest().KeyOfRole(identity.RoleSite)); err != nil {
 			return err
 		}
-		share, err := s.node.Keys().Unseal(identity.ShareInfo(id, sender, s.node.Name()), work.GetSealedShares()[i])
+		share, err := s.unsealer.Unseal(identity.ShareAddress{Study: plan.Study, Round: id, Sender: sender, Recipient: s.node.Name()}, work.GetSealedShares()[i])
 		if err != nil {
 			return fmt.Errorf("the share of %s: %w", sender, err)
 		}

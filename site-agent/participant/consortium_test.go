@@ -181,8 +181,10 @@ func (c *consortium) opening(p *statement.Plan, set []string) participant.Openin
 	check(c.t, err)
 	in := participant.OpeningRequest{Plan: plan}
 	request := statement.OpeningRequest{Round: id, Contributors: set}
+	var sealer identity.Sealer
 	for _, name := range set {
-		sealed, err := identity.SealTo(c.nodes["alpha"].Keys().SealingPublic(), identity.ShareInfo(id, name, "alpha"), make([]byte, r.ShareBytes()))
+		to := identity.ShareAddress{Study: p.Study, Round: id, Sender: name, Recipient: "alpha"}
+		sealed, err := sealer.Seal(c.nodes["alpha"].Keys().SealingPublic(), to, make([]byte, r.ShareBytes()))
 		check(c.t, err)
 		header := statement.ContributionHeader{Round: id, Site: name, Chunks: make([]statement.Digest, r.Chunks()), Shares: make([]statement.Digest, len(p.Committee))}
 		header.Shares[slices.Index(p.Committee, "alpha")] = statement.DigestOf(sealed)

@@ -152,18 +152,27 @@ func TestTheCommitteeHoldsToOneOpeningOfAQuestion(t *testing.T) {
 	wants(t, err, participant.ErrQuestionOpened)
 }
 
-// A share is bound to its round, sender and recipient by the seal itself.
+// A share is bound to its study, round, sender and recipient by the seal itself,
+// also where the sender's encapsulation serves for several of them.
 func TestAMovedShareDoesNotOpen(t *testing.T) {
 	c := newConsortium(t)
-	round, keys := [32]byte{1}, c.nodes["alpha"].Keys()
-	sealed, err := identity.SealTo(keys.SealingPublic(), identity.ShareInfo(round, "beta", "alpha"), []byte("share"))
+	keys := c.nodes["alpha"].Keys()
+	var sealer identity.Sealer
+	unsealer := identity.NewUnsealer(keys)
+	home := identity.ShareAddress{Study: [32]byte{1}, Round: [32]byte{1}, Sender: "beta", Recipient: "alpha"}
+	sealed, err := sealer.Seal(keys.SealingPublic(), home, []byte("share"))
 	check(t, err)
-	for name, info := range map[string][]byte{
-		"another round":  identity.ShareInfo([32]byte{2}, "beta", "alpha"),
-		"another sender": identity.ShareInfo(round, "gamma", "alpha"),
-		"another member": identity.ShareInfo(round, "beta", "gamma"),
+	_, err = unsealer.Unseal(home, sealed)
+	check(t, err)
+	for name, move := range map[string]func(*identity.ShareAddress){
+		"another study":  func(a *identity.ShareAddress) { a.Study[0]++ },
+		"another round":  func(a *identity.ShareAddress) { a.Round[0]++ },
+		"another sender": func(a *identity.ShareAddress) { a.Sender = "gamma" },
+		"another member": func(a *identity.ShareAddress) { a.Recipient = "gamma" },
 	} {
-		if _, err := keys.Unseal(info, sealed); err == nil {
+		away := home
+		move(&away)
+		if _, err := unsealer.Unseal(away, sealed); err == nil {
 			t.Errorf("%s: the share opens", name)
 		}
 	}

@@ -25,6 +25,7 @@ type hospital struct {
 	t      *testing.T
 	name   string
 	keys   *identity.Keys
+	sealer identity.Sealer
 	roster func() *identity.Roster
 	site   consiliumv1.SiteServiceClient
 	seed   uint64
@@ -186,7 +187,7 @@ func (h *hospital) contribute(ctx context.Context, c *consiliumv1.Contribute) er
 	var shares [][]byte
 	for j, member := range plan.Committee {
 		recipient, _ := h.roster().Member(member)
-		share, err := identity.SealTo(recipient.SealingKey, identity.ShareInfo(id, h.name, member), sealed.Shares[j])
+		share, err := h.sealer.Seal(recipient.SealingKey, identity.ShareAddress{Study: plan.Study, Round: id, Sender: h.name, Recipient: member}, sealed.Shares[j])
 		if err != nil {
 			return err
 		}
@@ -228,8 +229,9 @@ func (h *hospital) open(ctx context.Context, o *consiliumv1.Open) error {
 		return err
 	}
 	var column [][]byte
+	unsealer := identity.NewUnsealer(h.keys)
 	for i, sealed := range o.GetSealedShares() {
-		share, err := h.keys.Unseal(identity.ShareInfo(id, request.Contributors[i], h.name), sealed)
+		share, err := unsealer.Unseal(identity.ShareAddress{Study: plan.Study, Round: id, Sender: request.Contributors[i], Recipient: h.name}, sealed)
 		if err != nil {
 			return err
 		}

@@ -37,11 +37,12 @@ type Hospital struct {
 	BadShares      bool // seals garbage instead of key shares
 	WrongOpening   bool // answers with a share that is well formed and wrong
 
-	t     testing.TB
-	clock *Clock
-	rows  [][]string
-	busy  atomic.Bool
-	cured atomic.Bool // no longer skips collecting
+	t      testing.TB
+	sealer identity.Sealer
+	clock  *Clock
+	rows   [][]string
+	busy   atomic.Bool
+	cured  atomic.Bool // no longer skips collecting
 
 	mu      sync.Mutex
 	made    map[statement.Digest]*Contribution // by round: a site seals once
@@ -302,7 +303,7 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 		if h.BadShares {
 			share = []byte("not a key share")
 		}
-		sealed, err := identity.SealTo(recipient.SealingKey, identity.ShareInfo(id, h.Name, recipient.Name), share)
+		sealed, err := h.sealer.Seal(recipient.SealingKey, identity.ShareAddress{Study: plan.Study, Round: id, Sender: h.Name, Recipient: recipient.Name}, share)
 		if err != nil {
 			return nil, err
 		}
@@ -335,8 +336,9 @@ func (h *Hospital) Open(ctx context.Context, work *consiliumv1.Open) error {
 	id := plan.RoundSpec().ID
 	var shares [][]byte
 	var bad []string
+	unsealer := identity.NewUnsealer(h.Node.Keys())
 	for i, sender := range request.Contributors {
-		share, err := h.Node.Keys().Unseal(identity.ShareInfo(id, sender, h.Name), work.GetSealedShares()[i])
+		share, err := unsealer.Unseal(identity.ShareAddress{Study: plan.Study, Round: id, Sender: sender, Recipient: h.Name}, work.GetSealedShares()[i])
 		if err != nil || round.CheckShare(share) != nil {
 			bad = append(bad, sender)
 		}
