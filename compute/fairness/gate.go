@@ -266,3 +266,23 @@ func (g grouping) with(s *study.Study, c cell) (names []string) {
 	}
 	return names
 }
+
+// Division is attributes, none for all patients, and the groups of a report that
+// they make: by cell, a group of each of the attributes.
+type Division struct {
+	Attributes []int
+	Cells      [][]int
+}
+
+// Divisions are in the order of the report's groups.
+func Divisions(s *study.Study) (out []Division) {
+	known := cells(s)
+	for _, x := range crossings(s) {
+		d := Division{Attributes: x.attributes}
+		for _, c := range known[x.first : x.first+x.size] {
+			d.Cells = append(d.Cells, c.groups)
+		}
+		out = append(out, d)
+	}
+	return out
+}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/differencing"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
@@ -35,6 +36,9 @@ type Result struct {
 	Validation  *validation.Result    `json:"validation,omitempty"`
 	Audit       *fairness.Audit       `json:"audit,omitempty"`
 	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`
+	// Earlier says what is withheld for the sake of earlier results of the
+	// consortium; nil where there are none.
+	Earlier *differencing.Decision `json:"earlier,omitempty"`
 }
 
 // Session is one run of a study: stages, one after the other.

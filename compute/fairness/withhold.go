@@ -1,0 +1,72 @@
+package fairness
+
+import "math"
+
+// Withhold takes out of the report all that concerns some of its groups, given by
+// their positions with the reason for each: what an earlier report shows of nearly
+// the same patients would give them away. The criteria and the decision are drawn
+// anew from what is left.
+func (a *Audit) Withhold(why map[int]string) {
+	type name struct{ attribute, level string }
+	hidden := map[name]bool{}
+	for i, g := range a.Groups {
+		reason, gone := why[i]
+		if !gone || g.State != OK && g.State != NotEstimable {
+			continue
+		}
+		hidden[name{g.Attribute, g.Level}] = true
+		a.Groups[i] = Group{Attribute: g.Attribute, Level: g.Level, State: Suppressed}
+		a.Hidden = append(a.Hidden, Hidden{g.Attribute, g.Level, reason})
+		if i == 0 {
+			a.withholdWhole()
+		}
+	}
+	gone := func(attribute string, levels ...string) bool {
+		for _, level := range levels {
+			if hidden[name{attribute, level}] {
+				return true
+			}
+		}
+		return false
+	}
+	a.Gaps = without(a.Gaps, func(g Gap) bool { return gone(g.Attribute, g.Level, g.Reference) })
+	a.Largest = without(a.Largest, func(l Largest) bool { return gone(l.Attribute, l.High, l.Low) })
+	a.Odds = without(a.Odds, func(o Odds) bool { return gone(o.Attribute, o.Level, o.Reference) })
+	a.Within = without(a.Within, func(w Within) bool { return gone(w.Attribute, w.Level, w.Reference) })
+	for i := range a.Criteria {
+		j := &a.Criteria[i]
+		for k, g := range j.Groups {
+			if gone(g.Attribute, g.Level, g.Reference) {
+				j.Groups[k] = JudgedGroup{Attribute: g.Attribute, Level: g.Level, Verdict: Insufficient, Why: "withheld"}
+			}
+		}
+		j.conclude()
+	}
+	if a.Decision != nil {
+		d := decide(a.Criteria)
+		a.Decision = &d
+	}
+}
+
+// withholdWhole takes out what concerns all patients. The prevalence is what the
+// patients with the outcome are of all: enough of its digits would be both.
+func (a *Audit) withholdWhole() {
+	a.N, a.Cut, a.Calibration = 0, 0, nil
+	for i, t := range a.Thresholds {
+		a.Thresholds[i] = math.Round(100*t) / 100
+	}
+}
+
+// without is what is left of a list; nil stays nil and empty stays empty.
+func without[E any](list []E, gone func(E) bool) []E {
+	if list == nil {
+		return nil
+	}
+	out := []E{}
+	for _, e := range list {
+		if !gone(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
