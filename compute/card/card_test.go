@@ -1,12 +1,15 @@
 package card_test
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"go.yaml.in/yaml/v3"
 
@@ -34,7 +37,11 @@ func forms(t testing.TB, c *card.Card) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"markdown": string(c.Markdown()), "xml": string(x), "json": string(h)}
+	page, err := c.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"markdown": string(c.Markdown()), "xml": string(x), "json": string(h), "html": string(page)}
 }
 
 // stating fills every field with a word of its own.
@@ -89,7 +96,7 @@ func TestTheSameReleaseGivesTheSameCard(t *testing.T) {
 func TestWhatNobodyStatesIsNotStated(t *testing.T) {
 	r := released(t, "holdout")
 	bare := forms(t, newCard(t, r))
-	for name, least := range map[string]int{"markdown": 10, "xml": 12, "json": 12} {
+	for name, least := range map[string]int{"markdown": 10, "html": 10, "xml": 12, "json": 12} {
 		if n := strings.Count(bare[name], "ot stated by the developer"); n < least {
 			t.Errorf("%s says only %d times that something is not stated", name, n)
 		}
@@ -98,8 +105,10 @@ func TestWhatNobodyStatesIsNotStated(t *testing.T) {
 		}
 	}
 	for _, heading := range []string{"developer; contact; licence", "intended use; intended users", "known risks and limitations", "funding; third parties"} {
-		if !strings.Contains(bare["markdown"], "Not stated by the developer: "+heading) {
-			t.Errorf("the card does not list as not stated: %s", heading)
+		for _, form := range []string{"markdown", "html"} {
+			if !strings.Contains(bare[form], "Not stated by the developer: "+heading) {
+				t.Errorf("the %s does not list as not stated: %s", form, heading)
+			}
 		}
 	}
 	r.About = stating()
@@ -201,6 +210,48 @@ func TestHostileWordsAreText(t *testing.T) {
 	checkTables(t, body)
 	if !strings.Contains(body, `# Model card: Dose &lt;b&gt;of&lt;/b&gt;`) || !strings.Contains(body, `\*1/\*2`) || !strings.Contains(body, "age_years") {
 		t.Error("the words themselves are lost")
+	}
+}
+
+// On the page, too: the only elements are the template's own.
+func TestHostileWordsAreTextOnThePage(t *testing.T) {
+	r := released(t, "holdout")
+	r.About = card.About{Developer: hostile, Risks: "<script>alert(1)</script>\n- <b>" + hostile + "</b>", Bibliography: "</pre><img src=x onerror=alert(1)>"}
+	page := forms(t, newCard(t, r))["html"]
+	for _, tag := range []string{"<script", "<b>", "<img", "onerror=alert(1)>"} {
+		if strings.Contains(page, tag) {
+			t.Errorf("the page has %s", tag)
+		}
+	}
+	if strings.Count(page, "</pre>") != 1 || !strings.Contains(page, "&lt;script&gt;alert(1)") {
+		t.Error("the words themselves are lost, or end their block")
+	}
+}
+
+// A program that reads CHAI cards finds the XML in the PDF.
+func TestThePDFCarriesTheXML(t *testing.T) {
+	c := newCard(t, released(t, "holdout"))
+	pdf, err := c.PDF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`/chaiMcXml <FEFF([0-9A-F]+)>`).FindSubmatch(pdf)
+	if found == nil {
+		t.Fatal("there is no entry chaiMcXml")
+	}
+	raw, err := hex.DecodeString(string(found[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var units []uint16
+	for i := 0; i+1 < len(raw); i += 2 {
+		units = append(units, uint16(raw[i])<<8|uint16(raw[i+1]))
+	}
+	if string(utf16.Decode(units)) != forms(t, c)["xml"] {
+		t.Error("the entry is not the card's XML")
+	}
+	if !bytes.Contains(pdf, []byte("/chaiMcSoftwareId <FEFF")) {
+		t.Error("the entry chaiMcSoftwareId is missing")
 	}
 }
 
