@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -25,6 +26,10 @@ import (
 // was passed and not by how much.
 const worseThanAllowed = "the error on own patients is above this site's limit"
 
+// warningsRefused is the reason that the policy gives for refusing unseen what the
+// study's own criteria warn of.
+const warningsRefused = "the release does not meet the study's criteria, and this site's policy refuses such releases"
+
 // ReleaseReview is a release as this hospital sees it.
 type ReleaseReview struct {
 	Release  statement.Digest `json:"release"`
@@ -36,14 +41,28 @@ type ReleaseReview struct {
 	State    string           `json:"state"` // waiting, accepted or refused
 	Reason   string           `json:"reason,omitempty"`
 	Decided  time.Time        `json:"decided,omitzero"`
+	// Gate is what the study's criteria make of the release, with a sentence for
+	// each that does not pass; Override, who had it offered although they block it.
+	Gate     string    `json:"gate,omitempty"`
+	Reasons  []string  `json:"gate_reasons,omitempty"`
+	Override *Override `json:"override,omitempty"`
 	// Installed says that predictions are made with this release.
 	Installed bool `json:"installed"`
 }
 
+// Override is an auditor's word that a release which the study's criteria block
+// be offered all the same.
+type Override struct {
+	Auditor string    `json:"auditor"`
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"time"` // by the auditor's clock
+}
+
 // Parts of a release's folder.
 const (
-	releasePart    = "release.json" // envelope
-	auditPart      = "audit.json"   // envelope
+	releasePart    = "release.json"  // envelope
+	auditPart      = "audit.json"    // envelope
+	overridePart   = "override.json" // envelope; only of a release that is offered under one
 	studyPart      = "study.yaml"
 	reviewPart     = "review.json"
 	comparisonPart = "comparison.json"
@@ -53,7 +72,7 @@ const (
 // reviewRelease checks an offered release, tests it on the hospital's own
 // patients, and decides where the policy does.
 func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.ReviewRelease) error {
-	release, err := a.site.AcceptRelease(participant.ReleaseRequest{Release: w.Release, Audit: w.Audit, Protocol: w.Protocol})
+	release, err := a.site.AcceptRelease(participant.ReleaseRequest{Release: w.Release, Audit: w.Audit, Protocol: w.Protocol, Override: w.Override})
 	if err != nil {
 		return err
 	}
@@ -65,6 +84,7 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 		Release: release.Digest, Study: release.Release.Study, Name: release.Study.Name, Version: release.Study.Version,
 		Title: release.Study.Title, Released: release.Release.Time, State: Waiting,
 	}
+	review.judged(release)
 	comparison, page, err := a.compare(release)
 	if err != nil {
 		// The records may be readable tomorrow; a person can decide without.
@@ -74,8 +94,13 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 		return err
 	}
 	a.log.Info("release tested on own patients", zap.Stringer("release", release.Digest), zap.String("study", review.Name))
-	if a.o.Policy.Releases != Automatic || comparison == nil {
-		a.log.Info("a release waits for a decision", zap.Stringer("release", release.Digest))
+	warned := review.Gate != fairness.Offered
+	if warned && a.o.Policy.Warnings == Refuse {
+		return a.decideRelease(ctx, link, review, false, warningsRefused)
+	}
+	asks := review.Override != nil || warned && a.o.Policy.Warnings == Ask
+	if a.o.Policy.Releases != Automatic || asks || comparison == nil {
+		a.log.Info("a release waits for a decision", zap.Stringer("release", release.Digest), zap.String("gate", review.Gate))
 		return nil
 	}
 	switch good, known := comparison.within(&a.o.Policy); {
@@ -86,6 +111,17 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 		return a.decideRelease(ctx, link, review, true, "")
 	default:
 		return a.decideRelease(ctx, link, review, false, worseThanAllowed)
+	}
+}
+
+// judged says what the study's criteria make of a release.
+func (r *ReleaseReview) judged(release *participant.Release) {
+	r.Gate = release.Gate.Outcome
+	for _, reason := range release.Gate.Reasons {
+		r.Reasons = append(r.Reasons, reason.Text())
+	}
+	if o := release.Override; o != nil {
+		r.Override = &Override{o.Auditor, o.Reason, o.Time}
 	}
 }
 
@@ -102,7 +138,11 @@ func (a *Agent) keepRelease(w uplink.ReviewRelease, review ReleaseReview, compar
 	if err := os.MkdirAll(temp, 0o700); err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{releasePart: w.Release, auditPart: w.Audit, studyPart: w.Protocol} {
+	parts := map[string][]byte{releasePart: w.Release, auditPart: w.Audit, studyPart: w.Protocol}
+	if w.Override != nil {
+		parts[overridePart] = w.Override
+	}
+	for name, data := range parts {
 		if err := durable.WriteFile(filepath.Join(temp, name), data, 0o600); err != nil {
 			return err
 		}
@@ -284,7 +324,11 @@ func openRelease(dir string, digest statement.Digest) (*participant.Release, *pi
 			return nil, nil, fmt.Errorf("no such release is kept here: %w", err)
 		}
 	}
-	release, err := participant.OpenRelease(node.Rosters(), participant.ReleaseRequest{Release: parts[0], Audit: parts[1], Protocol: parts[2]})
+	override, err := os.ReadFile(filepath.Join(dir, releasesDir, digest.String(), overridePart))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	release, err := participant.OpenRelease(node.Rosters(), participant.ReleaseRequest{Release: parts[0], Audit: parts[1], Protocol: parts[2], Override: override})
 	if err != nil {
 		return nil, nil, err
 	}

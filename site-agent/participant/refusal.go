@@ -128,6 +128,8 @@ var (
 	ErrReleaseStudy     = security("release-study", "the release is for another study than the protocol beside it")
 	ErrReleaseModel     = security("release-model", "the release's model is not the one it names")
 	ErrReleaseAudit     = security("release-audit", "the release's audit is not signed by the coordinator or not the one it names")
+	ErrReleaseGate      = security("release-gate", "the release's audit does not bear out what the study's criteria are said to make of it")
+	ErrReleaseBlocked   = security("release-blocked", "the study's criteria block the release, and no auditor's override of that stands beside it")
 	ErrReleaseRounds    = security("release-rounds", "the release's rounds are not well formed")
 	ErrReleaseReceipt   = security("release-receipt", "the release lists a contribution of this site that this site did not make")
 	ErrReleaseSum       = security("release-sum", "the release is built on another sum than the one whose end this site was told")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/study"
@@ -15,6 +16,10 @@ type Release struct {
 	Release *statement.Release
 	Study   *study.Study
 	Audit   []byte // payload of the audit's envelope
+	// Gate is what the study's criteria make of the release, decided here from the
+	// audit. One that they block has an Override.
+	Gate     fairness.Decision
+	Override *statement.ReleaseOverride // nil for none
 }
 
 // ReleaseRequest is what a coordinator offers, and what an installed release
@@ -23,11 +28,12 @@ type ReleaseRequest struct {
 	Release  []byte // envelope of statement.Release
 	Audit    []byte // envelope of the audit report
 	Protocol []byte
+	Override []byte // envelope of statement.ReleaseOverride; nil for none
 }
 
 // OpenRelease checks that the coordinator of the release's own roster signed
-// it and its audit, and that its parts are those it names. It is asked again
-// before every use of an installed release, also years later and off line.
+// it and its audit, that its parts are those it names, and that the study's
+// criteria let it pass or an auditor overrode them. It is asked again before every use of an installed release, also years later and off line.
 func OpenRelease(rosters Rosters, in ReleaseRequest) (*Release, error) {
 	// The roster is named inside: it is read before the signature is verified,
 	// and believed only because this site has verified that roster itself.
@@ -67,7 +73,11 @@ func OpenRelease(rosters Rosters, in ReleaseRequest) (*Release, error) {
 	if statement.DigestOf(audit) != release.Audit {
 		return nil, ErrReleaseAudit
 	}
-	return &Release{Digest: statement.DigestOf(payload), Release: &release, Study: parsed, Audit: audit}, nil
+	opened := &Release{Digest: statement.DigestOf(payload), Release: &release, Study: parsed, Audit: audit}
+	if err := opened.checkGate(roster, in.Override); err != nil {
+		return nil, err
+	}
+	return opened, nil
 }
 
 // AcceptRelease checks an offered release, also against what this site knows

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/console"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
@@ -64,13 +65,13 @@ func (a *app) releasesList() *cobra.Command {
 				a.Printf("No release was offered to this hospital yet.\n")
 				return nil
 			}
-			rows := [][]string{{"release", "study", "released", "state", "in use"}}
+			rows := [][]string{{"release", "study", "released", "state", "criteria", "in use"}}
 			for _, r := range reviews {
 				inUse := ""
 				if r.Installed {
 					inUse = "yes"
 				}
-				rows = append(rows, []string{console.Short(r.Release.String()), fmt.Sprintf("%s v%d", r.Name, r.Version), stamp(r.Released), r.State, inUse})
+				rows = append(rows, []string{console.Short(r.Release.String()), fmt.Sprintf("%s v%d", r.Name, r.Version), stamp(r.Released), r.State, gateWord(r), inUse})
 			}
 			a.Table(rows)
 			return nil
@@ -95,6 +96,7 @@ hospitals, and where the page with the same numbers is. They were sent to nobody
 			}
 			comparison, page, err := siteagent.LocalComparison(c.dir, review.Release)
 			if err != nil {
+				a.showGate(review)
 				return fail("there are no local numbers for this release", err, "check the records with site-agent doctor")
 			}
 			if a.JSON {
@@ -105,11 +107,40 @@ hospitals, and where the page with the same numbers is. They were sent to nobody
 				}{review, comparison, page})
 			}
 			a.Printf("Release %s of study %s, version %d: %s\n\n", console.Short(review.Release.String()), review.Name, review.Version, review.State)
+			a.showGate(review)
 			a.showComparison(comparison)
 			a.Printf("\nThe page: %s\n", page)
 			return nil
 		},
 	}
+}
+
+// gateWord says in a word what the study's criteria make of a release.
+func gateWord(r siteagent.ReleaseReview) string {
+	switch {
+	case r.Override != nil:
+		return "blocked, overridden"
+	case r.Gate == fairness.OfferedWithWarning:
+		return "warning"
+	}
+	return "-"
+}
+
+// showGate says what the study's criteria make of a release, before any figure.
+func (a *app) showGate(r siteagent.ReleaseReview) {
+	if a.JSON || len(r.Reasons) == 0 && r.Override == nil {
+		return
+	}
+	switch {
+	case r.Override != nil:
+		a.Printf("UNDER AN OVERRIDE: the study's criteria block this release. %s had it offered all the same, on %s:\n  %q\n", r.Override.Auditor, stamp(r.Override.Time), r.Override.Reason)
+	case r.Gate == fairness.OfferedWithWarning:
+		a.Printf("WITH A WARNING, by the study's own criteria:\n")
+	}
+	for _, reason := range r.Reasons {
+		a.Printf("  - %s\n", reason)
+	}
+	a.Printf("\n")
 }
 
 func (a *app) showComparison(c *siteagent.Comparison) {
