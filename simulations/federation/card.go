@@ -38,6 +38,9 @@ func (r *Result) renderCard(computed *pipeline.Result) error {
 		return err
 	}
 	r.Card = c.Markdown()
-	r.CardXML, err = c.XML()
+	if r.CardXML, err = c.XML(); err != nil {
+		return err
+	}
+	r.CardPDF, err = c.PDF()
 	return err
 }

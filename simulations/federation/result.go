@@ -43,6 +43,7 @@ type Result struct {
 	ResultPage    []byte `json:"-"` // what the study has found, as a self-contained HTML page; nil if nothing was opened
 	Card          []byte `json:"-"` // the release's model card, Markdown; nil without a release
 	CardXML       []byte `json:"-"` // the same as a CHAI Applied Model Card
+	CardPDF       []byte `json:"-"` // the same to print, with the XML inside
 
 	protocol *study.Study
 }

@@ -63,6 +63,7 @@ It writes to DIR:
   result.html      the model or the description, and how it does, for people
   report.html      the bias audit, for people; not of kind describe
   card.md          the release's model card, for people; card.xml for programs
+  *.pdf            result, report and card to print and to file
   audit.json       the bias audit, signed by the coordinator
   release.json     the model as offered to the hospitals, signed
   bundle/          all evidence, ciphertexts included (consilium audit verify DIR/bundle)

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/consilium-fl/consilium/compute/page/paper"
 	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/federation"
@@ -24,7 +26,8 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 		return console.Fail(unwritten, err, elsewhere)
 	}
 	// An older run's files must not be taken for this one's.
-	for _, name := range []string{"result.json", "result.html", "report.html", "card.md", "card.xml", "audit.json", "release.json", "predictions.csv", "bundle"} {
+	for _, name := range []string{"result.json", "result.html", "report.html", "report.pdf", "result.pdf",
+		"card.md", "card.xml", "card.pdf", "audit.json", "release.json", "predictions.csv", "bundle"} {
 		if err := os.RemoveAll(filepath.Join(o.out, name)); err != nil {
 			return console.Fail(unwritten, err, elsewhere)
 		}
@@ -59,7 +62,18 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 // write puts everything but the bundle, which is there already, into the
 // folder; result.json comes last, so that it stands for a complete folder.
 func write(o options, outcome *federation.Result) error {
+	report, err := onPaper(outcome.Page)
+	if err != nil {
+		return err
+	}
+	found, err := onPaper(outcome.ResultPage)
+	if err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
+		"report.pdf":   report,
+		"result.pdf":   found,
+		"card.pdf":     outcome.CardPDF,
 		"report.html":  outcome.Page,
 		"result.html":  outcome.ResultPage,
 		"card.md":      outcome.Card,
@@ -88,6 +102,14 @@ func write(o options, outcome *federation.Result) error {
 		return err
 	}
 	return file.Close()
+}
+
+// onPaper sets a page, if there is one, as a PDF.
+func onPaper(page []byte) ([]byte, error) {
+	if page == nil {
+		return nil, nil
+	}
+	return paper.Set(page, paper.About{Time: time.Now(), Software: "Consilium"})
 }
 
 func predict(o options, outcome *federation.Result) error {

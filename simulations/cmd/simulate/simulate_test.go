@@ -82,7 +82,7 @@ func TestRunWritesEverything(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &printed); err != nil || at(printed, "study.digest") != at(result, "study.digest") {
 		t.Errorf("--json printed something else than result.json: %v", err)
 	}
-	for _, name := range []string{"result.html", "report.html", "card.md", "card.xml", "audit.json", "release.json", "bundle/checkpoint", "bundle/study.yaml"} {
+	for _, name := range []string{"result.html", "report.html", "result.pdf", "report.pdf", "card.md", "card.xml", "card.pdf", "audit.json", "release.json", "bundle/checkpoint", "bundle/study.yaml"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s was not written", name)
 		}
