@@ -244,7 +244,7 @@ func pooled(t *testing.T, source []byte, sites []Site) *pipeline.Result {
 		}
 		columns = rows.Columns()
 		for record, err := rows.Next(); err == nil; record, err = rows.Next() {
-			all = append(all, record)
+			all = append(all, slices.Clone(record))
 		}
 	}
 	matrix, _, err := records.Load(s, records.Memory(columns, all))

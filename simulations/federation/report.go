@@ -15,7 +15,6 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/ledger"
-	"github.com/consilium-fl/consilium/internal/records"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -42,9 +41,7 @@ func (c *consortium) Report(ctx context.Context) (*Result, error) {
 	if c.spec.Unencrypted {
 		r.Cipher = "off"
 	}
-	if r.Sites, err = c.siteReports(s.GetDecisions()); err != nil {
-		return nil, err
-	}
+	r.Sites = c.siteReports(s.GetDecisions())
 	if s.GetRelease() != "" {
 		r.Release = releaseReport(s)
 	}
@@ -73,23 +70,20 @@ func roundReports(rounds []*consiliumv1.RoundStatus) []RoundReport {
 // list is never nil, so that JSON shows an empty list.
 func list(names []string) []string { return append([]string{}, names...) }
 
-// siteReports reads every site's records once more, as the site's dry run does.
-func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) ([]SiteReport, error) {
+// siteReports say what every site's dry run told it.
+func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) []SiteReport {
 	decided := make(map[string]*consiliumv1.SiteDecision, len(decisions))
 	for _, d := range decisions {
 		decided[d.GetSite()] = d
 	}
 	var reports []SiteReport
-	for _, site := range c.spec.Sites {
-		matrix, skipped, err := records.Load(c.protocol, site.Records)
-		if err != nil {
-			return nil, fmt.Errorf("site %s: %w", site.Name, err)
-		}
+	for i, site := range c.spec.Sites {
+		own := c.spec.usable[i]
 		report := SiteReport{
-			Name: site.Name, Rows: matrix.Rows(), Skipped: make(map[string]int, len(skipped)),
+			Name: site.Name, Rows: own.rows, Skipped: make(map[string]int, len(own.skipped)),
 			Decision: decided[site.Name].GetDecision(), Reason: decided[site.Name].GetReason(),
 		}
-		for reason, n := range skipped {
+		for reason, n := range own.skipped {
 			report.Skipped[string(reason)] = n
 		}
 		for _, drop := range c.spec.Drops {
@@ -99,7 +93,7 @@ func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) ([]SiteR
 		}
 		reports = append(reports, report)
 	}
-	return reports, nil
+	return reports
 }
 
 // AddComputed adds what the opened sums gave, as the coordinator shows it: model
