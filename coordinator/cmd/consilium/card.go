@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,8 +16,6 @@ import (
 	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/internal/settings"
-	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
-	"github.com/consilium-fl/consilium/study"
 )
 
 // cardFormats are the forms of a model card, by the word that asks for each.
@@ -166,8 +163,10 @@ func (a *app) releaseFor(ctx context.Context, digest string) (release card.Relea
 	}
 	votes := tally(o.status.ReleaseDecisions)
 	release.Accepted, release.Refused = votes["accepted"], votes["refused"]
-	release.Study, err = c.protocol(ctx, studyOf[named])
-	return release, err
+	if release.Study = o.protocol; release.Study == nil {
+		return release, &console.Problem{What: "there is no card of release " + console.Short(named), Why: "the coordinator does not hand over the study's protocol file", Next: "ask the coordinator's operator to update it"}
+	}
+	return release, nil
 }
 
 // takeSigned replaces the model and the audit of the result by those that the
@@ -182,39 +181,4 @@ func (o *outcome) takeSigned() error {
 		return console.Fail("the release cannot be read", err, "update this command: it may be older than the coordinator")
 	}
 	return nil
-}
-
-// protocol fetches a study's file, which is part of its evidence.
-func (c *connection) protocol(ctx context.Context, digest string) (*study.Study, error) {
-	const what = "the study's protocol file was not fetched"
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := c.ledger.Evidence(ctx, &consiliumv1.EvidenceRequest{Study: digest})
-	if err != nil {
-		return nil, refusedCall(what, err)
-	}
-	var source []byte
-	for {
-		piece, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, refusedCall(what, err)
-		}
-		if piece.GetPath() != "study.yaml" {
-			continue
-		}
-		if source = append(source, piece.GetData()...); len(source) > study.MaxFileBytes {
-			return nil, violation(what, errors.New("it is larger than any protocol file may be"))
-		}
-	}
-	if statement.DigestOf(source).String() != digest {
-		return nil, violation("the protocol file is not the study's", errors.New("it has another digest"))
-	}
-	s, err := study.Parse(source)
-	if err != nil {
-		return nil, console.Fail("the study's protocol file cannot be read", err, "update this command: it may be older than the coordinator")
-	}
-	return s, nil
 }

@@ -32,8 +32,8 @@ patients, another validation.
 
 A and B are digests of studies, or paths of result.json files as "study result
 --out" and "simulate run" write them (or their folders). Files need no identity and
-no network. Where study.yaml or bundle/study.yaml lies beside a file, how patients
-were divided is compared as well.`,
+no network. How patients were divided is compared as well: of a file, where study.yaml
+or bundle/study.yaml lies beside it.`,
 		Example: `  consilium study compare 3f9a01c2 77b01d4e
   consilium study compare out/linear/result.json out/boosted/result.json --html side-by-side.html`,
 		Args: console.Arguments("study A", "study B"),
@@ -130,7 +130,7 @@ func (a *app) fromCoordinator(ctx context.Context, prefix string) (compare.Subje
 	if err != nil {
 		return compare.Subject{}, err
 	}
-	s := compare.Subject{Name: console.Short(digest), Title: o.status.Title, Version: int(o.status.Version), Result: o.result}
+	s := compare.Subject{Name: console.Short(digest), Title: o.status.Title, Version: int(o.status.Version), Result: o.result, Protocol: o.protocol}
 	if o.result != nil && o.result.Audit != nil {
 		s.Gaps = o.result.Audit.Gaps
 	}

@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/page/compare"
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -333,7 +335,7 @@ func TestStudyToItsEnd(t *testing.T) {
 	}
 	results := filepath.Join(w.dir, "results")
 	w.refused("rosa", []string{"not " + last.Study[:12], "leave out --study"}, "study", "result", id, "--out", results, "--study", w.write("other.yaml", strings.Replace(doseStudy, "version: 1", "version: 2", 1)))
-	shown := w.as("rosa", "study", "result", id, "--out", results, "--study", filepath.Join(w.dir, "dose.yaml"))
+	shown := w.as("rosa", "study", "result", id, "--out", results)
 	for _, words := range []string{"Cohort of 4 hospitals, 240 patients", "gene=AG", "sex=male", "gaussian glm over 240 patients of 4 hospitals", "(intercept)", "gene=AA", "Bias audit, errors in mg/wk", "sex=female", "Release "} {
 		if !strings.Contains(shown, words) {
 			t.Errorf("result does not say %q:\n%s", words, shown)
@@ -349,6 +351,13 @@ func TestStudyToItsEnd(t *testing.T) {
 	compared := w.as("rosa", "study", "compare", id, results)
 	if !strings.Contains(compared, "neither was tried on patients it had not seen") || !strings.Contains(compared, "log_likelihood") || !strings.Contains(compared, "gene=AA") {
 		t.Errorf("compare says\n%s", compared)
+	}
+	// The coordinator hands over the study's file too, so that a comparison by
+	// digest knows all that one of files knows.
+	byDigest, byFile := decode[compare.Comparison](t, w.as("rosa", "study", "compare", id, id, "--json")), decode[compare.Comparison](t, w.as("rosa", "study", "compare", results, results, "--json"))
+	byFile.A.Name, byFile.B.Name = byDigest.A.Name, byDigest.B.Name
+	if !reflect.DeepEqual(byDigest, byFile) {
+		t.Errorf("by digest the comparison is\n%+v\nand of files\n%+v", byDigest, byFile)
 	}
 	for _, name := range []string{"result.json", "audit.json", "audit.json.tlog-proof", "release.json", "release.json.tlog-proof", "study.yaml"} {
 		if info, err := os.Stat(filepath.Join(results, name)); err != nil || info.Size() == 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -30,7 +31,7 @@ type outcome struct {
 	release         *statement.Release // verified; nil if there is none
 	releaseDigest   statement.Digest
 	releaseEnvelope []byte
-	protocol        *study.Study // nil unless its file was named
+	protocol        *study.Study // nil from a coordinator that does not hand it over
 }
 
 // outcome asks for a study's result and verifies what is signed in it.
@@ -47,6 +48,9 @@ func (c *connection) outcome(ctx context.Context, digest string) (*outcome, erro
 		if err := json.Unmarshal(o.raw, o.result); err != nil {
 			return nil, console.Fail("the result cannot be read", err, "update this command: it may be older than the coordinator")
 		}
+	}
+	if o.protocol, err = protocolFrom(answer.GetProtocol(), digest); err != nil {
+		return nil, err
 	}
 	byCoordinator := c.node.Rosters().Latest().KeyOfRole(identity.RoleCoordinator)
 	if len(o.auditEnvelope) > 0 {
@@ -80,9 +84,9 @@ show who says it; that the numbers are what the hospitals' sums give is what
 "consilium audit verify" proves.
 
 With --out the files are written too: result.html, the page to read and print,
-with the plots; result.json; and the signed audit.json and release.json once there
-are any, each beside the proof that the ledger holds it. With --study, your copy of the study's file, the page says what was asked
-as well; its digest must be the study's.`,
+with the plots; result.json; study.yaml, the study's file; and the signed audit.json
+and release.json once there are any, each beside the proof that the ledger holds it.
+With --study, your own copy of the study's file, the command fails if that is another.`,
 		Example: `  consilium study result 3f9a01c2
   consilium study result 3f9a01c2 --out results/warfarin --study warfarin.yaml`,
 		Args: console.Arguments("the study's DIGEST"),
@@ -121,8 +125,24 @@ as well; its digest must be the study's.`,
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.html, result.json, audit.json and release.json to")
-	cmd.Flags().StringVar(&file, "study", "", "the study's `FILE`, for the page to say what was asked")
+	cmd.Flags().StringVar(&file, "study", "", "your copy of the study's `FILE`, which must be the one that was answered")
 	return cmd
+}
+
+// protocolFrom reads the file that a coordinator hands over, which is the
+// study's only if it has its digest; nil from a coordinator that has none.
+func protocolFrom(source []byte, digest string) (*study.Study, error) {
+	if len(source) == 0 {
+		return nil, nil
+	}
+	if statement.DigestOf(source).String() != digest {
+		return nil, violation("the protocol file is not the study's", errors.New("it has another digest"))
+	}
+	s, err := study.Parse(source)
+	if err != nil {
+		return nil, console.Fail("the study's protocol file cannot be read", err, "update this command: it may be older than the coordinator")
+	}
+	return s, nil
 }
 
 // protocolOf reads the file of a study and refuses that of another.

@@ -71,6 +71,7 @@ type Outcome struct {
 	Status                 *StudyStatus
 	Result, Audit, Release []byte
 	Override               []byte // where a blocked release is offered all the same
+	Protocol               []byte // the study's file
 }
 
 // Outcome returns a study's status, result, signed audit and signed release.
@@ -81,7 +82,7 @@ func (d *Driver) Outcome(hex string) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Outcome{Status: d.status(s)}
+	o := &Outcome{Status: d.status(s), Protocol: s.study.Source()}
 	if s.ended == nil {
 		return o, nil
 	}

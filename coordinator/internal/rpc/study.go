@@ -67,7 +67,7 @@ func (s *study) Result(_ context.Context, req *consiliumv1.ResultRequest) (*cons
 	if err != nil {
 		return nil, err
 	}
-	return &consiliumv1.ResultResponse{Status: studyStatus(o.Status), Result: o.Result, Audit: o.Audit, Release: o.Release, Override: o.Override}, nil
+	return &consiliumv1.ResultResponse{Status: studyStatus(o.Status), Result: o.Result, Audit: o.Audit, Release: o.Release, Override: o.Override, Protocol: o.Protocol}, nil
 }
 
 func (s *study) OverrideRelease(ctx context.Context, req *consiliumv1.OverrideReleaseRequest) (*consiliumv1.OverrideReleaseResponse, error) {

@@ -818,7 +818,9 @@ type ResultResponse struct {
 	// DSSE envelope (JSON) of statement.Release.
 	Release []byte `protobuf:"bytes,4,opt,name=release,proto3" json:"release,omitempty"`
 	// DSSE envelope (JSON) of statement.ReleaseOverride, where there is one.
-	Override      []byte `protobuf:"bytes,5,opt,name=override,proto3" json:"override,omitempty"`
+	Override []byte `protobuf:"bytes,5,opt,name=override,proto3" json:"override,omitempty"`
+	// The study's protocol file, whose SHA-256 is the study's digest.
+	Protocol      []byte `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -884,6 +886,13 @@ func (x *ResultResponse) GetRelease() []byte {
 func (x *ResultResponse) GetOverride() []byte {
 	if x != nil {
 		return x.Override
+	}
+	return nil
+}
+
+func (x *ResultResponse) GetProtocol() []byte {
+	if x != nil {
+		return x.Protocol
 	}
 	return nil
 }
@@ -1138,13 +1147,14 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\rended_unix_ms\x18\r \x01(\x03R\vendedUnixMs\x12\x1a\n" +
 	"\bquestion\x18\x0e \x01(\tR\bquestion\"%\n" +
 	"\rResultRequest\x12\x14\n" +
-	"\x05study\x18\x01 \x01(\tR\x05study\"\xa7\x01\n" +
+	"\x05study\x18\x01 \x01(\tR\x05study\"\xc3\x01\n" +
 	"\x0eResultResponse\x121\n" +
 	"\x06status\x18\x01 \x01(\v2\x19.consilium.v1.StudyStatusR\x06status\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12\x14\n" +
 	"\x05audit\x18\x03 \x01(\fR\x05audit\x12\x18\n" +
 	"\arelease\x18\x04 \x01(\fR\arelease\x12\x1a\n" +
-	"\boverride\x18\x05 \x01(\fR\boverride\"J\n" +
+	"\boverride\x18\x05 \x01(\fR\boverride\x12\x1a\n" +
+	"\bprotocol\x18\x06 \x01(\fR\bprotocol\"J\n" +
 	"\x16OverrideReleaseRequest\x12\x14\n" +
 	"\x05study\x18\x01 \x01(\tR\x05study\x12\x1a\n" +
 	"\boverride\x18\x02 \x01(\fR\boverride\"3\n" +
