@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -52,6 +53,8 @@ type Predicate struct {
 	Start    *int            `json:"start,omitempty"`
 	Rounds   []AttestedRound `json:"rounds"` // whose sums were published
 	Audit    *int            `json:"audit,omitempty"`
+	Gate     string          `json:"gate,omitempty"`     // what the study's criteria make of the release
+	Override *int            `json:"override,omitempty"` // under which a blocked release is offered
 	Release  *int            `json:"release,omitempty"`
 	End      *int            `json:"end,omitempty"` // without a release
 	Software Software        `json:"software"`
@@ -194,7 +197,18 @@ func (a *Attestation) add(i int, e ledger.Entry, running map[string]*AttestedRou
 			return err
 		}
 		a.Subject = append(a.Subject, Subject{"model", DigestSet{release.Model}}, Subject{"release", DigestSet{id}})
-		a.Predicate.Release = &i
+		a.Predicate.Release, a.Predicate.Gate = &i, release.Gate
+	case ledger.TypeReleaseOverride:
+		a.Predicate.Override = &i
+	case ledger.TypeCard:
+		var card statement.Card
+		if _, err := inside(&card); err != nil {
+			return err
+		}
+		// A card takes the place of the one before it in that format.
+		name := "card " + card.Format
+		a.Subject = slices.DeleteFunc(a.Subject, func(s Subject) bool { return s.Name == name })
+		a.Subject = append(a.Subject, Subject{name, DigestSet{card.Card}})
 	}
 	return nil
 }

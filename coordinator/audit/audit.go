@@ -20,9 +20,12 @@
 //   - questions: none was opened over two sets of sites
 //   - replay: the computation, fed with the sums, asks every question that was
 //     asked and ends in the exact bytes of the model and the bias audit
+//   - release gate: the study's criteria let the release pass, or an auditor overrode
+//     them before it
 //   - study end: a study that comes to no release says why, and goes no further
 //   - release: it lists those rounds, that model and that audit, and the
 //     hospitals' decisions about it are theirs
+//   - model cards: those in the log are of this release
 //   - attestation: the coordinator's in-toto statement says the same
 //
 // What it cannot prove: that a hospital's records are true, and that the
@@ -35,6 +38,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 )
 
 // Trust is what the auditor holds before opening the bundle.
@@ -85,10 +89,20 @@ type Findings struct {
 	Root    string `json:"root,omitempty"`    // Merkle root, hex
 	Release string `json:"release,omitempty"` // digest of the release, hex
 
+	Gate     string    `json:"gate,omitempty"`     // what the study's criteria make of the release
+	Override *Override `json:"override,omitempty"` // under which a blocked release is offered
+
 	Witnesses int      `json:"witnesses"` // hospitals that cosigned this history up to the release
 	MadeBy    Software `json:"made_by"`   // as the coordinator says
 
 	Checks []Finding `json:"checks"`
+}
+
+// Override is who had a blocked release offered, when by their own clock, and why.
+type Override struct {
+	Auditor string    `json:"auditor"`
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"time"`
 }
 
 // Holds reports whether no check failed.
@@ -150,9 +164,11 @@ func (v *verifier) checks() []check {
 		{"questions", v.checkQuestions},
 		{"replay", v.checkReplay},
 		{"bias audit", v.checkAudit},
+		{"release gate", v.checkGate},
 		{"study end", v.checkStudyEnd},
 		{"release", v.checkRelease},
 		{"release decisions", v.checkDecisions},
+		{"model cards", v.checkCards},
 		{"attestation", v.checkAttestation},
 	}
 }

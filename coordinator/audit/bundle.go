@@ -62,8 +62,10 @@ type verifier struct {
 	studyEnd    *record   // without a release, nil for none
 	results     []*record
 	audits      []*record
+	overrides   []*record
 	releases    []*record
 	decisions   []*record
+	cards       []*record
 	ciphertexts bool // every chunk of every opened round is in the bundle
 
 	cosignedFiles []string // that are there, in the order of their sizes' digits
@@ -411,6 +413,11 @@ func (v *verifier) sort(r *record, files *listing) error {
 		in.ends = append(in.ends, r)
 	case *statement.Release:
 		v.releases = append(v.releases, r)
+	case *statement.ReleaseOverride:
+		v.overrides = append(v.overrides, r)
+	case *statement.Card:
+		v.cards = append(v.cards, r)
+		files.require(blobFile(fact.Card), r)
 	case *statement.ReleaseDecision:
 		v.decisions = append(v.decisions, r)
 	default:

@@ -36,6 +36,8 @@ var rules = map[string]rule{
 	ledger.TypeRoundEnd:        {statement.KindRoundEnd, identity.RoleCoordinator, func() any { return new(statement.RoundEnd) }},
 	ledger.TypeAudit:           {statement.KindAudit, identity.RoleCoordinator, func() any { return new(json.RawMessage) }},
 	ledger.TypeRelease:         {statement.KindRelease, identity.RoleCoordinator, func() any { return new(statement.Release) }},
+	ledger.TypeReleaseOverride: {statement.KindReleaseOverride, identity.RoleAuditor, func() any { return new(statement.ReleaseOverride) }},
+	ledger.TypeCard:            {statement.KindCard, identity.RoleResearcher, func() any { return new(statement.Card) }},
 	ledger.TypeReleaseDecision: {statement.KindReleaseDecision, identity.RoleSite, func() any { return new(statement.ReleaseDecision) }},
 }
 

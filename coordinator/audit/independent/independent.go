@@ -10,8 +10,10 @@
 // coordinator's, over exactly these entries, tiles included, and that no hospital
 // cosigned another history; that every statement is signed by the member and role
 // it needs; that approvals, plans, contributions, opening requests, shares, round
-// ends and sums fit one another; that the release lists what was published; and
-// that result, audit and release are proven to be in the log.
+// ends and sums fit one another; that the release lists what was published; that it
+// follows what the audit's verdicts on the study's criteria say, or an auditor's
+// override of that; and that result, audit, override, release and cards are proven
+// to be in the log.
 //
 // It does NOT compute: no sum is opened again and no model is fitted. That is
 // what the first verifier does.
@@ -60,9 +62,12 @@ type verifier struct {
 	rounds  []*round
 	byID    map[string]*round
 
-	study, audit, release, model string // hashes
-	ended                        bool   // without a release
-	missing                      string // the first ciphertext that is not there
+	study, audit, release, model string            // hashes
+	gate                         string            // what the audit's verdicts make of the release; empty without criteria
+	override, overrideBefore     string            // hashes: of the override, and of the one that was there when it was released
+	cards                        map[string]string // by format
+	ended                        bool              // without a release
+	missing                      string            // the first ciphertext that is not there
 	published                    []*round
 	released                     *releaseStatement
 }
@@ -80,10 +85,10 @@ type entry struct {
 // in hex; empty takes the key that is in the bundle. The error names the first
 // thing that does not hold.
 func Verify(bundle fs.FS, governance string) (*Summary, error) {
-	v := &verifier{bundle: bundle, expects: make(map[string]bool), rosters: make(map[string]*roster), notes: make(map[string]note), byID: make(map[string]*round)}
+	v := &verifier{bundle: bundle, expects: make(map[string]bool), rosters: make(map[string]*roster), notes: make(map[string]note), byID: make(map[string]*round), cards: make(map[string]string)}
 	for _, step := range []func() error{
 		v.checkNames, v.readLog, func() error { return v.checkRosters(governance) }, v.checkHead, v.checkTiles, v.checkCosigned,
-		v.checkProofs, v.checkStatements, v.checkRounds, v.checkRelease, v.checkAttestation, v.checkNothingElse,
+		v.checkProofs, v.checkStatements, v.checkRounds, v.checkRelease, v.checkGate, v.checkAttestation, v.checkNothingElse,
 	} {
 		if err := step(); err != nil {
 			return nil, err

@@ -233,11 +233,14 @@ func (v *verifier) checkCosigned() error {
 	return nil
 }
 
+// proven are the types of the entries that come with a proof of their own.
+var proven = map[string]bool{"result": true, "audit": true, "release-override": true, "release": true, "card": true}
+
 // checkProofs verifies each proof file by itself: from the entry that it carries
 // to the checkpoint that it carries. Every result, audit and release has one.
 func (v *verifier) checkProofs() error {
 	for i, e := range v.entries {
-		if e.Study != v.study || e.Type != "result" && e.Type != "audit" && e.Type != "release" {
+		if e.Study != v.study || !proven[e.Type] {
 			continue
 		}
 		path := fmt.Sprintf("proofs/%s-%06d.tlog-proof", e.Type, i)

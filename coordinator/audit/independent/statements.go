@@ -69,6 +69,12 @@ type fact struct {
 	Sum          string   `json:"sum"`
 	Release      string   `json:"release"`
 	Result       string   `json:"result"`
+	Auditor      string   `json:"auditor"`
+	Audit        string   `json:"audit"`
+	Gate         string   `json:"gate"`
+	Reason       string   `json:"reason"`
+	Format       string   `json:"format"`
+	Card         string   `json:"card"`
 }
 
 // statement is a fact with its place in the log.
@@ -90,7 +96,7 @@ type round struct {
 var signers = map[string]string{
 	"proposal": "researcher", "start": "researcher", "approval": "site", "plan": "coordinator", "contribution": "site", "decline": "site",
 	"opening-request": "coordinator", "opening-share": "site", "opening-fault": "site", "round-end": "coordinator",
-	"study-end": "coordinator", "audit": "coordinator", "release": "coordinator", "release-decision": "site",
+	"study-end": "coordinator", "audit": "coordinator", "release": "coordinator", "release-decision": "site", "release-override": "auditor", "card": "researcher",
 }
 
 // kinds are payload types that are not named like their entries.
@@ -137,7 +143,7 @@ func (v *verifier) checkStatements() error {
 				return fmt.Errorf("entry %d (%s): cannot be read", i, e.Type)
 			}
 		}
-		for _, named := range []string{s.Researcher, s.Site, s.Member} {
+		for _, named := range []string{s.Researcher, s.Site, s.Member, s.Auditor} {
 			if named != "" && named != e.Actor {
 				return fmt.Errorf("entry %d (%s): names %q and is signed by %q", i, e.Type, named, e.Actor)
 			}
@@ -199,13 +205,22 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 			return errors.New("a second audit")
 		}
 		v.audit = s.digest
-		return nil
+		return v.readReport(payload)
+	case "release-override":
+		return v.takeOverride(s)
+	case "card":
+		if s.Release != v.release || v.release == "" {
+			return errors.New("of another release than the one in the log")
+		}
+		v.cards[s.Format] = s.Card
+		_, err := v.blob(s.Card)
+		return err
 	case "release":
 		if v.release != "" {
 			return errors.New("a second release")
 		}
 		v.release, v.released = s.digest, new(releaseStatement)
-		v.released.index = s.index
+		v.released.index, v.overrideBefore = s.index, v.override
 		return json.Unmarshal(payload, v.released)
 	case "release-decision":
 		if s.Release != v.release {
@@ -335,11 +350,13 @@ func (v *verifier) checkCiphertext(r *round) error {
 
 // releaseStatement is what a release says.
 type releaseStatement struct {
-	index  int
-	Audit  string `json:"audit"`
-	Model  string `json:"model"`
-	Body   []byte `json:"body"`
-	Rounds []struct {
+	index    int
+	Audit    string `json:"audit"`
+	Model    string `json:"model"`
+	Gate     string `json:"gate"`
+	Override string `json:"override"`
+	Body     []byte `json:"body"`
+	Rounds   []struct {
 		Round        string   `json:"round"`
 		Contributors []string `json:"contributors"`
 		Headers      []string `json:"headers"`
@@ -401,6 +418,9 @@ func (v *verifier) checkAttestation() error {
 		return errors.New("attestation.json: no in-toto statement")
 	}
 	want := map[string]string{"study": v.study, "audit": v.audit, "model": v.model, "release": v.release}
+	for format, hash := range v.cards {
+		want["card "+format] = hash
+	}
 	for _, s := range said.Subject {
 		if want[s.Name] == "" || s.Digest["sha256"] != want[s.Name] {
 			return fmt.Errorf("attestation.json: its subject %q is not the bundle's", s.Name)

@@ -223,6 +223,10 @@ func (b *bundle) entry(e ledger.Entry) error {
 		if end.Result != nil {
 			more = append(more, *end.Result)
 		}
+	case ledger.TypeCard:
+		var card statement.Card
+		err = inside(data, &card)
+		more = append(more, card.Card)
 	case ledger.TypeContribution:
 		var header statement.ContributionHeader
 		err = inside(data, &header)
