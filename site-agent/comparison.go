@@ -50,15 +50,11 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	var prevalence *float64
-	if release.Study.Outcome.Type == study.Binary && len(whole.Thresholds) == 2 {
-		prevalence = &whole.Thresholds[1]
-	}
-	predictions, err := model.Predictions(release.Study, own.matrix)
+	forecast, err := model.Forecast(release.Study, own.matrix)
 	if err != nil {
 		return nil, nil, err
 	}
-	here, err := fairness.Local(release.Study, prevalence, own.matrix, predictions)
+	here, err := fairness.Local(release.Study, &whole, own.matrix, forecast)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -50,6 +50,8 @@ type Audit struct {
 	Decision     *Decision `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
 	Calibration  []Bin     `json:"calibration,omitempty"` // binary: all patients, by predicted probability
 	Bands        []float64 `json:"bands,omitempty"`       // cuts between the clinical bands
+	Times        []float64 `json:"times,omitempty"`       // survival: at which predicted and observed risks are compared
+	HalfWidth    *float64  `json:"half_width,omitempty"`  // of the interval that the model is released with
 	Purpose      *Purpose  `json:"purpose,omitempty"`     // of telling patients apart by descent
 	Cut          int       `json:"cut"`                   // errors counted as twice the outcome's range
 	Hidden       []Hidden  `json:"hidden"`
@@ -145,7 +147,11 @@ type Sizes struct {
 	Patients  int
 	Positives int // of a binary outcome
 	Group     func(attribute, group int) int
-	Unseen    bool // the models that predict had not seen these patients
+	Unseen    bool     // the models that predict had not seen these patients
+	HalfWidth *float64 // of the interval that the model is released with; nil for none
+	// Cuts are, by group of the mitigation's attribute, the probabilities from
+	// which the model calls a patient positive; nil where it is the same for all.
+	Cuts []float64
 }
 
 // New begins an audit of so many patients.
@@ -159,7 +165,7 @@ func New(s *study.Study, sizes Sizes) *Session {
 
 // ask settles the question of the errors.
 func (a *Session) ask(patients, positives int) {
-	q := &question{Cells: []int{0}}
+	q := &question{Cells: []int{0}, Cuts: a.sizes.Cuts, HalfWidth: a.sizes.HalfWidth}
 	if a.study.Outcome.Type == study.Binary && a.study.Fairness.Thresholds == nil {
 		prevalence := float64(positives) / float64(patients)
 		q.Prevalence = &prevalence
@@ -179,7 +185,7 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 	case a.audit != nil:
 		return q, true, nil
 	case a.question != nil:
-		q = compute.Question{Step: Step, Layout: layout(a.study, len(a.question.Cells), a.question.compared())}
+		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.question)
 	case a.shares != nil:
 		q = compute.Question{Step: StepShares, Layout: sharesLayout(len(a.shares.Cells))}
@@ -234,16 +240,16 @@ func (a *Session) Audit() *Audit { return a.audit }
 
 // Local is the same report over one hospital's own patients, for that hospital
 // alone: nothing is suppressed, because it sees its own records anyway, and
-// nothing of it is ever sent. The prevalence is the second threshold of the
-// whole's audit (Thresholds[1]), for a binary outcome without declared
-// thresholds; otherwise it plays no part.
-func Local(s *study.Study, prevalence *float64, m *study.Matrix, predictions []float64) (*Audit, error) {
+// nothing of it is ever sent. Where the study leaves something to the patients,
+// the threshold at the prevalence and the width of the interval, it is as in the
+// whole's audit.
+func Local(s *study.Study, whole *Audit, m *study.Matrix, f Forecast) (*Audit, error) {
 	if m.Rows() == 0 {
 		return nil, errors.New("no usable record here, so there is nothing to compare")
 	}
-	q := question{Prevalence: prevalence}
-	if s.Fairness.Thresholds != nil {
-		q.Prevalence = nil
+	q := question{HalfWidth: whole.HalfWidth}
+	if s.Outcome.Type == study.Binary && s.Fairness.Thresholds == nil && len(whole.Thresholds) == 2 {
+		q.Prevalence = &whole.Thresholds[1]
 	}
 	for i := range cells(s) {
 		q.Cells = append(q.Cells, i)
@@ -252,11 +258,11 @@ func Local(s *study.Study, prevalence *float64, m *study.Matrix, predictions []f
 	if err != nil {
 		return nil, err
 	}
-	values, err := Answer(s, Step, parameters, m, predictions)
+	values, err := Answer(s, Step, parameters, m, f)
 	if err != nil {
 		return nil, err
 	}
-	sum, err := compute.NewSum(1, layout(s, len(q.Cells), 0), values)
+	sum, err := compute.NewSum(1, q.layout(s), values)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +280,7 @@ type reading struct {
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
 	s, q := r.study, r.question
-	for _, f := range layout(s, len(q.Cells), q.compared()) {
+	for _, f := range q.layout(s) {
 		if len(sum.Field(f.Name)) != f.Length {
 			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
 		}
@@ -284,7 +290,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.Name, Version: s.Version, Title: s.Title,
 		OutcomeType: string(s.Outcome.Type), Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
 		Contributors: sum.Contributors, MinimumCell: r.minimum, Unseen: r.unseen, Gaps: []Gap{}, Hidden: []Hidden{},
-		Bands: s.Fairness.Bands,
+		Bands: s.Fairness.Bands, Times: s.Fairness.Times, HalfWidth: q.HalfWidth,
 	}
 	if p := s.Fairness.Purpose; p != nil {
 		a.Purpose = &Purpose{p.Stratification, p.Basis}

@@ -166,12 +166,19 @@ func (c *chance) largest(a *Audit, s *study.Study, tallies []*tally) {
 	for _, m := range comparisons(s, tallies[0]) {
 		for _, x := range crossings(s)[1:] {
 			var groups []int
+			var figures []figure
+			var estimate []float64
 			for i := x.first; i < x.first+x.size; i++ {
-				if tallies[i] != nil && m.knows(tallies[i]) {
-					groups = append(groups, i)
+				if tallies[i] == nil || !m.knows(tallies[i]) {
+					continue
 				}
+				f := m.of(tallies[i])
+				groups, figures, estimate = append(groups, i), append(figures, f), append(estimate, m.factor()*f.value())
 			}
-			draw, estimate, ok := m.alike(tallies, groups)
+			if len(groups) < 2 || slices.ContainsFunc(estimate, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+				continue
+			}
+			draw, ok := alike(figures)
 			if !ok {
 				continue
 			}
@@ -186,10 +193,10 @@ func (c *chance) largest(a *Audit, s *study.Study, tallies []*tally) {
 			}
 			l := Largest{Metric: m.metric, Attribute: a.Groups[x.first].Attribute, High: a.Groups[groups[high]].Level,
 				Low: a.Groups[groups[low]].Level, Estimate: estimate[high] - estimate[low]}
-			spreads := make([]float64, simulations)
+			spreads, values := make([]float64, simulations), make([]float64, len(groups))
 			for k := range spreads {
-				values := draw(random)
-				spreads[k] = slices.Max(values) - slices.Min(values)
+				draw(random, values)
+				spreads[k] = m.factor() * (slices.Max(values) - slices.Min(values))
 				if spreads[k] >= l.Estimate {
 					l.P++
 				}
@@ -199,50 +206,4 @@ func (c *chance) largest(a *Audit, s *study.Study, tallies []*tally) {
 			a.Largest = append(a.Largest, l)
 		}
 	}
-}
-
-// alike draws figures of groups as large as these that do not differ: shares at
-// the pooled one, means with each group's own variance. Where fewer than two
-// groups have a figure there is nothing to draw.
-func (m comparison) alike(tallies []*tally, groups []int) (draw func(*rand.Rand) []float64, estimate []float64, ok bool) {
-	if len(groups) < 2 {
-		return nil, nil, false
-	}
-	var k, n, se []float64
-	unit := m.unitOf(!tallies[groups[0]].binary && !tallies[groups[0]].survival)
-	for _, i := range groups {
-		if m.share == nil {
-			x := m.mean(tallies[i])
-			if x.n < 2 {
-				return nil, nil, false
-			}
-			estimate, se = append(estimate, x.mean()), append(se, math.Sqrt(x.variance()/x.n))
-			continue
-		}
-		count, of := m.share(tallies[i])
-		if of == 0 {
-			return nil, nil, false
-		}
-		k, n, estimate = append(k, count), append(n, of), append(estimate, unit*count/of)
-	}
-	if m.share == nil {
-		return func(random *rand.Rand) []float64 {
-			out := make([]float64, len(se))
-			for i := range out {
-				out[i] = se[i] * random.NormFloat64()
-			}
-			return out
-		}, estimate, true
-	}
-	var all, of float64
-	for i := range k {
-		all, of = all+k[i], of+n[i]
-	}
-	return func(random *rand.Rand) []float64 {
-		out := make([]float64, len(n))
-		for i := range out {
-			out[i] = unit * distuv.Binomial{N: n[i], P: all / of, Src: random}.Rand() / n[i]
-		}
-		return out
-	}, estimate, true
 }

@@ -31,7 +31,6 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -58,9 +57,13 @@ const (
 // asked for beside it.
 type question struct {
 	Prevalence *float64 `json:"prevalence,omitempty"` // binary, where the study declares no thresholds: the second one
+	HalfWidth  *float64 `json:"half_width,omitempty"` // of the released prediction interval, where there is one
 	Groups     grouping `json:"groups,omitempty"`
 	Against    []int    `json:"against,omitempty"` // by cell: the one that it is compared with inside each hospital, -1 for none
 	Cells      []int    `json:"cells"`             // 0 is all patients; then each attribute's groups, then the intersections'
+	// Cuts are, by group of the mitigation's attribute, what stands for the first
+	// threshold; nil where it is the same for all.
+	Cuts []float64 `json:"cuts,omitempty"`
 }
 
 func readQuestion(s *study.Study, parameters []byte) (question, error) {
@@ -74,7 +77,10 @@ func readQuestion(s *study.Study, parameters []byte) (question, error) {
 	if q.Prevalence != nil && !(*q.Prevalence > 0 && *q.Prevalence < 1) {
 		return q, errors.New("the prevalence is not between 0 and 1")
 	}
-	if err := checkCells(s, q.Groups, q.Cells); err != nil {
+	if err := checkHalfWidth(s, q.HalfWidth); err != nil {
+		return q, err
+	}
+	if err := errors.Join(checkCells(s, q.Groups, q.Cells), checkCuts(s, q.Cuts)); err != nil {
 		return q, err
 	}
 	if q.Against == nil {
@@ -102,11 +108,10 @@ type quantity struct {
 }
 
 // Errors are measured in widths of the outcome's range, or as probabilities.
-func quantities(s *study.Study) []quantity {
+func (q question) quantities(s *study.Study) []quantity {
 	switch s.Outcome.Type {
 	case study.Survival:
-		// Pairs of patients, of which a site has at most its patients squared.
-		return []quantity{{"patients", 1, 0}, {"events", 1, 0}, {"concordant", 1, maxRows}, {"tied", 1, maxRows}, {"comparable", 1, maxRows}}
+		return survivalQuantities(s)
 	case study.Binary:
 		t := len(s.Fairness.Thresholds)
 		if t == 0 {
@@ -134,22 +139,26 @@ func quantities(s *study.Study) []quantity {
 	if k := len(s.Fairness.Bands) + 1; k > 1 {
 		out = append(out, quantity{"bands", k * k, 0}) // actual by predicted
 	}
+	if q.HalfWidth != nil {
+		out = append(out, intervalQuantities()...)
+	}
 	return out
 }
 
-func layout(s *study.Study, open, compared int) []compute.Field {
+// layout is the vector of the question.
+func (q question) layout(s *study.Study) []compute.Field {
 	var fields []compute.Field
-	for _, q := range quantities(s) {
-		f := compute.Field{Name: q.name, Length: open * q.width, Bound: maxRows}
-		if q.bound > 0 {
-			f.FracBits, f.Bound = fracBits, maxRows*q.bound
+	for _, x := range q.quantities(s) {
+		f := compute.Field{Name: x.name, Length: len(q.Cells) * x.width, Bound: maxRows}
+		if x.bound > 0 {
+			f.FracBits, f.Bound = fracBits, maxRows*x.bound
 		}
-		if q.bound == maxRows {
+		if x.bound >= maxRows { // pairs of patients, or their squares
 			f.FracBits = 0
 		}
 		fields = append(fields, f)
 	}
-	if compared > 0 {
+	if compared := q.compared(); compared > 0 {
 		fields = append(fields, withinLayout(s, compared)...)
 	}
 	return fields
@@ -180,7 +189,7 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 		if err != nil {
 			return nil, err
 		}
-		return layout(s, len(q.Cells), q.compared()), nil
+		return q.layout(s), nil
 	}
 	return nil, fmt.Errorf("the audit has no step %q", step)
 }
@@ -198,11 +207,15 @@ func noParameters(s *study.Study, parameters []byte) error {
 // Steps are those of the audit.
 func Steps(s *study.Study) []compute.StepSummary {
 	all := len(cells(s))
-	compared := all - 1
-	if s.Outcome.Type == study.Survival {
-		compared = 0
+	most := question{Cells: make([]int, all)}
+	if s.Validation.Kind != "" {
+		most.HalfWidth = new(float64)
 	}
-	errors := compute.StepSummary{Step: Step, Rounds: 1, Fields: layout(s, all, compared),
+	if pairedMeasures(s) != nil {
+		most.Against = make([]int, all)
+		most.Against[0] = -1
+	}
+	errors := compute.StepSummary{Step: Step, Rounds: 1, Fields: most.layout(s),
 		Purpose: "how far the model is off in each group of patients that may be shown: counts and sums of errors"}
 	if s.Fairness.Attributes == nil {
 		return []compute.StepSummary{errors}
@@ -216,14 +229,26 @@ func Steps(s *study.Study) []compute.StepSummary {
 	}
 }
 
-// Answer is a site's vector. Predictions are those of a compute.Predictor, one
-// for each record; a record whose prediction is NaN is not part of the audit.
-func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, predictions []float64) ([]float64, error) {
+// Forecast is what models say of a site's records.
+type Forecast struct {
+	// Values are those of a compute.Predictor, one for each record; a record whose
+	// prediction is NaN is not part of the audit.
+	Values []float64
+	// Free is the predicted chance of a record to be free of the event at a time;
+	// nil where the study's model has no baseline.
+	Free func(record int, time float64) float64
+}
+
+// Answer is a site's vector.
+func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, f Forecast) ([]float64, error) {
+	predictions := f.Values
 	switch {
 	case m.Rows() > maxRows:
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
 	case len(predictions) != m.Rows():
 		return nil, fmt.Errorf("%d predictions for %d records", len(predictions), m.Rows())
+	case s.HasBaseline() && f.Free == nil:
+		return nil, errors.New("the model predicts no survival")
 	}
 	if _, err := Layout(s, step, parameters); err != nil {
 		return nil, err
@@ -242,7 +267,7 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, pre
 	if err != nil {
 		return nil, err
 	}
-	return q.answer(s, m, predictions), nil
+	return q.answer(s, m, f), nil
 }
 
 // entry is what one patient adds to a quantity.
@@ -251,9 +276,9 @@ type entry struct {
 	value        float64
 }
 
-func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
-	open := len(q.Cells)
-	list := quantities(s)
+func (q question) answer(s *study.Study, m *study.Matrix, f Forecast) []float64 {
+	predictions, open := f.Values, len(q.Cells)
+	list := q.quantities(s)
 	index := make(map[string]int, len(list))
 	start := make([]int, len(list))
 	length := 0
@@ -261,10 +286,7 @@ func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64)
 		index[x.name], start[k] = k, length
 		length += open * x.width
 	}
-	position := make([]int, len(cells(s))) // by cell
-	for i := range position {
-		position[i] = slices.Index(q.Cells, i)
-	}
+	position := q.positions(s)
 	crossings, thresholds := crossings(s), q.thresholds(s)
 	sums := compute.NewAccumulator(length)
 	var entries []entry
@@ -282,11 +304,14 @@ func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64)
 		add("patients", 0, 1)
 		switch s.Outcome.Type {
 		case study.Survival:
-			add("events", 0, one(m.Event(r)))
+			survivalErrors(add, s, m.Outcome(r), m.Event(r), func(time float64) float64 { return f.Free(r, time) })
 		case study.Binary:
-			binaryErrors(add, predictions[r], m.Outcome(r), thresholds)
+			binaryErrors(add, predictions[r], m.Outcome(r), q.cut(s, thresholds, m, r))
 		default:
 			doseErrors(add, predictions[r], m.Outcome(r), *s.Outcome.Range, s.Fairness.Bands)
+			if q.HalfWidth != nil {
+				intervalErrors(add, predictions[r], m.Outcome(r), *q.HalfWidth, *s.Outcome.Range)
+			}
 		}
 		member = member[:0]
 		for _, c := range crossings {
@@ -301,11 +326,12 @@ func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64)
 		}
 	}
 	if s.Outcome.Type == study.Survival {
-		q.pairs(s, m, predictions, func(i int, p validation.Pairs) {
-			sums.Add(start[index["concordant"]]+i, p.Concordant)
-			sums.Add(start[index["tied"]]+i, p.Tied)
-			sums.Add(start[index["comparable"]]+i, p.Comparable)
-		})
+		for i, p := range q.pairs(s, m, predictions) {
+			for k, v := range []float64{p.concordant, p.tied, p.comparable, p.surplus2, p.surplusPairs, p.pairs2} {
+				name := [...]string{"concordant", "tied", "comparable", "surplus_squared", "surplus_pairs", "pairs_squared"}[k]
+				sums.Add(start[index[name]]+i, v)
+			}
+		}
 	}
 	values := sums.Values()
 	if q.compared() > 0 {
@@ -314,28 +340,16 @@ func (q question) answer(s *study.Study, m *study.Matrix, predictions []float64)
 	return values
 }
 
-// pairs are the comparable pairs of a survival outcome in each cell, of this
-// site and predicted by the same model.
-func (q question) pairs(s *study.Study, m *study.Matrix, predictions []float64, found func(i int, p validation.Pairs)) {
-	known := cells(s)
-	strata := make([]int, m.Rows())
-	if s.Validation.Kind == study.KFold {
-		for r := range strata {
-			strata[r] = m.Fold(r)
-		}
+// positions are, by cell, its place in the vector; -1 for none.
+func (q question) positions(s *study.Study) []int {
+	position := make([]int, len(cells(s)))
+	for i := range position {
+		position[i] = -1
 	}
-	own := make([]float64, m.Rows())
 	for i, c := range q.Cells {
-		for r := range own {
-			own[r] = predictions[r]
-			for k, a := range known[c].attributes {
-				if q.Groups.of(a, m.Group(r, a)) != known[c].groups[k] {
-					own[r] = math.NaN()
-				}
-			}
-		}
-		found(i, validation.Concordance(m, own, strata))
+		position[c] = i
 	}
+	return position
 }
 
 // closeness are the shares of the actual outcome within which a dose counts as

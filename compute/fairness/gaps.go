@@ -44,40 +44,27 @@ type Gap struct {
 // Default margins.
 const (
 	marginOfError = 0.1  // of the mean absolute error of all patients
-	marginOfRate  = 0.05 // of a proportion: five percentage points
+	marginOfRate  = 0.05 // of a proportion: five percentage points; of a concordance or an area
+	marginOfRatio = 0.2  // of observed over expected events
 )
 
-// comparison is one measure by which groups are compared: a share of so many, or
-// a mean.
+// comparison is one measure by which groups are compared.
 type comparison struct {
 	metric, words, unit string
 	margin, scale       float64
-	share               func(*tally) (k, n float64)
-	mean                func(*tally) sample
+	percent             bool // the report has it in percent
+	of                  func(*tally) figure
 	needs               []string // columns
-}
-
-func (c comparison) method() string {
-	if c.share != nil {
-		return "Newcombe"
-	}
-	return "Welch t"
 }
 
 // knows reports whether what the comparison is made of may be shown.
 func (c comparison) knows(t *tally) bool {
-	for _, column := range c.needs {
-		if t.hidden[column] {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(c.needs, func(column string) bool { return t.hidden[column] })
 }
 
-// unitOf is what a measure's numbers are multiplied by in the report: a share of
-// doses is in percent.
-func (c comparison) unitOf(dose bool) float64 {
-	if c.share != nil && dose {
+// factor is what a figure is multiplied by in the report.
+func (c comparison) factor() float64 {
+	if c.percent {
 		return 100
 	}
 	return 1
@@ -88,39 +75,22 @@ func (c comparison) difference(a, b *tally) (d, lower, upper, p float64, ok bool
 	if !c.knows(a) || !c.knows(b) {
 		return
 	}
-	if c.share == nil {
-		x, y := c.mean(a), c.mean(b)
-		lower, upper, ok = welch(x, y)
-		return x.mean() - y.mean(), lower, upper, welchP(x, y), ok
+	x, y := c.of(a), c.of(b)
+	u := c.factor()
+	if lower, upper, p, ok = x.minus(y); !ok || math.IsNaN(x.value()-y.value()) {
+		return 0, 0, 0, 1, false
 	}
-	k1, n1 := c.share(a)
-	k2, n2 := c.share(b)
-	if n1 == 0 || n2 == 0 {
-		return
-	}
-	u := c.unitOf(!a.binary && !a.survival)
-	lower, upper = newcombe(k1, n1, k2, n2)
-	return u * (k1/n1 - k2/n2), u * lower, u * upper, scoreP(k1, n1, k2, n2), true
+	return u * (x.value() - y.value()), u * lower, u * upper, p, true
 }
 
-// ratio of two groups: Katz's interval of two shares, the delta method on the
-// logarithm of two means.
+// ratio of two groups.
 func (c comparison) ratio(a, b *tally) (r, lower, upper float64, ok bool) {
 	if !c.knows(a) || !c.knows(b) {
 		return
 	}
-	if c.share != nil {
-		k1, n1 := c.share(a)
-		k2, n2 := c.share(b)
-		return katz(k1, n1, k2, n2)
-	}
-	x, y := c.mean(a), c.mean(b)
-	if x.n < 2 || y.n < 2 || x.mean() <= 0 || y.mean() <= 0 {
-		return
-	}
-	r = x.mean() / y.mean()
-	factor := math.Exp(normal * math.Sqrt(x.variance()/x.n/(x.mean()*x.mean())+y.variance()/y.n/(y.mean()*y.mean())))
-	return r, r / factor, r * factor, true
+	x, y := c.of(a), c.of(b)
+	lower, upper, ok = x.over(y)
+	return x.value() / y.value(), lower, upper, ok
 }
 
 // comparisons that the study asks for; the usual ones where it lists none.
@@ -130,6 +100,7 @@ func comparisons(s *study.Study, all *tally) []comparison {
 	if wanted == nil {
 		switch {
 		case all.survival:
+			wanted = []string{"cindex", "oe", "calibration_in_the_large"}
 		case all.binary:
 			wanted = []string{"tpr", "fpr", "calibration_in_the_large"}
 		default:
@@ -153,45 +124,72 @@ func comparisons(s *study.Study, all *tally) []comparison {
 	return out
 }
 
-// comparable are the comparisons of study.ComparableMetrics.
+// comparable are the comparisons that the study's outcome and model have.
 func comparable(s *study.Study, all *tally) []comparison {
-	const points = " percentage points"
-	count := func(metric, words string, scale float64, of func(*tally) (float64, float64), needs ...string) comparison {
-		margin := marginOfRate
-		if scale == 1 {
-			margin *= 100
-		}
-		return comparison{metric: metric, words: words, unit: points, margin: margin, scale: scale, share: of, needs: needs}
+	switch {
+	case all.survival:
+		return survivalComparisons(s)
+	case all.binary:
+		return binaryComparisons(all)
 	}
-	if all.survival {
-		return []comparison{count("event_share", "the share with the event", 100, func(t *tally) (float64, float64) { return t.events, t.n }, "events")}
+	return doseComparisons(all)
+}
+
+const points = " percentage points"
+
+func survivalComparisons(s *study.Study) []comparison {
+	out := []comparison{
+		{metric: "event_share", words: "the share with the event", unit: points, margin: marginOfRate, scale: 100, needs: []string{"events"},
+			of: func(t *tally) figure { return share{t.events, t.n} }},
+		{metric: "cindex", words: "the concordance", margin: marginOfRate, scale: 1, needs: []string{"pairs"},
+			of: func(t *tally) figure { return t.pairs.figure() }},
 	}
-	if all.binary {
-		const table, called = "confusion0", "selected0"
-		probability := func(metric, words string, of func(*tally) sample, needs ...string) comparison {
-			return comparison{metric: metric, words: words, unit: points, margin: marginOfRate, scale: 100, mean: of, needs: needs}
-		}
-		loss := probability("log_loss", "the log loss", func(t *tally) sample { return t.loss })
-		loss.unit, loss.scale, loss.margin = "", 1, marginOfError*all.loss.mean()
-		brier := probability("brier", "the Brier score", func(t *tally) sample { return t.square })
-		brier.unit, brier.scale, brier.margin = "", 1, marginOfError*all.square.mean()
-		return []comparison{
-			count("tpr", "the share of those with the outcome who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].TP, t.positives }, table, "positives"),
-			count("fpr", "the share of those without the outcome who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].FP, t.n - t.positives }, table, "positives"),
-			count("ppv", "the share of those called positive who have the outcome", 100, func(t *tally) (float64, float64) { return t.at[0].TP, t.at[0].TP + t.at[0].FP }, table, called),
-			count("npv", "the share of those called negative who do not have the outcome", 100, func(t *tally) (float64, float64) { return t.at[0].TN, t.at[0].TN + t.at[0].FN }, table, called),
-			count("accuracy", "the share who are called what they are", 100, func(t *tally) (float64, float64) { return t.at[0].TP + t.at[0].TN, t.n }, table, "positives", called),
-			count("selection_rate", "the share who are called positive", 100, func(t *tally) (float64, float64) { return t.at[0].TP + t.at[0].FP, t.n }, called),
-			brier, loss,
-			probability("calibration_in_the_large", "the mean of predicted minus observed", func(t *tally) sample { return t.err }, "positives"),
-		}
+	if s.HasBaseline() {
+		out = append(out, comparison{metric: "oe", words: "the ratio of observed to expected events", margin: marginOfRatio, scale: 1, needs: []string{"until0"},
+			of: func(t *tally) figure { return t.until[0] }})
 	}
+	if s.Fairness.Times != nil {
+		out = append(out, comparison{metric: "calibration_in_the_large", words: "the mean of predicted minus observed risk", unit: points, margin: marginOfRate, scale: 100, needs: []string{"until0"},
+			of: func(t *tally) figure { return t.calibrated(0) }})
+	}
+	return out
+}
+
+func binaryComparisons(all *tally) []comparison {
+	const table, called = "confusion0", "selected0"
+	count := func(metric, words string, of func(*tally) share, needs ...string) comparison {
+		return comparison{metric: metric, words: words, unit: points, margin: marginOfRate, scale: 100, needs: needs, of: func(t *tally) figure { return of(t) }}
+	}
+	score := func(metric, words string, of func(*tally) sample) comparison {
+		return comparison{metric: metric, words: words, margin: marginOfError * of(all).mean(), scale: 1, of: func(t *tally) figure { return of(t) }}
+	}
+	return []comparison{
+		count("tpr", "the share of those with the outcome who are called positive", func(t *tally) share { return share{t.at[0].TP, t.positives} }, table, "positives"),
+		count("fpr", "the share of those without the outcome who are called positive", func(t *tally) share { return share{t.at[0].FP, t.n - t.positives} }, table, "positives"),
+		count("ppv", "the share of those called positive who have the outcome", func(t *tally) share { return share{t.at[0].TP, t.at[0].TP + t.at[0].FP} }, table, called),
+		count("npv", "the share of those called negative who do not have the outcome", func(t *tally) share { return share{t.at[0].TN, t.at[0].TN + t.at[0].FN} }, table, called),
+		count("accuracy", "the share who are called what they are", func(t *tally) share { return share{t.at[0].TP + t.at[0].TN, t.n} }, table, "positives", called),
+		count("selection_rate", "the share who are called positive", func(t *tally) share { return share{t.at[0].TP + t.at[0].FP, t.n} }, called),
+		score("brier", "the Brier score", func(t *tally) sample { return t.square }),
+		score("log_loss", "the log loss", func(t *tally) sample { return t.loss }),
+		{metric: "calibration_in_the_large", words: "the mean of predicted minus observed", unit: points, margin: marginOfRate, scale: 100, needs: []string{"positives"},
+			of: func(t *tally) figure { return t.err }},
+		{metric: "auc", words: "the area under the curve", margin: marginOfRate, scale: 1, needs: []string{"positives"},
+			of: func(t *tally) figure { return t.ranked() }},
+	}
+}
+
+func doseComparisons(all *tally) []comparison {
 	unit := all.unit
 	if unit != "" {
 		unit = " " + unit
 	}
 	average := func(metric, words, unit string, margin float64, of func(*tally) sample) comparison {
-		return comparison{metric: metric, words: words, unit: unit, margin: margin, scale: 1, mean: of}
+		return comparison{metric: metric, words: words, unit: unit, margin: margin, scale: 1, of: func(t *tally) figure { return of(t) }}
+	}
+	count := func(metric, words string, column string, of func(*tally) float64) comparison {
+		return comparison{metric: metric, words: words, unit: points, margin: 100 * marginOfRate, scale: 1, percent: true, needs: []string{column},
+			of: func(t *tally) figure { return share{of(t), t.n} }}
 	}
 	out := []comparison{
 		average("mae", "the mean absolute error", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.absolute }),
@@ -201,13 +199,13 @@ func comparable(s *study.Study, all *tally) []comparison {
 	if all.folds {
 		out = append(out, average("log_fold_error", "the mean logarithm of predicted over actual", "", marginOfRate, func(t *tally) sample { return t.fold }))
 	}
-	for i, share := range closeness {
-		out = append(out, count(fmt.Sprintf("within%.0f", 100*share), fmt.Sprintf("the share predicted within %.0f%%", 100*share), 1,
-			func(t *tally) (float64, float64) { return t.within[i], t.n }, fmt.Sprint("within", i)))
+	for i, within := range closeness {
+		out = append(out, count(fmt.Sprintf("within%.0f", 100*within), fmt.Sprintf("the share predicted within %.0f%%", 100*within),
+			fmt.Sprint("within", i), func(t *tally) float64 { return t.within[i] }))
 	}
 	return append(out,
-		count("under20", "the share predicted more than 20% too low", 1, func(t *tally) (float64, float64) { return t.under, t.n }, "under"),
-		count("over20", "the share predicted more than 20% too high", 1, func(t *tally) (float64, float64) { return t.over, t.n }, "over"))
+		count("under20", "the share predicted more than 20% too low", "under", func(t *tally) float64 { return t.under }),
+		count("over20", "the share predicted more than 20% too high", "over", func(t *tally) float64 { return t.over }))
 }
 
 // gaps compares every group that has figures with its reference, given as
@@ -231,7 +229,7 @@ func gaps(s *study.Study, groups []Group, tallies []*tally, against []int) (out 
 					continue
 				}
 				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[r].Level,
-					Estimate: d, Lower: lower, Upper: upper, Method: c.method(), P: p, Margin: margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
+					Estimate: d, Lower: lower, Upper: upper, Method: c.of(tallies[i]).method(), P: p, Margin: margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
 				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}

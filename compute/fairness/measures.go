@@ -23,9 +23,11 @@ type tally struct {
 	predicted             float64
 
 	// survival
-	survival                     bool
-	events                       float64
-	concordant, tied, comparable float64
+	survival bool
+	events   float64
+	pairs    pairs
+	until    []events   // by horizon
+	followed []followed // by declared time
 
 	// dose
 	within      [3]float64 // closeness
@@ -37,6 +39,7 @@ type tally struct {
 	folds                                    bool
 	fold, absoluteFold                       sample
 	bands                                    []float64 // actual by predicted
+	interval                                 *interval // nil where the model releases none
 
 	// binary
 	binary                          bool
@@ -50,7 +53,7 @@ type tally struct {
 
 func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 	widths := map[string]int{}
-	for _, x := range quantities(s) {
+	for _, x := range q.quantities(s) {
 		widths[x.name] = x.width
 	}
 	row := func(name string) []float64 { return sum.Field(name)[i*widths[name] : (i+1)*widths[name]] }
@@ -66,7 +69,23 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 	t := &tally{n: count("patients")}
 	if t.survival = s.Outcome.Type == study.Survival; t.survival {
 		t.events = count("events")
-		t.concordant, t.tied, t.comparable = count("concordant"), count("tied"), count("comparable")
+		t.pairs = pairs{count("concordant"), count("tied"), count("comparable"), raw("surplus_squared"), raw("surplus_pairs"), raw("pairs_squared")}
+		if !s.HasBaseline() {
+			return t
+		}
+		seen, expected := counts("events_until"), row("expected_until")
+		for k, h := range horizons(s) {
+			t.until = append(t.until, events{seen[k], expected[k]})
+			suffix := ""
+			if k > 0 {
+				suffix = "_at_" + strconv.FormatFloat(h, 'g', -1, 64)
+			}
+			t.suffixes = append(t.suffixes, suffix)
+		}
+		for k, time := range s.Fairness.Times {
+			at, _ := slices.BinarySearch(s.Outcome.Grid, time)
+			t.followed = append(t.followed, newFollowed(t.n, row("predicted_risk")[k], counts("events_in_interval")[:at+1], counts("gone_in_interval")[:at+1], float64(s.Fairness.MinimumCell)))
+		}
 		return t
 	}
 	if t.binary = s.Outcome.Type == study.Binary; t.binary {
@@ -114,6 +133,12 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 	}
 	if s.Fairness.Bands != nil {
 		t.bands = counts("bands")
+	}
+	if q.HalfWidth != nil {
+		t.interval = &interval{
+			covered: count("covered"), above: count("above_interval"), n: t.n, width: w * raw("interval_width") / t.n,
+			score: sample{t.n, w * raw("interval_score"), w * w * raw("interval_score_squared")},
+		}
 	}
 	return t
 }
@@ -164,15 +189,6 @@ func (t *tally) measure(g *Group) {
 	}
 }
 
-func (t *tally) measureSurvival(g *Group) {
-	t.put(g, "event_share", func() Metric { return proportion(t.events, t.n, 1) }, "events")
-	if t.comparable == 0 {
-		g.Undefined["cindex"] = "no two patients of one hospital can be compared"
-		return
-	}
-	t.put(g, "cindex", func() Metric { return Metric{Estimate: (t.concordant + t.tied/2) / t.comparable} })
-}
-
 func (t *tally) measureDose(g *Group) {
 	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
 	g.Metrics["bias"] = mean(t.err)
@@ -200,6 +216,9 @@ func (t *tally) measureDose(g *Group) {
 		if !t.hidden["bands"] {
 			g.Bands = whole(t.bands)
 		}
+	}
+	if t.interval != nil {
+		t.interval.measure(t, g)
 	}
 	// A spread within rounding of zero is zero.
 	rounding := 1e-13 * t.n * t.width * t.width

@@ -49,7 +49,7 @@ func audited(t testing.TB, s *study.Study, sites []*study.Matrix, predict func(i
 			for r := range predictions {
 				predictions[r] = predict(i, r)
 			}
-			values, err := Answer(s, q.Step, q.Parameters, m, predictions)
+			values, err := Answer(s, q.Step, q.Parameters, m, Forecast{Values: predictions})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,13 +40,16 @@ func (l *ledger) sum(total int, parts ...int) {
 }
 
 // ledgers of a study. The first column of each is the patients.
-func ledgers(s *study.Study, thresholds []float64) (out []*ledger) {
+func ledgers(s *study.Study, q question) (out []*ledger) {
+	thresholds := q.thresholds(s)
 	patients := func(l *ledger) int { return l.add("", func(t *tally) float64 { return t.n }) }
 	l := &ledger{}
 	n := patients(l)
 	switch s.Outcome.Type {
 	case study.Survival:
-		l.sum(n, l.add("events", func(t *tally) float64 { return t.events }), l.add("events", func(t *tally) float64 { return t.n - t.events }))
+		all := l.add("events", func(t *tally) float64 { return t.events })
+		l.sum(n, all, l.add("events", func(t *tally) float64 { return t.n - t.events }))
+		l.addSurvival(s, n, all)
 		return []*ledger{l}
 	case study.Binary:
 		up := l.add("positives", func(t *tally) float64 { return t.positives })
@@ -93,6 +96,9 @@ func ledgers(s *study.Study, thresholds []float64) (out []*ledger) {
 	l.sum(n, within[1], outside)
 	l.sum(outside, under, over)
 	out = append(out, l)
+	if q.HalfWidth != nil {
+		out = append(out, intervalLedger())
+	}
 	if k := len(s.Fairness.Bands) + 1; k > 1 {
 		b := &ledger{}
 		n := patients(b)
@@ -130,7 +136,7 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 		return out
 	}
 	lattice := openSums(s, q)
-	for _, l := range ledgers(s, q.thresholds(s)) {
+	for _, l := range ledgers(s, q) {
 		for i, t := range tallies {
 			for k, hidden := range l.protect(t, floor, i == 0) {
 				if hidden && l.columns[k].name != "" {

@@ -21,6 +21,15 @@ func area(positive, negative []float64) (auc, bound float64) {
 	return pairs / (positives * below), tied / 2 / (positives * below)
 }
 
+// ranked is the area with its standard error.
+func (t *tally) ranked() estimated {
+	if t.positives < 2 || t.n-t.positives < 2 {
+		return estimated{math.NaN(), 0}
+	}
+	auc, _ := area(t.scoresUp, t.scoresDown)
+	return estimated{auc, math.Sqrt(areaVariance(t.scoresUp, t.scoresDown))}
+}
+
 // areaVariance is DeLong's variance of the binned scores (Biometrics 44, 1988).
 func areaVariance(positive, negative []float64) float64 {
 	var positives, negatives, placedUp, placedDown float64

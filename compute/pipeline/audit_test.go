@@ -87,7 +87,7 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 func TestAbsurdPredictionsAreCutAndCounted(t *testing.T) {
 	s := parse(t, fmt.Sprintf(small, `{column: y, type: number, range: [-20, 20]}`, "gaussian", 0.0, 3, 25))
 	m := matrices(t, s, []string{"y", "a", "b", "c"}, cohort(50, false, asIs), func(int) string { return "1" })[0]
-	audit, err := fairness.Local(s, nil, m, slices.Repeat([]float64{1e6}, m.Rows()))
+	audit, err := fairness.Local(s, &fairness.Audit{}, m, fairness.Forecast{Values: slices.Repeat([]float64{1e6}, m.Rows())})
 	if err != nil {
 		t.Fatal(err)
 	}

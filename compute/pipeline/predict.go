@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -102,16 +103,17 @@ func (p *Predictor) value(row []float64, offset float64) float64 {
 	return value
 }
 
-// Predictions of a hospital's own records, as the audit judges them: in the
-// outcome's unit, a probability, or a log relative hazard.
-func (m *Model) Predictions(s *study.Study, records *study.Matrix) ([]float64, error) {
+// Forecast is what the model says of a hospital's own records, as the audit
+// judges it: predictions in the outcome's unit, a probability, or a log relative
+// hazard, and how likely patients are to be free of the event.
+func (m *Model) Forecast(s *study.Study, records *study.Matrix) (fairness.Forecast, error) {
 	t, err := newTrials(m.Knots, []trial{{leaveOut{}, m}})
 	if err != nil {
-		return nil, err
+		return fairness.Forecast{}, err
 	}
 	f, err := t.forecast(s, Site{Records: records})
 	if err != nil {
-		return nil, err
+		return fairness.Forecast{}, err
 	}
-	return f.values, nil
+	return f.audited(s), nil
 }

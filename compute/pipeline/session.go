@@ -22,6 +22,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/differencing"
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -35,6 +36,7 @@ type Result struct {
 	Model       *Model                `json:"model,omitempty"`
 	Validation  *validation.Result    `json:"validation,omitempty"`
 	Audit       *fairness.Audit       `json:"audit,omitempty"`
+	Mitigation  *mitigation.Result    `json:"mitigation,omitempty"`
 	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`
 	// Earlier says what is withheld for the sake of earlier results of the
 	// consortium; nil where there are none.
@@ -54,6 +56,8 @@ type Session struct {
 	knots    [][]float64
 	trials   []trial // models beside the parts that they were not fitted to
 	auditing bool
+
+	mitigation *mitigating // nil without one
 }
 
 // stage is a computation within a scope, and what follows it.
@@ -122,6 +126,9 @@ func (s *Session) diagnosed(err error) bool {
 	d, ok := errors.AsType[*compute.Diagnosis](err)
 	if !ok {
 		return false
+	}
+	if s.unfitted(d) {
+		return true
 	}
 	if s.result.Model != nil && !s.auditing {
 		s.result.Diagnoses = append(s.result.Diagnoses, compute.Diagnosis{Kind: compute.NoValidation, Terms: d.Terms,
@@ -204,13 +211,16 @@ func (s *Session) counted(counts *describe.Counts, sites []study.SiteID) error {
 func (s *Session) train() error {
 	within := scope{LeaveOut: held(s.study), Knots: s.knots}
 	done := func(m *Model, counts *describe.Counts, remarks []compute.Diagnosis) error {
-		s.training, s.result.Model = counts, m
-		s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
-		if !within.LeaveOut.nothing() {
-			s.trials = []trial{{within.LeaveOut, m}}
-			return s.validate()
-		}
-		return s.tryFold(0)
+		s.training = counts
+		return s.mitigate(within, m, counts, remarks, func(m *Model, remarks []compute.Diagnosis) error {
+			s.result.Model = m
+			s.result.Diagnoses = append(s.result.Diagnoses, remarks...)
+			if !within.LeaveOut.nothing() {
+				s.trials = []trial{{within.LeaveOut, m}}
+				return s.validate()
+			}
+			return s.tryFold(0)
+		})
 	}
 	if within.LeaveOut.nothing() && within.Knots == nil {
 		return s.fit(within, s.everyone, done)
@@ -328,6 +338,10 @@ func (s *Session) audit() error {
 	if s.trials == nil {
 		s.trials = []trial{{leaveOut{}, s.result.Model}}
 	}
+	sizes.Cuts = s.result.Model.Mitigation.Cuts(s.study)
+	if i := s.result.Model.Interval; i != nil {
+		sizes.HalfWidth = &i.HalfWidth
+	}
 	if part := held(s.study); sizes.Unseen && !part.nothing() {
 		sizes.Patients -= s.training.Patients
 		sizes.Positives -= s.training.Positives
@@ -336,7 +350,7 @@ func (s *Session) audit() error {
 	a := fairness.New(s.study, sizes)
 	return s.judge(a, func() error {
 		s.result.Audit, s.now = a.Audit(), nil
-		return nil
+		return s.trade(a)
 	})
 }
 

@@ -16,6 +16,9 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	if err := belongs(s, step); err != nil {
 		return nil, err
 	}
+	if mitigates(step) {
+		return mitigationLayout(s, step, parameters)
+	}
 	if judges(step) {
 		t, err := readTrials(s, parameters)
 		if err != nil {
@@ -45,6 +48,9 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 	if err := belongs(s, step); err != nil {
 		return nil, err
 	}
+	if mitigates(step) {
+		return answerMitigation(s, step, parameters, site)
+	}
 	if judges(step) {
 		t, err := readTrials(s, parameters)
 		if err != nil {
@@ -60,7 +66,7 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 			}
 			return validation.Answer(s, site.Records, f.values, f.by)
 		}
-		return fairness.Answer(s, step, t.Parameters, site.Records, f.values)
+		return fairness.Answer(s, step, t.Parameters, site.Records, f.audited(s))
 	}
 	q, known, err := readScoped(s, parameters)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -28,6 +30,8 @@ type trials struct {
 type tried struct {
 	On    leaveOut `json:"on,omitzero"` // the part that the model was not fitted to
 	Model []byte   `json:"model"`       // as the model's kind encodes it
+	// Lines move the predictions of groups, by group of the mitigation's attribute.
+	Lines mitigation.Lines `json:"lines,omitempty"`
 }
 
 func newTrials(knots [][]float64, list []trial) (*trials, error) {
@@ -37,7 +41,7 @@ func newTrials(knots [][]float64, list []trial) (*trials, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Models = append(t.Models, tried{one.leaveOut, encoded})
+		t.Models = append(t.Models, tried{one.leaveOut, encoded, one.model.Mitigation.Lines()})
 	}
 	return t, nil
 }
@@ -59,7 +63,7 @@ func readTrials(s *study.Study, parameters []byte) (*trials, error) {
 		if one.On.nothing() && len(t.Models) > 1 {
 			return nil, errors.New("a model that is tried on all patients is the only one")
 		}
-		if err := one.On.check(s); err != nil {
+		if err := errors.Join(one.On.check(s), one.Lines.Check(s)); err != nil {
 			return nil, err
 		}
 	}
@@ -71,6 +75,22 @@ func readTrials(s *study.Study, parameters []byte) (*trials, error) {
 type forecasts struct {
 	values []float64
 	by     []int
+	models []compute.Predictor
+}
+
+// audited is what the audit takes of it.
+func (f *forecasts) audited(s *study.Study) fairness.Forecast {
+	out := fairness.Forecast{Values: f.values}
+	if s.HasBaseline() {
+		out.Free = func(record int, time float64) float64 {
+			survivor, ok := f.models[f.by[record]].(compute.Survivor)
+			if !ok {
+				return math.NaN()
+			}
+			return survivor.Survival(f.values[record], time)
+		}
+	}
+	return out
 }
 
 // predictors of the models, in order.
@@ -124,14 +144,14 @@ func (t *trials) predict(s *study.Study, site Site) (*forecasts, error) {
 			return nil, err
 		}
 	}
-	f := &forecasts{make([]float64, m.Rows()), make([]int, m.Rows())}
+	f := &forecasts{make([]float64, m.Rows()), make([]int, m.Rows()), models}
 	var row []float64
 	for i := range m.Rows() {
 		f.values[i], f.by[i] = math.NaN(), -1
 		for k, one := range t.Models {
 			if one.On.nothing() || one.On.holds(site, i) {
 				row = m.AppendRow(row[:0], i)
-				f.values[i], f.by[i] = models[k].Predict(row, m.Offset(i)), k
+				f.values[i], f.by[i] = one.Lines.Moved(s, m, i, models[k].Predict(row, m.Offset(i))), k
 				break
 			}
 		}

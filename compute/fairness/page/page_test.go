@@ -107,15 +107,11 @@ func pages(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		out[fmt.Sprint("report, binary ", binary)] = string(html)
-		var prevalence *float64
-		if binary {
-			prevalence = &r.Audit.Thresholds[1]
-		}
-		predictions, err := r.Model.Predictions(s, m)
+		forecast, err := r.Model.Forecast(s, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		local, err := fairness.Local(s, prevalence, m, predictions)
+		local, err := fairness.Local(s, r.Audit, m, forecast)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,15 +248,11 @@ func TestUnfinishedStudyHasNoPage(t *testing.T) {
 func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 	for _, binary := range []bool{false, true} {
 		s, m, r := completed(t, binary)
-		var prevalence *float64
-		if binary {
-			prevalence = &r.Audit.Thresholds[1]
-		}
-		predictions, err := r.Model.Predictions(s, m)
+		forecast, err := r.Model.Forecast(s, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		local, err := fairness.Local(s, prevalence, m, predictions)
+		local, err := fairness.Local(s, r.Audit, m, forecast)
 		if err != nil {
 			t.Fatal(err)
 		}

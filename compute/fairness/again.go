@@ -1,0 +1,48 @@
+package fairness
+
+import (
+	"errors"
+	"math"
+
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Again audits the predictions of another model for the same patients: what may
+// be opened has been decided, so that only the errors are asked for. Cuts are
+// those of the other model, as in Sizes.
+func (a *Session) Again(cuts []float64) *Session {
+	b := &Session{study: a.study, sizes: a.sizes, gate: a.gate, dominated: a.dominated}
+	b.sizes.Cuts = cuts
+	q := *a.question
+	q.Cuts = cuts
+	b.question = &q
+	return b
+}
+
+// checkCuts refuses cuts that are not of the study's mitigation: one for each
+// group of its attribute.
+func checkCuts(s *study.Study, cuts []float64) error {
+	if cuts == nil {
+		return nil
+	}
+	m := s.Mitigation
+	if m == nil || m.Method != study.GroupThresholds || len(cuts) != len(s.Fairness.Attributes[m.Attribute].Levels)+1 {
+		return errors.New("the thresholds by group are not of the study's mitigation")
+	}
+	for _, c := range cuts {
+		if !(c >= 0 && c <= math.Nextafter(1, 2)) || c == 0 && math.Signbit(c) {
+			return errors.New("a threshold is not a probability")
+		}
+	}
+	return nil
+}
+
+// cut is the thresholds with, in place of the first, that of the record's group.
+func (q question) cut(s *study.Study, thresholds []float64, m *study.Matrix, record int) []float64 {
+	if q.Cuts == nil {
+		return thresholds
+	}
+	own := append([]float64(nil), thresholds...)
+	own[0] = q.Cuts[m.Group(record, s.Mitigation.Attribute)]
+	return own
+}
