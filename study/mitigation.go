@@ -95,7 +95,7 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 		m.Attribute = s.attribute(r, at.values["attribute"], "mitigation.attribute", column)
 	}
 	m.readStrengths(r, at)
-	known := ComparableMetrics(s.Outcome.Type)
+	known := s.ComparableMetrics()
 	m.Measure = "mae"
 	if s.Outcome.Type == Binary {
 		m.Measure = "brier"
@@ -246,11 +246,14 @@ func (m *Matrix) Weighted(weights [][]float64) *Matrix {
 	return &Matrix{func() *rows { return &weighted }}
 }
 
-// Group is the record's group under the attribute of the mitigation, or the
-// group unknown. It asks for a predictor of a study whose released model needs
-// the group.
+// Group is the record's group under the attribute of the mitigation, by index:
+// unknown for whatever is not declared. It is -1 where the released model does
+// not ask for it.
 func (p *Predictor) Group(record []string) int {
-	if len(record) != p.width {
+	switch {
+	case p.group == nil:
+		return -1
+	case len(record) != p.width:
 		return p.group.none
 	}
 	if g, ok := p.group.words.index(strings.TrimSpace(record[p.group.at])); ok {

@@ -8,6 +8,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
@@ -25,13 +26,16 @@ type Model struct {
 	Knots    [][]float64            // of the study's splines, in its order
 	Means    []float64              // of the columns over the patients of the fit: the baseline of explanations; nil for a GLM, whose terms have them
 	Interval *validation.Prediction // around a prediction; nil without a validation
+	// Mitigation is what was done about differences between groups; nil if nothing.
+	Mitigation *mitigation.Applied
 }
 
 // beside is what every kind's JSON has besides its own.
 type beside struct {
-	Knots    [][]float64            `json:"knots,omitempty"`
-	Means    []float64              `json:"means,omitempty"`
-	Interval *validation.Prediction `json:"interval,omitempty"`
+	Knots      [][]float64            `json:"knots,omitempty"`
+	Means      []float64              `json:"means,omitempty"`
+	Interval   *validation.Prediction `json:"interval,omitempty"`
+	Mitigation *mitigation.Applied    `json:"mitigation,omitempty"`
 }
 
 // Forms of the JSON, by kind.
@@ -56,7 +60,7 @@ type (
 
 // MarshalJSON writes the model of the kind.
 func (m *Model) MarshalJSON() ([]byte, error) {
-	also := beside{m.Knots, m.Means, m.Interval}
+	also := beside{m.Knots, m.Means, m.Interval, m.Mitigation}
 	switch {
 	case m.GLM != nil:
 		return json.Marshal(glmForm{m.GLM, also})
@@ -79,7 +83,7 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &named); err != nil {
 		return err
 	}
-	*m = Model{Knots: named.Knots, Means: named.Means, Interval: named.Interval}
+	*m = Model{Knots: named.Knots, Means: named.Means, Interval: named.Interval, Mitigation: named.Mitigation}
 	switch named.Kind {
 	case study.GLM:
 		return json.Unmarshal(data, &m.GLM)

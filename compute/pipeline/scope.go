@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -59,6 +60,9 @@ func external(s *study.Study) []study.SiteID { return slices.Sorted(slices.Value
 type scope struct {
 	LeaveOut leaveOut    `json:"leave_out,omitzero"`
 	Knots    [][]float64 `json:"knots,omitempty"` // of the study's splines, once they are known
+	// Weights in the fit, by group of the mitigation's attribute and by class of the
+	// outcome; nil without.
+	Weights [][]float64 `json:"weights,omitempty"`
 }
 
 // scoped are the public parameters of every step but the audit's and the
@@ -75,12 +79,18 @@ func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
+	if err := mitigation.CheckWeights(s, q.Weights); err != nil {
+		return q, nil, err
+	}
 	known, err = q.study(s)
 	return q, known, err
 }
 
 // study is the study with the columns of the scope.
 func (c scope) study(s *study.Study) (*study.Study, error) {
+	if c.Weights != nil {
+		s = s.Weighted()
+	}
 	if c.Knots == nil {
 		return s, nil
 	}
@@ -104,6 +114,9 @@ func (c scope) records(site Site) (m *study.Matrix, err error) {
 		m := site.Records
 		if !c.LeaveOut.nothing() {
 			m = m.Select(func(i int) bool { return !c.LeaveOut.holds(site, i) })
+		}
+		if c.Weights != nil {
+			m = m.Weighted(c.Weights)
 		}
 		if c.Knots != nil {
 			if m, err = m.Knotted(c.Knots); err != nil {

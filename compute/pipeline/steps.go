@@ -3,7 +3,6 @@ package pipeline
 import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
-	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -33,7 +32,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 	if s.Validation.Kind != "" || len(s.Model.Splines) > 0 {
 		out[0].Rounds += trained // each model begins with the counts of its own patients
 	}
-	for _, step := range halves[s.Model.Kind].steps(s) {
+	for _, step := range mitigationSteps(s, halves[s.Model.Kind].steps(s)) {
 		step.Rounds *= trained
 		out = append(out, step)
 	}
@@ -41,7 +40,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 		out = append(out, compute.StepSummary{Step: validation.Step, Rounds: 1, Fields: validation.Layout(s),
 			Purpose: "how well the model predicts patients that it was not fitted to: sums of errors, and counts in bins of predictions"})
 	}
-	return numbered(append(out, fairness.Steps(s)...))
+	return numbered(append(out, auditSteps(s)...))
 }
 
 func numbered(steps []compute.StepSummary) []compute.StepSummary {

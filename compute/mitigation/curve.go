@@ -1,0 +1,157 @@
+package mitigation
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Result is the curve: what each strength does to the error of all patients and
+// to the gap between groups.
+type Result struct {
+	Method    string `json:"method"`
+	Attribute string `json:"attribute"`
+	Error     string `json:"error"`   // the measure of all patients
+	Measure   string `json:"measure"` // by which groups are compared
+	// Released is the strength that the study declared; 0 is the model without
+	// mitigation.
+	Released   float64  `json:"released"`
+	NeedsGroup bool     `json:"needs_group"` // the released model asks for a patient's group
+	Unseen     bool     `json:"unseen"`      // the models had not seen the patients they are compared on
+	Points     []Point  `json:"points"`      // by strength, from 0
+	Limits     []string `json:"limits"`
+}
+
+// Point is one model.
+type Point struct {
+	Strength float64 `json:"strength"`
+	Released bool    `json:"released"`
+	// Failed says why there is no such model; then nothing else is known of it.
+	Failed  string           `json:"failed,omitempty"`
+	Error   *fairness.Metric `json:"error,omitempty"`
+	Gap     *Gap             `json:"gap,omitempty"` // nil where fewer than two groups have the measure
+	Groups  []Group          `json:"groups,omitempty"`
+	Changes []Change         `json:"changes,omitempty"` // what was done; nothing at strength 0
+}
+
+// Gap is the widest difference between two groups.
+type Gap struct {
+	High     string  `json:"high"`
+	Low      string  `json:"low"`
+	Estimate float64 `json:"estimate"`
+	// Lower and Upper are of the difference between these two, from the intervals
+	// of both (Newcombe's hybrid, or MOVER). That the pair is the widest apart is
+	// not in them: compare with Floor.
+	Lower *float64 `json:"lower,omitempty"`
+	Upper *float64 `json:"upper,omitempty"`
+	Floor *float64 `json:"floor,omitempty"` // 95 of 100 audits of groups that are alike show less
+}
+
+// Group is what a model does for a group, as the audit has it.
+type Group struct {
+	Level   string                     `json:"level"`
+	N       *int                       `json:"n,omitempty"`
+	State   string                     `json:"state"`
+	Metrics map[string]fairness.Metric `json:"metrics,omitempty"`
+}
+
+// ErrorOf is the measure of all patients that the curve shows.
+func ErrorOf(s *study.Study) string {
+	switch {
+	case s.Outcome.Type != study.Binary:
+		return "mae"
+	case s.Mitigation.Method == study.GroupThresholds:
+		return "accuracy"
+	}
+	return "brier"
+}
+
+// NewPoint takes from a model's audit what the curve shows.
+func NewPoint(s *study.Study, strength float64, changes []Change, a *fairness.Audit) Point {
+	m := s.Mitigation
+	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes}
+	if all := a.Group(fairness.All, fairness.All); all != nil {
+		if x, ok := all.Metrics[ErrorOf(s)]; ok {
+			p.Error = &x
+		}
+	}
+	column := s.Fairness.Attributes[m.Attribute].Column
+	shown := []string{m.Measure, ErrorOf(s), "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc"}
+	for _, g := range a.Groups {
+		if g.Attribute != column {
+			continue
+		}
+		out := Group{Level: g.Level, N: g.N, State: g.State}
+		for _, name := range shown {
+			if x, ok := g.Metrics[name]; ok {
+				if out.Metrics == nil {
+					out.Metrics = map[string]fairness.Metric{}
+				}
+				out.Metrics[name] = x
+			}
+		}
+		p.Groups = append(p.Groups, out)
+	}
+	p.Gap = widest(p.Groups, m.Measure)
+	for _, l := range a.Largest {
+		if p.Gap != nil && l.Attribute == column && l.Metric == m.Measure {
+			p.Gap.Floor = &l.Floor
+		}
+	}
+	return p
+}
+
+// widest gap between two groups that have the measure.
+func widest(groups []Group, measure string) *Gap {
+	var high, low *Group
+	for i := range groups {
+		x, ok := groups[i].Metrics[measure]
+		if !ok {
+			continue
+		}
+		if high == nil || x.Estimate > high.Metrics[measure].Estimate {
+			high = &groups[i]
+		}
+		if low == nil || x.Estimate < low.Metrics[measure].Estimate {
+			low = &groups[i]
+		}
+	}
+	if high == nil || high == low {
+		return nil
+	}
+	x, y := high.Metrics[measure], low.Metrics[measure]
+	g := &Gap{High: high.Level, Low: low.Level, Estimate: x.Estimate - y.Estimate}
+	if x.Lower != nil && x.Upper != nil && y.Lower != nil && y.Upper != nil {
+		lower := g.Estimate - math.Hypot(x.Estimate-*x.Lower, *y.Upper-y.Estimate)
+		upper := g.Estimate + math.Hypot(*x.Upper-x.Estimate, y.Estimate-*y.Lower)
+		g.Lower, g.Upper = &lower, &upper
+	}
+	return g
+}
+
+// Limits are what the curve does not tell.
+func Limits(s *study.Study, r *Result) []string {
+	var out []string
+	if !r.Unseen {
+		out = append(out, "The study has no hold-out: the models are compared on the patients that they were fitted to, and a mitigation looks better there than it is.")
+	}
+	out = append(out,
+		"Which strength is released was declared before there was a result. To choose another after seeing the curve is a new study, and a new look at the same patients.",
+		"The interval of a gap is of the two groups that are widest apart; of several groups that do not differ, two always are. The noise floor says how far.")
+	m := s.Mitigation
+	column := r.Attribute
+	switch m.Method {
+	case study.Recalibrate:
+		out = append(out, fmt.Sprintf("The lines move the mean of a group's predictions to the mean of its outcomes, among the patients of the fit. They need not lessen an absolute error. Where a model errs because of a feature it lacks, a line by %s hides that.", column))
+	case study.GroupThresholds:
+		out = append(out, fmt.Sprintf("Thresholds by %s do not change a probability. With the same probability a patient of one group is called positive and one of another is not.", column))
+	default:
+		out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
+	}
+	if m.NeedsGroup() {
+		out = append(out, fmt.Sprintf("The released model asks for %s. A patient whose %s is unknown, not declared, or of a group that was too small has the general model. Whether a decision may depend on it is for the clinic and the law to say.", column, column))
+	}
+	return out
+}

@@ -1,0 +1,335 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/mitigation"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// mitigating makes the models of the study's grid beside the one without
+// mitigation, and compares them by audits of their own.
+type mitigating struct {
+	within     scope
+	counts     *describe.Counts
+	candidates []candidate // by strength, from 0
+	fitting    int         // the candidate whose fit is under way, 0 for none
+	released   int
+	then       func(*Model, []compute.Diagnosis) error
+}
+
+// candidate is one model of the curve.
+type candidate struct {
+	strength float64
+	model    *Model
+	remarks  []compute.Diagnosis
+	changes  []mitigation.Change
+	failed   string // why there is no model
+	audit    *fairness.Audit
+}
+
+// mitigate goes on from the model without mitigation to the one that the study
+// releases.
+func (s *Session) mitigate(within scope, base *Model, counts *describe.Counts, remarks []compute.Diagnosis, then func(*Model, []compute.Diagnosis) error) error {
+	if s.study.Mitigation == nil {
+		return then(base, remarks)
+	}
+	m := &mitigating{within: within, counts: counts, candidates: []candidate{{model: base, remarks: remarks}}, then: then}
+	for i, strength := range s.study.Mitigation.Strengths {
+		m.candidates = append(m.candidates, candidate{strength: strength})
+		if strength == s.study.Mitigation.Release {
+			m.released = i + 1
+		}
+	}
+	s.mitigation = m
+	groups := mitigation.NewGroups(s.study)
+	s.run(within, groups, func() error { return s.change(groups) })
+	return nil
+}
+
+// change finds what each strength does to the groups that take part.
+func (s *Session) change(groups *mitigation.Groups) error {
+	m := s.mitigation
+	if len(groups.Open()) < 2 {
+		return s.none(&compute.Diagnosis{Kind: compute.TooFewPatients, Message: "fewer than two groups of the mitigation are large enough to take part"})
+	}
+	switch s.study.Mitigation.Method {
+	case study.Reweigh:
+		r := mitigation.NewReweighing(s.study, groups)
+		s.run(m.within, r, func() error {
+			for i := range m.candidates[1:] {
+				m.candidates[i+1].changes = r.Changes(m.candidates[i+1].strength)
+			}
+			return s.fitWeighted(1)
+		})
+	case study.BoundedGroupLoss:
+		losses := mitigation.NewLosses(s.study, groups)
+		return s.look(m.candidates[0].model, losses, func() error { return s.bound(1, groups, losses) })
+	case study.Recalibrate:
+		r := mitigation.NewRecalibration(s.study, groups)
+		return s.look(m.candidates[0].model, r, func() error { return s.changed(r.Changes) })
+	case study.GroupThresholds:
+		t := mitigation.NewThresholds(s.study, groups)
+		return s.look(m.candidates[0].model, t, func() error { return s.changed(t.Changes) })
+	}
+	return nil
+}
+
+// none takes note that there is no model but the one without mitigation; a study
+// that declared another for release ends.
+func (s *Session) none(d *compute.Diagnosis) error {
+	if s.mitigation.released > 0 {
+		return d
+	}
+	for i := range s.mitigation.candidates[1:] {
+		s.mitigation.candidates[i+1].failed = d.Message
+	}
+	return s.mitigated()
+}
+
+// changed makes the candidates of a method that leaves the fit as it is.
+func (s *Session) changed(changes func(strength float64) []mitigation.Change) error {
+	m := s.mitigation
+	for i := range m.candidates[1:] {
+		c := &m.candidates[i+1]
+		c.changes, c.remarks = changes(c.strength), m.candidates[0].remarks
+		own := *m.candidates[0].model
+		own.Mitigation = s.applied(c)
+		c.model = &own
+	}
+	return s.mitigated()
+}
+
+func (s *Session) applied(c *candidate) *mitigation.Applied {
+	of := s.study.Mitigation
+	return &mitigation.Applied{Method: of.Method, Attribute: s.study.Fairness.Attributes[of.Attribute].Column, Strength: c.strength, Groups: c.changes}
+}
+
+// fitWeighted fits the candidates from the i-th on, each with its weights.
+func (s *Session) fitWeighted(i int) error {
+	m := s.mitigation
+	if i == len(m.candidates) {
+		return s.mitigated()
+	}
+	return s.weighted(i, m.candidates[i].changes, func() error { return s.fitWeighted(i + 1) })
+}
+
+// weighted fits the i-th candidate with the weights of the changes.
+func (s *Session) weighted(i int, changes []mitigation.Change, then func() error) error {
+	m := s.mitigation
+	within := m.within
+	within.Weights = mitigation.Weights(s.study, changes)
+	m.fitting = i
+	return s.fit(within, m.counts, func(model *Model, _ *describe.Counts, remarks []compute.Diagnosis) error {
+		c := &m.candidates[i]
+		c.changes, c.remarks, m.fitting = changes, remarks, 0
+		model.Mitigation = s.applied(c)
+		c.model = model
+		return then()
+	})
+}
+
+// bound searches for the weights of the candidates from the i-th on.
+func (s *Session) bound(i int, groups *mitigation.Groups, first *mitigation.Losses) error {
+	if i == len(s.mitigation.candidates) {
+		return s.mitigated()
+	}
+	search := mitigation.NewBounding(s.study, groups, s.mitigation.candidates[i].strength)
+	var round func(*mitigation.Losses) error
+	round = func(losses *mitigation.Losses) error {
+		changes, done := search.Round(losses)
+		return s.weighted(i, changes, func() error {
+			if done {
+				return s.bound(i+1, groups, first)
+			}
+			again := mitigation.NewLosses(s.study, groups)
+			return s.look(s.mitigation.candidates[i].model, again, func() error { return round(again) })
+		})
+	}
+	return round(first)
+}
+
+// unfitted takes note that a candidate has no model. It reports false where the
+// study cannot go on: the candidate was to be released, or the search of the
+// next ones rests on it.
+func (s *Session) unfitted(d *compute.Diagnosis) bool {
+	m := s.mitigation
+	if m == nil || m.fitting == 0 || m.fitting == m.released || s.study.Mitigation.Method == study.BoundedGroupLoss {
+		return false
+	}
+	i := m.fitting
+	m.candidates[i].failed, m.fitting = d.Message, 0
+	return s.fitWeighted(i+1) == nil
+}
+
+// mitigated goes on with the model that the study releases.
+func (s *Session) mitigated() error {
+	c := s.mitigation.candidates[s.mitigation.released]
+	return s.mitigation.then(c.model, c.remarks)
+}
+
+// trade audits the candidates that are not released, each for the patients of
+// the released one's audit, and draws the curve.
+func (s *Session) trade(released *fairness.Session) error {
+	m := s.mitigation
+	if m == nil {
+		return nil
+	}
+	m.candidates[m.released].audit = released.Audit()
+	on := s.trials[0].leaveOut
+	for i := range m.candidates {
+		c := &m.candidates[i]
+		if c.audit != nil || c.failed != "" {
+			continue
+		}
+		s.trials = []trial{{on, c.model}}
+		again := released.Again(c.model.Mitigation.Cuts(s.study))
+		return s.judge(again, func() error {
+			c.audit, s.now = again.Audit(), nil
+			return s.trade(released)
+		})
+	}
+	of := s.study.Mitigation
+	r := &mitigation.Result{Method: of.Method, Attribute: s.study.Fairness.Attributes[of.Attribute].Column,
+		Error: mitigation.ErrorOf(s.study), Measure: of.Measure, Released: of.Release, NeedsGroup: of.NeedsGroup(), Unseen: released.Audit().Unseen}
+	for i, c := range m.candidates {
+		p := mitigation.Point{Strength: c.strength, Released: i == m.released, Failed: c.failed}
+		if c.audit != nil {
+			p = mitigation.NewPoint(s.study, c.strength, c.changes, c.audit)
+		}
+		r.Points = append(r.Points, p)
+	}
+	r.Limits = mitigation.Limits(s.study, r)
+	s.result.Mitigation = r
+	return nil
+}
+
+// looked are the public parameters of a step that looks at a model's predictions
+// for the patients that it was fitted to.
+type looked struct {
+	scope
+	Model      []byte          `json:"model"`
+	Parameters json.RawMessage `json:"parameters,omitempty"` // of the step itself
+}
+
+// look makes a computation on a model's predictions for its own patients the next
+// stage.
+func (s *Session) look(model *Model, c computation, then func() error) error {
+	encoded, err := model.encode()
+	if err != nil {
+		return err
+	}
+	within := s.mitigation.within
+	s.now = &stage{c, func(parameters []byte) ([]byte, error) {
+		return compute.EncodeParameters(looked{within, encoded, parameters})
+	}, then}
+	return nil
+}
+
+func readLooked(s *study.Study, parameters []byte) (q looked, p compute.Predictor, err error) {
+	if err := compute.DecodeParameters(parameters, &q); err != nil {
+		return q, nil, err
+	}
+	if err := q.LeaveOut.check(s); err != nil {
+		return q, nil, err
+	}
+	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil {
+		return q, nil, errors.New("a mitigation looks at the patients that the model is fitted to")
+	}
+	known, err := q.study(s)
+	if err != nil {
+		return q, nil, err
+	}
+	p, err = decode(known, q.Model)
+	return q, p, err
+}
+
+// mitigationLayout is the vector of a step of the mitigation.
+func mitigationLayout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
+	if !mitigation.Predicts(step) {
+		q, _, err := readScoped(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return mitigation.Layout(s, step, q.Parameters)
+	}
+	q, _, err := readLooked(s, parameters)
+	if err != nil {
+		return nil, err
+	}
+	return mitigation.Layout(s, step, q.Parameters)
+}
+
+// answerMitigation is a site's vector.
+func answerMitigation(s *study.Study, step string, parameters []byte, site Site) ([]float64, error) {
+	if !mitigation.Predicts(step) {
+		q, _, err := readScoped(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		m, err := q.records(site)
+		if err != nil {
+			return nil, err
+		}
+		return mitigation.Answer(s, step, q.Parameters, m, nil)
+	}
+	q, p, err := readLooked(s, parameters)
+	if err != nil {
+		return nil, err
+	}
+	m, err := q.records(site)
+	if err != nil {
+		return nil, err
+	}
+	predictions := make([]float64, m.Rows())
+	var row []float64
+	for i := range predictions {
+		row = m.AppendRow(row[:0], i)
+		predictions[i] = p.Predict(row, m.Offset(i))
+	}
+	return mitigation.Answer(s, step, q.Parameters, m, predictions)
+}
+
+// mitigationSteps are the steps of a study's models with those that its
+// mitigation adds: fits with weights, and what it asks itself.
+func mitigationSteps(s *study.Study, models []compute.StepSummary) []compute.StepSummary {
+	m := s.Mitigation
+	if m == nil {
+		return models
+	}
+	if fits := mitigation.Fits(m); fits > 0 {
+		plain := map[string]int{}
+		for _, step := range models {
+			plain[step.Step] = step.Rounds
+		}
+		models = halves[s.Model.Kind].steps(s.Weighted())
+		for i := range models {
+			models[i].Rounds = models[i].Rounds*fits + plain[models[i].Step]
+			models[i].Purpose += fmt.Sprintf("; %d times with weights by %s", fits, s.Fairness.Attributes[m.Attribute].Column)
+		}
+	}
+	return append(models, mitigation.Steps(s)...)
+}
+
+// auditSteps are those of the audit, and of the audits of the models that are
+// not released.
+func auditSteps(s *study.Study) []compute.StepSummary {
+	steps := fairness.Steps(s)
+	if s.Mitigation != nil {
+		for i := range steps {
+			if steps[i].Step == fairness.Step {
+				steps[i].Rounds += len(s.Mitigation.Strengths)
+			}
+		}
+	}
+	return steps
+}
+
+// mitigates reports whether a step is the mitigation's own.
+func mitigates(step string) bool { return strings.HasPrefix(step, "mitigation/") }
