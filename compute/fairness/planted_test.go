@@ -33,7 +33,18 @@ fairness:
 // step by step, and the report.
 func audited(t testing.TB, s *study.Study, sites []*study.Matrix, predict func(i, r int) float64) (*Audit, map[string]compute.Sum) {
 	t.Helper()
-	a := New(s, Sizes{Unseen: true})
+	return auditedBy(t, s, Sizes{Unseen: true}, sites, func(i int) Forecast {
+		f := Forecast{Values: make([]float64, sites[i].Rows())}
+		for r := range f.Values {
+			f.Values[r] = predict(i, r)
+		}
+		return f
+	})
+}
+
+func auditedBy(t testing.TB, s *study.Study, sizes Sizes, sites []*study.Matrix, forecast func(i int) Forecast) (*Audit, map[string]compute.Sum) {
+	t.Helper()
+	a := New(s, sizes)
 	opened := map[string]compute.Sum{}
 	for {
 		q, done, err := a.Next()
@@ -45,11 +56,7 @@ func audited(t testing.TB, s *study.Study, sites []*study.Matrix, predict func(i
 		}
 		var total []float64
 		for i, m := range sites {
-			predictions := make([]float64, m.Rows())
-			for r := range predictions {
-				predictions[r] = predict(i, r)
-			}
-			values, err := Answer(s, q.Step, q.Parameters, m, Forecast{Values: predictions})
+			values, err := Answer(s, q.Step, q.Parameters, m, forecast(i))
 			if err != nil {
 				t.Fatal(err)
 			}
