@@ -113,7 +113,7 @@ func (d *Driver) gatherCosignatures() {
 		return
 	}
 	d.toWitness = size
-	d.wake()
+	d.assign()
 	d.mu.Unlock()
 	timeout := time.NewTimer(witnessWait)
 	defer timeout.Stop()

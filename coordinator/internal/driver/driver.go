@@ -56,8 +56,11 @@ type Driver struct {
 	log     *ledger.Log
 	leaves  uint64        // in the store and in the log
 	changed chan struct{} // closed and replaced at every change
-	poked   chan struct{} // asks Run to look again
-	broken  error         // why Run must end
+	// assigned is closed and replaced at every change that may give a site
+	// something to do or to learn.
+	assigned chan struct{}
+	poked    chan struct{} // asks Run to look again
+	broken   error         // why Run must end
 
 	rosters  int // how many are in the ledger
 	tokens   map[statement.Digest]enrolled
@@ -68,6 +71,8 @@ type Driver struct {
 	opened   map[statement.Digest]*roundState // by question
 	finished []*roundState                    // ended rounds, in the order of their ends
 	heard    map[string]*presence
+	// concluded are the studies with a result, in the order of their ends.
+	concluded []*studyState
 
 	cosigned  map[string]cosignature // by site
 	witnessed chan struct{}          // closed and replaced at every cosignature
@@ -78,7 +83,7 @@ type Driver struct {
 func Open(ctx context.Context, o Options) (*Driver, error) {
 	d := &Driver{
 		Options: o, started: o.Now(),
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), assigned: make(chan struct{}),
 		poked:   make(chan struct{}, 1),
 		tokens:  map[statement.Digest]enrolled{},
 		studies: map[statement.Digest]*studyState{},
@@ -157,15 +162,29 @@ func (d *Driver) commit(writes []write, entries ...ledger.Entry) error {
 	if slices.ContainsFunc(entries, worthWitnessing) {
 		d.toWitness = d.leaves
 	}
-	d.wake()
+	close(d.changed)
+	d.changed = make(chan struct{})
+	if slices.ContainsFunc(writes, func(w write) bool { return assigns(w.fact) }) || d.toWitness == d.leaves {
+		d.assign()
+	}
 	d.poke()
 	return nil
 }
 
-// wake has everybody who waits for a change look again.
-func (d *Driver) wake() {
-	close(d.changed)
-	d.changed = make(chan struct{})
+// assigns reports whether a fact may give a site something to do or to learn.
+// What sites hand in for a round takes a duty from them and gives nobody one.
+func assigns(f fact) bool {
+	switch f.(type) {
+	case round.Planned, round.Begun, round.Contributed, round.Declined, round.SetFixed, round.ShareGiven, round.FaultReported, round.SharesClosed:
+		return false
+	}
+	return true
+}
+
+// assign has every site that waits for something to do look again.
+func (d *Driver) assign() {
+	close(d.assigned)
+	d.assigned = make(chan struct{})
 }
 
 // append writes a batch. Where the outcome of a write is in doubt, the store is

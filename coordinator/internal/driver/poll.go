@@ -14,8 +14,13 @@ import (
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
-// pollWait is how long Poll waits for something to do.
-const pollWait = 20 * time.Second
+const (
+	// pollWait is how long Poll waits for something to do.
+	pollWait = 20 * time.Second
+	// linger is how long the end of a round waits to be told with the next
+	// question, so that both are one answer.
+	linger = 250 * time.Millisecond
+)
 
 // Assignment is one thing that a site should do or learn; exactly one field is
 // set.
@@ -76,17 +81,24 @@ type duty struct {
 
 // Poll waits for the site's assignments to differ from those it has seen and
 // returns them all. They are a function of the state: nothing is remembered
-// about what was sent. A revision is a digest of the assignments and a cursor
-// into the list of ended rounds, so that an end is told once, and told again
-// from the first to a site that starts afresh.
+// about what was sent. A revision names the assignments, what else a site is told
+// at once, and a place in the list of ended rounds, so that an end is told once,
+// and told again from the first to a site that starts afresh.
+//
+// That nothing is left to do is no news. That a round ended is, but it waits a
+// little for the question that comes next.
 func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, rosterNumber uint64) (*Polled, error) {
 	timeout := time.NewTimer(pollWait)
 	defer timeout.Stop()
-	expired := revision == ""
+	var lingered <-chan time.Time
+	patience := urgent
+	if revision == "" {
+		patience = nothing
+	}
 	for {
 		d.mu.Lock()
-		polled, fetch, err := d.poll(site, revision, expired, ledgerSize, rosterNumber)
-		changed := d.changed
+		polled, fetch, held, err := d.poll(site, revision, patience, ledgerSize, rosterNumber)
+		assigned := d.assigned
 		d.mu.Unlock()
 		if err != nil {
 			return nil, err
@@ -101,10 +113,15 @@ func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, ro
 			}
 			return polled, nil
 		}
+		if held && lingered == nil {
+			lingered = time.After(linger)
+		}
 		select {
-		case <-changed:
+		case <-assigned:
+		case <-lingered:
+			patience = min(patience, anything)
 		case <-timeout.C:
-			expired = true
+			patience = nothing
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -115,38 +132,59 @@ func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, ro
 // is named by its digest does not change.
 type fetch func() (Assignment, error)
 
-func (d *Driver) poll(site, revision string, anyway bool, ledgerSize, rosterNumber uint64) (*Polled, []fetch, error) {
-	_, cursor, _ := strings.Cut(revision, ".")
+// news is what a poll waits for before it is answered.
+type news int
+
+const (
+	nothing  news = iota // answered in any case
+	anything             // an end of a round, or what is urgent
+	urgent               // something to do, or another roster, or a head to cosign
+)
+
+// poll answers a poll, or not: nil unless there is as much news as is waited
+// for. held says that there is news, which may wait for more.
+func (d *Driver) poll(site, revision string, waits news, ledgerSize, rosterNumber uint64) (_ *Polled, _ []fetch, held bool, err error) {
+	known, cursor, _ := strings.Cut(revision, ".")
 	seen, err := strconv.Atoi(cursor)
 	if err != nil || seen < 0 || seen > len(d.finished) {
 		seen = 0
 	}
 	duties := d.duties(site)
 	now := d.revision(duties)
-	if now == revision && !anyway {
-		return nil, nil, nil
-	}
-	if ledgerSize > d.leaves {
-		return nil, nil, shrunk(ledgerSize, d.leaves)
-	}
-	p := &Polled{Revision: now, Rosters: d.Rosters(rosterNumber)}
-	if p.Checkpoint, p.Consistency, err = d.checkpoint(ledgerSize); err != nil {
-		return nil, nil, err
-	}
+	has := nothing
 	var all []fetch
 	for _, r := range d.finished[seen:] {
-		if r.Assignment(site) == round.Learn {
-			all = append(all, d.tellEnd(r))
+		if r.Assignment(site) != round.Learn {
+			continue
 		}
+		all = append(all, d.tellEnd(r))
+		if r.study.state() == Running {
+			has = max(has, anything)
+		} else {
+			has = urgent
+		}
+	}
+	if now != known && !(len(duties) == 0 && standing(now) == standing(known)) {
+		has = urgent
+	}
+	if has < waits {
+		return nil, nil, has > nothing, nil
+	}
+	if ledgerSize > d.leaves {
+		return nil, nil, false, shrunk(ledgerSize, d.leaves)
+	}
+	p := &Polled{Revision: now + "." + strconv.Itoa(len(d.finished)), Rosters: d.Rosters(rosterNumber)}
+	if p.Checkpoint, p.Consistency, err = d.checkpoint(ledgerSize); err != nil {
+		return nil, nil, false, err
 	}
 	for _, duty := range duties {
 		f, err := d.assignment(site, duty)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		all = append(all, f)
 	}
-	return p, all, nil
+	return p, all, false, nil
 }
 
 // duties lists what a site should do now.
@@ -171,17 +209,23 @@ func (d *Driver) duties(site string) []duty {
 	return duties
 }
 
+// revision names what stands for every site, and a site's duties.
 func (d *Driver) revision(duties []duty) string {
-	h := sha256.New()
-	fmt.Fprintln(h, "roster", d.rosters)
-	fmt.Fprintln(h, "witness", d.toWitness)
+	stands, work := sha256.New(), sha256.New()
+	fmt.Fprintln(stands, "roster", d.rosters, "witness", d.toWitness)
 	for _, duty := range duties {
-		fmt.Fprintln(h, duty.kind, duty.study.id)
+		fmt.Fprintln(work, duty.kind, duty.study.id)
 		if duty.round != nil {
-			fmt.Fprintln(h, duty.round.ID())
+			fmt.Fprintln(work, duty.round.ID())
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:12]) + "." + strconv.Itoa(len(d.finished))
+	return hex.EncodeToString(stands.Sum(nil)[:6]) + "-" + hex.EncodeToString(work.Sum(nil)[:12])
+}
+
+// standing is the part of a revision that all sites have in common.
+func standing(revision string) string {
+	stands, _, _ := strings.Cut(revision, "-")
+	return stands
 }
 
 // assignment says what the bytes of an assignment are and proves, now, that its
