@@ -84,6 +84,14 @@ type overridden struct {
 	At       time.Time        `json:"at"`
 }
 
+// carded: a model card was put beside its release.
+type carded struct {
+	Format   string           `json:"format"`
+	Card     statement.Digest `json:"card"`
+	Envelope statement.Digest `json:"envelope"`
+	At       time.Time        `json:"at"`
+}
+
 type releaseDecided struct {
 	Site     string           `json:"site"`
 	Accepted bool             `json:"accepted"`
@@ -110,6 +118,7 @@ var kinds = map[string]func([]byte) (fact, error){
 	"round-ended":     read[roundEnded],
 	"ended":           read[ended],
 	"overridden":      read[overridden],
+	"carded":          read[carded],
 	"release-decided": read[releaseDecided],
 }
 
@@ -131,6 +140,8 @@ func kindOf(f fact) string {
 		return "ended"
 	case overridden:
 		return "overridden"
+	case carded:
+		return "carded"
 	case releaseDecided:
 		return "release-decided"
 	}

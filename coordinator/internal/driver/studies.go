@@ -34,6 +34,7 @@ type studyState struct {
 	ended     *ended
 	// Of a release that the criteria block, who had it offered all the same.
 	overridden *overridden
+	cards      []carded
 	releases   map[string]releaseDecided // the latest of each site
 	rounds     []*roundState
 
@@ -87,11 +88,16 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 		d.finished = append(d.finished, r)
 	case ended:
 		s.ended, s.session = &f, nil
+		if f.Result != nil {
+			d.concluded = append(d.concluded, s)
+		}
 	case overridden:
 		if s.gate() != fairness.Blocked || s.overridden != nil {
 			return fmt.Errorf("study %s has no blocked release to override", id)
 		}
 		s.overridden, s.ended.Release, s.ended.Offered = &f, &f.Release, &f.Offered
+	case carded:
+		s.cards = append(s.cards, f)
 	case releaseDecided:
 		s.releases[f.Site] = f
 	default:

@@ -75,6 +75,10 @@ func (s *study) OverrideRelease(ctx context.Context, req *consiliumv1.OverrideRe
 	return &consiliumv1.OverrideReleaseResponse{Release: release.String()}, err
 }
 
+func (s *study) PublishCard(ctx context.Context, req *consiliumv1.PublishCardRequest) (*consiliumv1.PublishCardResponse, error) {
+	return &consiliumv1.PublishCardResponse{}, s.driver.PublishCard(caller(ctx).Name, req.GetStatement(), req.GetCard())
+}
+
 func studyStatus(st *driver.StudyStatus) *consiliumv1.StudyStatus {
 	out := &consiliumv1.StudyStatus{
 		Study: st.Study.String(), Name: st.Name, Title: st.Title, Version: uint32(st.Version), Researcher: st.Researcher,
