@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/coordinator/store"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -23,6 +24,9 @@ func TestFactsComeBackAsTheyWere(t *testing.T) {
 		started{Sites: []string{"North"}, Envelope: d, At: at},
 		roundEnded{Round: d, Envelope: d},
 		ended{State: Completed, Result: &d, Audit: &d, Release: &d, Offered: &d, At: at},
+		ended{State: Completed, Result: &d, Audit: &d, Model: &d, At: at, Gate: &fairness.Decision{Outcome: fairness.Blocked, Reasons: []fairness.Reason{{Metric: "mae", Margin: 0.5}}}},
+		overridden{Auditor: "Ada", Reason: "r", Time: at, Envelope: d, Release: d, Offered: d, At: at},
+		carded{Format: "markdown", Card: d, Envelope: d, At: at},
 		releaseDecided{Site: "North", Reason: "r", Envelope: d, At: at},
 	}
 	seen := map[string]bool{}

@@ -77,7 +77,10 @@ func TestEveryDamagedFieldOfEveryRequestIsRefused(t *testing.T) {
 		t.Cleanup(func() { cancel(); done.Wait() })
 	}
 	rita := c.Researcher("Rita")
+	// Of so few patients no criterion can be decided, so this one blocks the release
+	// and an auditor has something to override.
 	protocol := strings.Replace(rehearsal.Study, "deadline: 2m", "deadline: 24h", 1)
+	protocol = strings.Replace(protocol, "fairness:\n", "fairness:\n  criteria: [{metric: mae, margin: 0, on_insufficient: block}]\n", 1)
 	w.study = statement.DigestOf([]byte(protocol)).String()
 	rita.Propose(protocol)
 	w.until("every hospital has decided", func(st *coordinator.StudyStatus) bool {
@@ -85,9 +88,13 @@ func TestEveryDamagedFieldOfEveryRequestIsRefused(t *testing.T) {
 	})
 	must(t, rita.Start(w.study))
 	w.until("the study ends", (*coordinator.StudyStatus).Over)
+	must(t, c.Auditor("Ada").Override(w.study, "the groups are too small for any study to tell"))
 	w.until("every hospital has decided about the release", func(st *coordinator.StudyStatus) bool {
 		return st.State == "completed" && !slices.ContainsFunc(st.ReleaseDecisions, func(d coordinator.SiteDecision) bool { return d.Decision == "pending" })
 	})
+	st, err := w.server.Status(w.study)
+	must(t, err)
+	must(t, rita.PublishCard(w.study, st.Release.String(), "markdown", []byte("# Card\n")))
 	w.read()
 	w.covered()
 }
