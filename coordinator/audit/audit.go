@@ -20,6 +20,7 @@
 //   - questions: none was opened over two sets of sites
 //   - replay: the computation, fed with the sums, asks every question that was
 //     asked and ends in the exact bytes of the model and the bias audit
+//   - earlier results: what they leave of this one to show
 //   - release gate: the study's criteria let the release pass, or an auditor overrode
 //     them before it
 //   - study end: a study that comes to no release says why, and goes no further
@@ -163,6 +164,7 @@ func (v *verifier) checks() []check {
 		{"sums", v.checkSums},
 		{"questions", v.checkQuestions},
 		{"replay", v.checkReplay},
+		{"earlier results", v.checkEarlier},
 		{"bias audit", v.checkAudit},
 		{"release gate", v.checkGate},
 		{"study end", v.checkStudyEnd},

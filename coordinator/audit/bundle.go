@@ -75,6 +75,7 @@ type verifier struct {
 	attested      []byte // its envelope
 
 	outcome replayed
+	earlier []EarlierEnd // ends of other studies, before this study's
 }
 
 // record is a ledger entry with the statement it names.
@@ -224,7 +225,7 @@ func (v *verifier) listDerived(files *listing) error {
 			files.require(path, r)
 		}
 	}
-	return nil
+	return v.listEarlier(files)
 }
 
 // named is a file and the entry that asks for it.

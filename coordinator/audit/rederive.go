@@ -32,7 +32,7 @@ func Replay(bundle fs.FS, trust Trust) (*Rederived, *Findings, error) {
 	}
 	v := &verifier{bundle: bundle, trust: trust}
 	checks := v.checks()
-	last := slices.IndexFunc(checks, func(c check) bool { return c.name == "replay" })
+	last := slices.IndexFunc(checks, func(c check) bool { return c.name == "earlier results" })
 	v.run(checks[:last+1])
 	if !v.findings.Holds() || v.outcome.result == nil {
 		return nil, &v.findings, nil

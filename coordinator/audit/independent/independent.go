@@ -88,7 +88,7 @@ func Verify(bundle fs.FS, governance string) (*Summary, error) {
 	v := &verifier{bundle: bundle, expects: make(map[string]bool), rosters: make(map[string]*roster), notes: make(map[string]note), byID: make(map[string]*round), cards: make(map[string]string)}
 	for _, step := range []func() error{
 		v.checkNames, v.readLog, func() error { return v.checkRosters(governance) }, v.checkHead, v.checkTiles, v.checkCosigned,
-		v.checkProofs, v.checkStatements, v.checkRounds, v.checkRelease, v.checkGate, v.checkAttestation, v.checkNothingElse,
+		v.checkProofs, v.checkStatements, v.checkRounds, v.checkRelease, v.checkGate, v.checkAttestation, v.checkEarlier, v.checkNothingElse,
 	} {
 		if err := step(); err != nil {
 			return nil, err

@@ -196,7 +196,11 @@ func (d *Driver) endStudy(s *studyState, e ended) error {
 // diagnose ends a study that has no model. Its result holds the diagnosis and
 // what was found before it.
 func (d *Driver) diagnose(s *studyState, found *compute.Diagnosis) error {
-	result, err := json.Marshal(s.session.Result())
+	beside, err := d.beside(s, s.session.Result())
+	if err != nil {
+		return err
+	}
+	result, err := json.Marshal(beside)
 	if err != nil {
 		return fmt.Errorf("the result cannot be written: %w", err)
 	}

@@ -56,6 +56,9 @@ func (d *Driver) Evidence(hex string, caller identity.Member, ciphertexts bool, 
 			}
 		}
 	}
+	if err := b.earlier(s, caller, h.leaves); err != nil {
+		return err
+	}
 	if err := emit("study.yaml", s.study.Source()); err != nil {
 		return err
 	}

@@ -21,7 +21,10 @@ func newSession(s *studyState) *pipeline.Session { return pipeline.New(s.study) 
 // study's criteria block the release there is none: no hospital is shown the
 // model, and the ledger holds no offer of it.
 func (d *Driver) complete(s *studyState) error {
-	found := s.session.Result()
+	found, err := d.beside(s, s.session.Result())
+	if err != nil {
+		return err
+	}
 	result, err := json.Marshal(found)
 	if err != nil {
 		return fmt.Errorf("the result cannot be written: %w", err)
