@@ -46,3 +46,28 @@ func (q question) cut(s *study.Study, thresholds []float64, m *study.Matrix, rec
 	own[0] = q.Cuts[m.Group(record, s.Mitigation.Attribute)]
 	return own
 }
+
+// Cut is the probability from which the model calls a patient of a group
+// positive.
+type Cut struct {
+	Attribute string  `json:"attribute"`
+	Level     string  `json:"level"`
+	From      float64 `json:"from"`
+}
+
+// named are the question's thresholds by group with the groups' names.
+func (q question) named(s *study.Study) (out []Cut) {
+	for g, from := range q.Cuts {
+		a := s.Fairness.Attributes[s.Mitigation.Attribute]
+		out = append(out, Cut{a.Column, a.Groups()[g], from})
+	}
+	return out
+}
+
+// byGroup are the audit's thresholds by group as a question has them.
+func (a *Audit) byGroup() (out []float64) {
+	for _, c := range a.Cuts {
+		out = append(out, c.From)
+	}
+	return out
+}

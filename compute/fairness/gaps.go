@@ -113,6 +113,9 @@ func comparisons(s *study.Study, all *tally) []comparison {
 			wanted = append(wanted, c.Metric)
 		}
 	}
+	if m := s.Mitigation; m != nil && !slices.Contains(wanted, m.Measure) {
+		wanted = append(wanted, m.Measure)
+	}
 	var out []comparison
 	for _, name := range wanted {
 		for _, c := range known {

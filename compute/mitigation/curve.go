@@ -3,6 +3,7 @@ package mitigation
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
@@ -17,11 +18,14 @@ type Result struct {
 	Measure   string `json:"measure"` // by which groups are compared
 	// Released is the strength that the study declared; 0 is the model without
 	// mitigation.
-	Released   float64  `json:"released"`
-	NeedsGroup bool     `json:"needs_group"` // the released model asks for a patient's group
-	Unseen     bool     `json:"unseen"`      // the models had not seen the patients they are compared on
-	Points     []Point  `json:"points"`      // by strength, from 0
-	Limits     []string `json:"limits"`
+	Released   float64 `json:"released"`
+	NeedsGroup bool    `json:"needs_group"` // the released model asks for a patient's group
+	Unseen     bool    `json:"unseen"`      // the models had not seen the patients they are compared on
+	// Among are the groups that take part and that the gap is between; others keep
+	// what the model without mitigation has for them.
+	Among  []string `json:"among"`
+	Points []Point  `json:"points"` // by strength, from 0
+	Limits []string `json:"limits"`
 }
 
 // Point is one model.
@@ -57,28 +61,52 @@ type Group struct {
 	Metrics map[string]fairness.Metric `json:"metrics,omitempty"`
 }
 
+// errorRate is the share of patients who are called what they are not.
+const errorRate = "error_rate"
+
 // ErrorOf is the measure of all patients that the curve shows.
 func ErrorOf(s *study.Study) string {
 	switch {
 	case s.Outcome.Type != study.Binary:
 		return "mae"
 	case s.Mitigation.Method == study.GroupThresholds:
-		return "accuracy"
+		return errorRate
 	}
 	return "brier"
 }
 
-// NewPoint takes from a model's audit what the curve shows.
-func NewPoint(s *study.Study, strength float64, changes []Change, a *fairness.Audit) Point {
-	m := s.Mitigation
-	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes}
-	if all := a.Group(fairness.All, fairness.All); all != nil {
-		if x, ok := all.Metrics[ErrorOf(s)]; ok {
-			p.Error = &x
-		}
+// overall is the curve's measure of all patients.
+func overall(s *study.Study, a *fairness.Audit) *fairness.Metric {
+	all := a.Group(fairness.All, fairness.All)
+	if all == nil {
+		return nil
 	}
+	if ErrorOf(s) != errorRate {
+		x, ok := all.Metrics[ErrorOf(s)]
+		if !ok {
+			return nil
+		}
+		return &x
+	}
+	x, ok := all.Metrics["accuracy"]
+	if !ok {
+		return nil
+	}
+	x.Estimate = 1 - x.Estimate
+	if x.Lower != nil && x.Upper != nil {
+		lower, upper := 1-*x.Upper, 1-*x.Lower
+		x.Lower, x.Upper = &lower, &upper
+	}
+	return &x
+}
+
+// NewPoint takes from a model's audit what the curve shows; the gap is among the
+// groups that take part.
+func NewPoint(s *study.Study, strength float64, changes []Change, among []string, a *fairness.Audit) Point {
+	m := s.Mitigation
+	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes, Error: overall(s, a)}
 	column := s.Fairness.Attributes[m.Attribute].Column
-	shown := []string{m.Measure, ErrorOf(s), "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc"}
+	shown := []string{m.Measure, "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc"}
 	for _, g := range a.Groups {
 		if g.Attribute != column {
 			continue
@@ -94,13 +122,33 @@ func NewPoint(s *study.Study, strength float64, changes []Change, a *fairness.Au
 		}
 		p.Groups = append(p.Groups, out)
 	}
-	p.Gap = widest(p.Groups, m.Measure)
+	var part []Group
+	known := 0
+	for _, g := range p.Groups {
+		if _, ok := g.Metrics[m.Measure]; ok {
+			known++
+			if slices.Contains(among, g.Level) {
+				part = append(part, g)
+			}
+		}
+	}
+	p.Gap = widest(part, m.Measure)
 	for _, l := range a.Largest {
-		if p.Gap != nil && l.Attribute == column && l.Metric == m.Measure {
+		if p.Gap != nil && l.Attribute == column && l.Metric == m.Measure && known == len(part) { // the floor is of the same groups
 			p.Gap.Floor = &l.Floor
 		}
 	}
 	return p
+}
+
+// Among are the groups that something was done for.
+func Among(changes []Change) (names []string) {
+	for _, c := range changes {
+		if c.General == "" {
+			names = append(names, c.Level)
+		}
+	}
+	return names
 }
 
 // widest gap between two groups that have the measure.

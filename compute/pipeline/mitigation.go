@@ -198,10 +198,15 @@ func (s *Session) trade(released *fairness.Session) error {
 	of := s.study.Mitigation
 	r := &mitigation.Result{Method: of.Method, Attribute: s.study.Fairness.Attributes[of.Attribute].Column,
 		Error: mitigation.ErrorOf(s.study), Measure: of.Measure, Released: of.Release, NeedsGroup: of.NeedsGroup(), Unseen: released.Audit().Unseen}
+	for _, c := range m.candidates {
+		if r.Among == nil {
+			r.Among = mitigation.Among(c.changes)
+		}
+	}
 	for i, c := range m.candidates {
 		p := mitigation.Point{Strength: c.strength, Released: i == m.released, Failed: c.failed}
 		if c.audit != nil {
-			p = mitigation.NewPoint(s.study, c.strength, c.changes, c.audit)
+			p = mitigation.NewPoint(s.study, c.strength, c.changes, r.Among, c.audit)
 		}
 		r.Points = append(r.Points, p)
 	}
