@@ -137,12 +137,9 @@ type Session struct {
 	sizes     Sizes
 	gate      *gate // nil until the sizes are opened, and in a study without groups
 	shares    *sharesQuestion
-	dominated bool           // one hospital has nearly all patients
-	question  *question      // nil until it is decided what may be opened
-	opened    compute.Sum    // of the errors
-	refit     *recalibration // of probabilities; nil until the errors are opened, and where it is not asked for
-	refits    bool           // whether it is
-	audit     *Audit         // nil until its sum is absorbed
+	dominated bool      // one hospital has nearly all patients
+	question  *question // nil until it is decided what may be opened
+	audit     *Audit    // nil until its sum is absorbed
 }
 
 // Sizes are how many patients there are to audit, as the counts have opened
@@ -160,7 +157,7 @@ type Sizes struct {
 
 // New begins an audit of so many patients.
 func New(s *study.Study, sizes Sizes) *Session {
-	a := &Session{study: s, sizes: sizes, refits: s.Outcome.Type == study.Binary}
+	a := &Session{study: s, sizes: sizes}
 	if s.Fairness.Attributes == nil {
 		a.ask(sizes.Patients, sizes.Positives)
 	}
@@ -188,9 +185,6 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 	switch {
 	case a.audit != nil:
 		return q, true, nil
-	case a.refit != nil:
-		q = compute.Question{Step: StepRecalibration, Layout: recalibrationLayout(len(a.refit.question.Cells))}
-		q.Parameters, err = compute.EncodeParameters(a.refit.question)
 	case a.question != nil:
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.question)
@@ -206,22 +200,8 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 // Absorb takes the opened sum.
 func (a *Session) Absorb(sum compute.Sum) (err error) {
 	switch {
-	case a.refit != nil:
-		if err = a.refit.absorb(sum); err == nil && a.refit.done {
-			a.audit, err = a.read(a.opened)
-		}
-		return err
 	case a.question != nil:
-		if err := a.question.check(a.study, sum); err != nil {
-			return err
-		}
-		a.opened = sum
-		if a.refits {
-			a.refit = newRecalibration(a.study, *a.question, sum)
-		}
-		if a.refit == nil || a.refit.done {
-			a.audit, err = a.read(sum)
-		}
+		a.audit, err = a.read(sum)
 		return err
 	case a.shares != nil:
 		if a.dominated, err = a.gate.absorb(a.shares, sum); err != nil {
@@ -244,7 +224,7 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 }
 
 func (a *Session) read(sum compute.Sum) (*Audit, error) {
-	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit}
+	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate}
 	out, err := r.read(sum)
 	if err == nil && out.Criteria != nil {
 		d := decide(out.Criteria)
@@ -283,25 +263,11 @@ func Local(s *study.Study, whole *Audit, m *study.Matrix, f Forecast) (*Audit, e
 	if err != nil {
 		return nil, err
 	}
-	opened, err := compute.NewSum(1, q.layout(s), values)
+	sum, err := compute.NewSum(1, q.layout(s), values)
 	if err != nil {
 		return nil, err
 	}
-	r := reading{study: s, question: q, minimum: 1, unseen: true}
-	if s.Outcome.Type == study.Binary {
-		r.refit = newRecalibration(s, q, opened)
-		for !r.refit.done {
-			n := len(r.refit.question.Cells)
-			sum, err := compute.NewSum(1, recalibrationLayout(n), r.refit.question.answer(s, m, f.Values))
-			if err != nil {
-				return nil, err
-			}
-			if err := r.refit.absorb(sum); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return r.read(opened)
+	return reading{study: s, question: q, minimum: 1, unseen: true}.read(sum)
 }
 
 // reading turns the opened errors into the report.
@@ -310,14 +276,15 @@ type reading struct {
 	question question
 	minimum  int
 	unseen   bool
-	gate     *gate          // nil where nothing is withheld
-	refit    *recalibration // of probabilities; nil where there is none
+	gate     *gate // nil where nothing is withheld
 }
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
 	s, q := r.study, r.question
-	if err := q.check(s, sum); err != nil {
-		return nil, err
+	for _, f := range q.layout(s) {
+		if len(sum.Field(f.Name)) != f.Length {
+			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
+		}
 	}
 	digest := s.Digest()
 	a := &Audit{
@@ -408,10 +375,6 @@ func (r reading) group(known []cell, i int, t *tally) Group {
 	n := int(t.n)
 	g.N, g.Metrics, g.Undefined = &n, map[string]Metric{}, map[string]string{}
 	t.measure(&g)
-	if r.refit != nil {
-		r.refit.measure(t, i, &g)
-		slices.Sort(g.Withheld)
-	}
 	if len(g.Metrics) == 0 {
 		g.State = NotEstimable
 	}
