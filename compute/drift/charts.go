@@ -75,9 +75,12 @@ func ewmaChain(weight, limit, mean float64) chain {
 	return c
 }
 
+// longest is a run length that is as good as never.
+const longest = 1e9
+
 // runLength is the mean number of windows until the chart calls: the solution of
-// (I-R) L = 1, by Gaussian elimination. The rows of R sum to less than one, so no
-// pivot is zero.
+// (I-R) L = 1, by Gaussian elimination. Where a chart hardly ever calls, a row of
+// R sums to one as far as numbers go.
 func (c chain) runLength() float64 {
 	n := len(c)
 	a := make([][]float64, n)
@@ -98,7 +101,11 @@ func (c chain) runLength() float64 {
 			a[i][n] -= float64(f * a[p][n])
 		}
 	}
-	return a[0][n] / a[0][0]
+	length := a[0][n] / a[0][0]
+	if !(0 < length && length <= longest) {
+		return longest
+	}
+	return max(1, length) // up to rounding it is
 }
 
 // calls is the probability that the chart calls within so many windows.
@@ -120,7 +127,7 @@ func (c chain) calls(windows int) float64 {
 // RunLength is the mean number of windows until a CUSUM with both sides calls,
 // where deviations have this mean: 1/(1/up + 1/down).
 func RunLength(k, h, mean float64) float64 {
-	return 1 / (1/cusumChain(k, h, mean).runLength() + 1/cusumChain(k, h, -mean).runLength())
+	return max(1, 1/(1/cusumChain(k, h, mean).runLength()+1/cusumChain(k, h, -mean).runLength()))
 }
 
 // EWMARunLength is the mean number of windows until an EWMA calls.

@@ -104,3 +104,12 @@ func TestStatedRatesAreThoseOfTheCharts(t *testing.T) {
 	near("false alarms of the moving average", float64(averages)/runs, p, math.Sqrt(p*(1-p)/runs))
 	near("windows until found", found, RunLength(k, h, shift), 6/math.Sqrt(runs))
 }
+
+// Rule: a chart that never calls has a run length that JSON can hold.
+func TestRunLengthOfAChartThatNeverCalls(t *testing.T) {
+	for _, got := range []float64{RunLength(5, 50, 0), EWMARunLength(0.01, 10, 0), RunLength(0, 50, 1e6), RunLength(5, 50, -1e6), RunLength(0, 0.5, 0)} {
+		if !(got >= 1 && got <= longest) {
+			t.Errorf("%g windows", got)
+		}
+	}
+}

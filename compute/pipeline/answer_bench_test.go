@@ -32,7 +32,7 @@ func BenchmarkAnswer(b *testing.B) {
 		m := matrices(b, s, columns, records, one)[0]
 		b.Run(fmt.Sprintf("%s/patients=%d", c.step, patients), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Answer(s, c.step, within(c.parameters), Site{"A", m}); err != nil {
+				if _, err := Answer(s, c.step, within(c.parameters), Site{Name: "A", Records: m}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -88,6 +88,9 @@ const (
 	fixedPoint          // rounded to the fields' fractional bits and added as integers
 )
 
+// installed are the models that hospitals have, by the study that watches them.
+var installed = map[*study.Study]*Model{}
+
 // federate runs a study to its end, the sites answering as they would.
 func federate(t testing.TB, s *study.Study, sites []*study.Matrix, how encoding) (*Result, error) {
 	t.Helper()
@@ -123,7 +126,7 @@ func ask(t testing.TB, s *study.Study, sites []*study.Matrix, q compute.Question
 	for i, m := range sites {
 		name := fmt.Sprintf("Hospital %02d", i+1)
 		names = append(names, name)
-		values, err := Answer(s, q.Step, q.Parameters, Site{study.SiteID(name), m})
+		values, err := Answer(s, q.Step, q.Parameters, Site{Name: study.SiteID(name), Records: m, Installed: installed[s]})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,9 @@ import (
 type Site struct {
 	Name    study.SiteID
 	Records *study.Matrix
+	// Installed is the released model that a study watches; nil where it is not
+	// installed, and in any other study.
+	Installed *Model
 }
 
 // leaveOut names the records that are kept from a fit, so that it can be tried

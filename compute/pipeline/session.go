@@ -21,6 +21,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/differencing"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/validation"
@@ -37,6 +38,7 @@ type Result struct {
 	Validation  *validation.Result    `json:"validation,omitempty"`
 	Audit       *fairness.Audit       `json:"audit,omitempty"`
 	Mitigation  *mitigation.Result    `json:"mitigation,omitempty"`
+	Monitor     *drift.Report         `json:"monitor,omitempty"`
 	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`
 	// Earlier says what is withheld for the sake of earlier results of the
 	// consortium; nil where there are none.
@@ -56,6 +58,7 @@ type Session struct {
 	knots    [][]float64
 	trials   []trial // models beside the parts that they were not fitted to
 	auditing bool
+	drift    *drift.Session // of a study that monitors
 
 	mitigation *mitigating // nil without one
 }
@@ -71,6 +74,10 @@ type stage struct {
 func New(s *study.Study) *Session {
 	digest := s.Digest()
 	session := &Session{study: s, result: Result{Study: hex.EncodeToString(digest[:]), Name: s.Name}}
+	if s.Monitor != nil {
+		session.watch()
+		return session
+	}
 	session.count(scope{}, session.counted)
 	return session
 }
@@ -142,7 +149,12 @@ func (s *Session) diagnosed(err error) bool {
 }
 
 // Result is what is known so far. The caller must not change it.
-func (s *Session) Result() *Result { return &s.result }
+func (s *Session) Result() *Result {
+	if s.drift != nil {
+		s.result.Monitor = s.drift.Report()
+	}
+	return &s.result
+}
 
 // run makes a computation the next stage.
 func (s *Session) run(within scope, c computation, then func() error) {

@@ -147,7 +147,7 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 	const centre = `"centre":{"columns":[0,0,0,0,0],"outcome":0}`
 	newton := func(coefficients string) string { return `{"coefficients":` + coefficients + `,` + centre + `}` }
 	good := newton("[0,0,0,0,0]")
-	own := Site{"A", sites[0]}
+	own := Site{Name: "A", Records: sites[0]}
 	if _, err := Answer(s, glm.StepNewton, within(good), own); err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func FuzzParameters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, step string, parameters []byte) {
 		for _, study := range []*study.Study{s, dose} {
 			layout, err := Layout(study, step, parameters)
-			values, err2 := Answer(study, step, parameters, Site{"A", sites[0]})
+			values, err2 := Answer(study, step, parameters, Site{Name: "A", Records: sites[0]})
 			if (err == nil) != (err2 == nil) {
 				t.Fatalf("layout: %v, answer: %v", err, err2)
 			}

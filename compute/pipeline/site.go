@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
@@ -18,6 +19,9 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	}
 	if mitigates(step) {
 		return mitigationLayout(s, step, parameters)
+	}
+	if watches(step) {
+		return drift.Layout(s, step, parameters)
 	}
 	if judges(step) {
 		t, err := readTrials(s, parameters)
@@ -50,6 +54,9 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 	}
 	if mitigates(step) {
 		return answerMitigation(s, step, parameters, site)
+	}
+	if watches(step) {
+		return answerWindow(s, step, parameters, site)
 	}
 	if judges(step) {
 		t, err := readTrials(s, parameters)

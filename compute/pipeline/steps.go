@@ -3,6 +3,7 @@ package pipeline
 import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -10,6 +11,9 @@ import (
 // Steps lists the steps of a study in order, with the most rounds that each can
 // take where so many hospitals are invited.
 func Steps(s *study.Study, sites int) []compute.StepSummary {
+	if s.Monitor != nil {
+		return numbered(drift.Steps(s))
+	}
 	wants := splineQuantiles(s)
 	if known, err := s.KnottedEvenly(); err == nil {
 		s = known // with as many columns as there will be

@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/drift"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// watch makes the windows of a monitor the only stage.
+func (s *Session) watch() {
+	s.drift = drift.New(s.study)
+	s.now = &stage{s.drift, func(parameters []byte) ([]byte, error) { return parameters, nil }, func() error {
+		s.now = nil
+		return nil
+	}}
+}
+
+// Due is when the question of Next may be asked, if that is a matter of time:
+// windows of a monitor are asked about when they are over.
+func (s *Session) Due() (at time.Time, waits bool) {
+	if s.drift == nil || s.now == nil {
+		return at, false
+	}
+	window, _ := s.drift.Window()
+	return s.study.Monitor.Due(window)
+}
+
+// Fresh reports whether the question of Next begins with other patients than
+// those before it: whoever left meanwhile may take part again.
+func (s *Session) Fresh() bool {
+	if s.drift == nil || s.now == nil {
+		return false
+	}
+	_, fresh := s.drift.Window()
+	return fresh
+}
+
+// WindowOf is the window that a question of a monitor is about, and when it may
+// be asked. The parameters are those of a plan; what is wrong with them is for
+// Layout to say.
+func WindowOf(s *study.Study, step string, parameters []byte) (window int, due time.Time, waits bool) {
+	var q struct {
+		Window int `json:"window"`
+	}
+	if !watches(step) || s.Monitor == nil || json.Unmarshal(parameters, &q) != nil || q.Window < 0 || q.Window >= s.Monitor.Windows() {
+		return 0, due, false
+	}
+	due, waits = s.Monitor.Due(q.Window)
+	return q.Window, due, waits
+}
+
+// watches reports whether a step is about an installed release.
+func watches(step string) bool { return strings.HasPrefix(step, "monitor/") }
+
+// Watches refuses a release whose study declares other columns or another model
+// than the one that watches it: its predictions would be of something else.
+func Watches(s, of *study.Study) error {
+	for _, part := range []struct {
+		name string
+		a, b any
+	}{{"outcome", s.Outcome, of.Outcome}, {"features", s.Features, of.Features}, {"missing", s.Missing, of.Missing}, {"model", s.Model, of.Model}} {
+		if !reflect.DeepEqual(part.a, part.b) {
+			return fmt.Errorf("the study that watches the release declares another %s than the release's own study", part.name)
+		}
+	}
+	return nil
+}
+
+// answerWindow is a site's vector of a step of a monitor.
+func answerWindow(s *study.Study, step string, parameters []byte, site Site) ([]float64, error) {
+	if site.Installed == nil {
+		return nil, errors.New("the release that the study watches is not installed here")
+	}
+	t, err := newTrials(site.Installed.Knots, []trial{{leaveOut{}, site.Installed}})
+	if err != nil {
+		return nil, err
+	}
+	made, err := t.forecast(s, site)
+	if err != nil {
+		return nil, err
+	}
+	models, err := t.predictors(s)
+	if err != nil {
+		return nil, err
+	}
+	f := drift.Forecast{Values: made.values}
+	if survivor, ok := models[0].(compute.Survivor); ok {
+		f.Survival = survivor.Survival
+	}
+	return drift.Answer(s, step, parameters, site.Records, f)
+}
