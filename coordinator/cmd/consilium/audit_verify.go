@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/console"
@@ -220,6 +221,14 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 		}
 		if f.Release != "" {
 			a.Printf("release    %s\n", f.Release)
+		}
+		if f.Gate == fairness.Blocked {
+			a.Printf("criteria   BLOCK THE RELEASE\n")
+		} else if f.Gate != "" {
+			a.Printf("criteria   %s\n", f.Gate)
+		}
+		if o := f.Override; o != nil {
+			a.Printf("override   %s, on %s: %q\n", o.Auditor, o.Time.UTC().Format("2006-01-02"), o.Reason)
 		}
 		if f.Governance != "" {
 			a.Printf("governance %s\n", f.Governance)

@@ -23,15 +23,16 @@ import (
 
 // outcome is a study's result with its signatures verified.
 type outcome struct {
-	status          studyJSON
-	raw             []byte           // JSON of the result, as the coordinator gave it
-	result          *pipeline.Result // nil until completed
-	audit           json.RawMessage  // the audit report, verified
-	auditEnvelope   []byte
-	release         *statement.Release // verified; nil if there is none
-	releaseDigest   statement.Digest
-	releaseEnvelope []byte
-	protocol        *study.Study // nil from a coordinator that does not hand it over
+	status           studyJSON
+	raw              []byte           // JSON of the result, as the coordinator gave it
+	result           *pipeline.Result // nil until completed
+	audit            json.RawMessage  // the audit report, verified
+	auditEnvelope    []byte
+	release          *statement.Release // verified; nil if there is none
+	releaseDigest    statement.Digest
+	releaseEnvelope  []byte
+	overrideEnvelope []byte       // verified; nil unless the study's criteria block the release
+	protocol         *study.Study // nil from a coordinator that does not hand it over
 }
 
 // outcome asks for a study's result and verifies what is signed in it.
@@ -69,7 +70,7 @@ func (c *connection) outcome(ctx context.Context, digest string) (*outcome, erro
 			return nil, violation("the release does not hold together", fmt.Errorf("it is of another study, or its model has another digest than it says"))
 		}
 	}
-	return o, nil
+	return o, o.checkGate(c, answer.GetOverride())
 }
 
 func (a *app) studyResultCommand() *cobra.Command {
@@ -169,7 +170,7 @@ func (o *outcome) write(ctx context.Context, c *connection, dir string) error {
 	if o.protocol != nil {
 		files["study.yaml"] = o.protocol.Source()
 	}
-	for name, envelope := range map[string][]byte{"audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope} {
+	for name, envelope := range map[string][]byte{"audit.json": o.auditEnvelope, "release.json": o.releaseEnvelope, "override.json": o.overrideEnvelope} {
 		if len(envelope) == 0 {
 			continue
 		}
@@ -201,6 +202,9 @@ func (o *outcome) page() ([]byte, error) {
 		return nil, violation("the coordinator hands over the result of another study", fmt.Errorf("it is of %s", console.Short(o.result.Study)))
 	}
 	d := page.Document{Title: o.status.Title, Version: int(o.status.Version), Result: o.result, Protocol: o.protocol}
+	if gate := o.status.gateText(); gate != "" {
+		d.Evidence = append(d.Evidence, page.Fact{Name: "criteria", Value: gate})
+	}
 	if o.release != nil {
 		d.Evidence = append(d.Evidence, page.Fact{Name: "release", Value: o.releaseDigest.String()}, page.Fact{Name: "model", Value: o.release.Model.String()})
 	}
@@ -227,6 +231,7 @@ func (a *app) showResult(o *outcome) {
 	a.showValidation(o.result)
 	a.showDescription(o.result)
 	a.showFairness(o.result)
+	a.showGate(s)
 	if o.release != nil {
 		votes := tally(s.ReleaseDecisions)
 		a.Printf("\nRelease %s: accepted by %d, refused by %d, %d undecided\n", console.Short(o.releaseDigest.String()), votes["accepted"], votes["refused"], votes["pending"])

@@ -19,6 +19,11 @@ type studyJSON struct {
 	Rounds           []roundJSON    `json:"rounds"`
 	Release          string         `json:"release,omitempty"`
 	ReleaseDecisions []decisionJSON `json:"release_decisions,omitempty"`
+	// What the study's criteria make of the release, a sentence for each that does
+	// not pass, and who had it offered although they block it.
+	Gate        string        `json:"gate,omitempty"`
+	GateReasons []string      `json:"gate_reasons,omitempty"`
+	Override    *overrideJSON `json:"override,omitempty"`
 }
 
 type decisionJSON struct {
@@ -50,6 +55,7 @@ func statusOf(s *consiliumv1.StudyStatus) studyJSON {
 		Researcher: s.GetResearcher(), State: s.GetState(), Reason: s.GetReason(),
 		Decisions: decisionsOf(s.GetDecisions()), Rounds: []roundJSON{},
 		Release: s.GetRelease(), ReleaseDecisions: decisionsOf(s.GetReleaseDecisions()),
+		Gate: s.GetGate(), GateReasons: s.GetGateReasons(), Override: overrideOf(s.GetOverride()),
 	}
 	for _, r := range s.GetRounds() {
 		out.Rounds = append(out.Rounds, roundJSON{

@@ -126,6 +126,7 @@ func (a *app) ending(s studyJSON) error {
 	switch s.State {
 	case "completed":
 		a.Printf("Completed. Read it: consilium study result %s\n", console.Short(s.Study))
+		a.showGate(s)
 		return nil
 	case "diagnosed":
 		return &console.Problem{What: "the study ended without a model", Why: s.Reason, Next: "amend the protocol file and propose it again", Code: "diagnosed"}
