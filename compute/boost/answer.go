@@ -1,6 +1,7 @@
 package boost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -45,14 +46,17 @@ type cache struct {
 	mu      sync.Mutex
 	records *records
 
-	edges   string
-	columns [][]uint8 // bins of the records, by term
+	edges []byte
+	codes *codes
 
-	model  string // the question's head that scores belong to
-	trees  string // those in the scores
+	base   float64
+	scale  scale
+	trees  []byte // those in the scores
 	count  int
 	scores []float64
 	slopes *slopes
+
+	placed placed // in the tree that grows
 }
 
 type cacheKey struct{}
@@ -114,25 +118,25 @@ func middle(s *study.Study) (mid, half float64) {
 
 var errMore = errors.New("this site has more patients here than the coordinator counted over all sites; it joined since then, and takes part again when that count is taken anew")
 
-// prepare brings columns, scores and slopes up to the question.
+// prepare brings codes, scores and slopes up to the question.
 func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
 	r := c.read(s, m)
-	if edges := string(q.Edges); c.columns == nil || c.edges != edges {
-		c.edges, c.columns, c.scores = edges, r.binned(m, q.bins), nil
+	if c.codes == nil || !bytes.Equal(c.edges, q.Edges) {
+		c.edges, c.codes, c.scores, c.placed = q.Edges, newCodes(r, m, q.bins), nil, placed{}
 	}
-	model := fmt.Sprint(math.Float64bits(q.Base), q.Scale)
-	trees := string(q.Trees)
-	if c.scores != nil && c.model == model && c.trees == trees {
+	same := c.scores != nil && math.Float64bits(c.base) == math.Float64bits(q.Base) && c.scale == q.Scale
+	if same && bytes.Equal(c.trees, q.Trees) {
 		return
 	}
-	if c.scores == nil || c.model != model || c.count > len(q.trees) || c.trees != trees[:min(len(c.trees), len(trees))] {
-		c.model, c.count, c.scores = model, 0, make([]float64, len(r.order))
+	if !same || c.count > len(q.trees) || !bytes.HasPrefix(q.Trees, c.trees) {
+		c.base, c.scale, c.count, c.scores = q.Base, q.Scale, 0, make([]float64, len(r.order))
 		for i := range c.scores {
 			c.scores[i] = q.Base
 		}
 	}
 	for _, t := range q.trees[c.count:] {
-		for k, rows := range t.places(q.bins, c.columns, len(r.order)) {
+		c.placed.follow(t, q.bins, c.codes, len(r.order))
+		for k, rows := range c.placed.lists {
 			if t[k].leaf() {
 				for _, i := range rows {
 					c.scores[i] += float64(t[k].value)
@@ -140,42 +144,8 @@ func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
 			}
 		}
 	}
-	c.trees, c.count = trees, len(q.trees)
+	c.trees, c.count = q.Trees, len(q.trees)
 	c.slopes = q.loss.slopes(r, c.scores, q.Scale)
-}
-
-// places takes the first n records down the tree: for each node, the open ones
-// included, the records that come by, each list in their order.
-func (t tree) places(b bins, columns [][]uint8, n int) [][]int32 {
-	out := make([][]int32, t.size())
-	out[0] = make([]int32, n)
-	for i := range out[0] {
-		out[0][i] = int32(i)
-	}
-	for k, nd := range t {
-		if nd.leaf() {
-			continue
-		}
-		column, c, here := columns[nd.column], b[nd.column], out[k]
-		var goesLeft [256]bool
-		for bin := range c.width() {
-			goesLeft[bin] = c.goesLeft(nd, bin)
-		}
-		// Left from the front, right from the back and turned round.
-		sorted, first, last := make([]int32, len(here)), 0, len(here)
-		for _, i := range here {
-			if goesLeft[column[i]] {
-				sorted[first] = i
-				first++
-			} else {
-				last--
-				sorted[last] = i
-			}
-		}
-		slices.Reverse(sorted[last:])
-		out[nd.child], out[nd.child+1] = sorted[:first], sorted[first:]
-	}
-	return out
 }
 
 func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]float64, error) {
@@ -203,12 +173,14 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 	if len(q.Nodes) == 0 {
 		return out, nil
 	}
-	open := q.tree.places(q.bins, c.columns, r.train)[len(q.tree):]
+	c.placed.follow(q.tree, q.bins, c.codes, len(r.order))
+	open := c.placed.lists[len(q.tree):]
 	for i, n := range q.Nodes {
-		if len(open[n]) > q.Counts[i] {
+		train, _ := slices.BinarySearch(open[n], int32(r.train)) // the first of those held out
+		if train > q.Counts[i] {
 			return nil, errMore
 		}
-		out = q.histogram(out, c, open[n])
+		out = q.histogram(out, c, open[n][:train], i)
 	}
 	return out, nil
 }
@@ -224,87 +196,27 @@ func add(values []int64) int64 {
 // cell is what a bin adds up to.
 type cell struct{ gradient, hessian, count int64 }
 
-// histogram appends a node's channels, each the total and then the bins of each
-// column but its first.
-func (q *treeQuestion) histogram(out []float64, c *cache, rows []int32) []float64 {
-	records := make([]cell, len(rows))
-	var total cell
-	for k, i := range rows {
-		records[k] = cell{c.slopes.gradient[i], c.slopes.hessian[i], 1}
-		total.gradient += records[k].gradient
-		total.hessian += records[k].hessian
+// histogram appends what is asked of the i-th node: the total, then each word of
+// all bins.
+func (q *treeQuestion) histogram(out []float64, c *cache, rows []int32, i int) []float64 {
+	p := q.packing(q.Counts[i])
+	words := make([][]int64, len(p.bounds))
+	for w := range words {
+		words[w] = make([]int64, len(rows))
 	}
-	total.count = int64(len(rows))
-	length := q.bins.asked()
-	channels := q.channels(len(out), length)
-	out = append(out, make([]float64, length*channels.number)...)
-	channels.put(out, 0, total)
-	at := 1
-	var cells [256]cell
-	for j, column := range c.columns {
-		width := q.bins[j].width()
-		if width == 0 {
-			continue
+	var total cell
+	var packed [3]int64
+	for k, row := range rows {
+		x := cell{c.slopes.gradient[row], c.slopes.hessian[row], 1}
+		total = total.plus(x)
+		p.put(x, packed[:])
+		for w := range words {
+			words[w][k] = packed[w]
 		}
-		clear(cells[:width])
-		for k, i := range rows {
-			bin, record := &cells[column[i]], &records[k]
-			bin.gradient += record.gradient
-			bin.hessian += record.hessian
-			bin.count++
-		}
-		for _, bin := range cells[1:width] {
-			channels.put(out, at, bin)
-			at++
-		}
+	}
+	out = append(out, float64(total.gradient), float64(total.hessian), float64(total.count))
+	for _, w := range words {
+		out = c.codes.histogram(out, q.bins, rows, w)
 	}
 	return out
-}
-
-// channels say where a cell's numbers stand in a vector, and how many there are.
-type channels struct {
-	gradient, hessian, count int // offsets; -1 if there is none
-	shift                    int
-	number                   int
-}
-
-func (q *treeQuestion) channels(start, length int) channels {
-	switch {
-	case q.loss.constant():
-		return channels{start, -1, start + length, 0, 2}
-	case q.Scale.Shift != 0:
-		return channels{start, start + length, -1, q.Scale.Shift, 2}
-	}
-	return channels{start, start + length, start + 2*length, 0, 3}
-}
-
-func (c *channels) put(out []float64, at int, x cell) {
-	out[c.gradient+at] = float64(x.gradient)
-	if c.hessian >= 0 {
-		if c.shift != 0 {
-			x.hessian = x.hessian<<c.shift | x.count
-		}
-		out[c.hessian+at] = float64(x.hessian)
-	}
-	if c.count >= 0 {
-		out[c.count+at] = float64(x.count)
-	}
-}
-
-// get is put's inverse, of a sum.
-func (c *channels) get(in []float64, at int) cell {
-	x := cell{gradient: int64(in[c.gradient+at])}
-	if c.hessian >= 0 {
-		x.hessian = int64(in[c.hessian+at])
-		if c.shift != 0 {
-			x.hessian, x.count = x.hessian>>c.shift, x.hessian&(1<<c.shift-1)
-		}
-	}
-	if c.count >= 0 {
-		x.count = int64(in[c.count+at])
-	}
-	if c.hessian < 0 {
-		x.hessian = x.count
-	}
-	return x
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sort"
 
 	"github.com/consilium-fl/consilium/study"
 )
@@ -25,7 +24,16 @@ func (c column) bin(x float64) int {
 		}
 		return c.middle()
 	}
-	return sort.SearchFloat64s(c.edges, x)
+	// A binary search without a branch that depends on what is compared.
+	first, rest := 0, len(c.edges)
+	for rest > 0 {
+		half := (rest + 1) / 2
+		if c.edges[first+half-1] < x {
+			first += half
+		}
+		rest -= half
+	}
+	return first
 }
 
 // middle is the bin that stands for a missing value in a column without a bin
@@ -46,10 +54,10 @@ func (c column) width() int {
 // bins are the columns by term of the study. That of the intercept is empty.
 type bins []column
 
-// asked is the length of one histogram as it is sent: the node's total, then
-// of every column the bins but the first, which is the total less the others.
+// asked is the length of one histogram as it is sent: of every column the bins
+// but the first, which is the node's total less the others.
 func (b bins) asked() int {
-	n := 1
+	n := 0
 	for _, c := range b {
 		n += max(c.width()-1, 0)
 	}

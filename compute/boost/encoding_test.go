@@ -132,7 +132,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 		"a node without a count":          func(q *treeQuestion) { q.Counts = nil },
 		"a node smaller than a leaf":      func(q *treeQuestion) { q.Counts = []int{19} },
 		"a node larger than all":          func(q *treeQuestion) { q.Counts = []int{1001} },
-		"another packing":                 func(q *treeQuestion) { q.Scale.Shift++ },
+		"curvatures beyond float64":       func(q *treeQuestion) { q.Scale.Hessian = 60 },
 		"sums beyond float64":             func(q *treeQuestion) { q.Scale.Gradient = 60 },
 		"rounding beyond exponents":       func(q *treeQuestion) { q.Scale.Loss = 2000 },
 		"sums of nothing but zero":        func(q *treeQuestion) { q.Scale.Loss = -1001 },

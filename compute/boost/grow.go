@@ -2,6 +2,7 @@ package boost
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -132,19 +133,25 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 // read takes the histogram of the i-th node asked out of a sum: its total and
 // the cells of every column, of which the first is the total less the others.
 func (q *treeQuestion) read(sum compute.Sum, i int) (total cell, histogram []cell, err error) {
-	var in []float64
-	length := q.bins.asked()
-	for _, f := range q.nodeFields(i) {
-		values := sum.Field(f.Name)
-		if len(values) != length {
-			return total, nil, errors.New("the opened sum does not fit the histograms that were asked for")
+	fields := q.nodeFields(i)
+	numbers := sum.Field(fields[0].Name)
+	p, length := q.packing(q.Counts[i]), q.bins.asked()
+	in := make([][]float64, len(p.bounds))
+	for w, f := range fields[1:] {
+		if in[w] = sum.Field(f.Name); len(in[w]) != length {
+			return total, nil, errHistogram
 		}
-		in = append(in, values...)
 	}
-	ch := q.channels(0, length)
-	total = ch.get(in, 0)
+	if len(numbers) != 3 {
+		return total, nil, errHistogram
+	}
+	total = cell{int64(numbers[0]), int64(numbers[1]), int64(numbers[2])}
+	if total.count > int64(q.Counts[i]) {
+		return total, nil, fmt.Errorf("node %d has more patients than its parent had: the sums overlap", q.Nodes[i])
+	}
 	histogram = make([]cell, 0, q.bins.cells())
-	at := 1
+	at := 0
+	words := make([]int64, len(in))
 	for _, c := range q.bins {
 		width := c.width()
 		if width == 0 {
@@ -153,7 +160,10 @@ func (q *treeQuestion) read(sum compute.Sum, i int) (total cell, histogram []cel
 		first := len(histogram)
 		histogram = append(histogram, total)
 		for range width - 1 {
-			x := ch.get(in, at)
+			for w := range words {
+				words[w] = int64(in[w][at])
+			}
+			x := p.get(words)
 			histogram = append(histogram, x)
 			histogram[first] = histogram[first].less(x)
 			at++
@@ -161,3 +171,5 @@ func (q *treeQuestion) read(sum compute.Sum, i int) (total cell, histogram []cel
 	}
 	return total, histogram, nil
 }
+
+var errHistogram = errors.New("the opened sum does not fit the histograms that were asked for")

@@ -1,9 +1,11 @@
 package boost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
@@ -70,7 +72,30 @@ type treeQuestion struct {
 	tree  tree
 }
 
+// lately is the tree question that was read last: a site reads each for its
+// layout and again for its answer, with all trees so far.
+var lately struct {
+	sync.Mutex
+	study      [32]byte
+	parameters []byte
+	question   *treeQuestion
+}
+
+// readTreeQuestion reads and checks a question, which nobody may change.
 func readTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error) {
+	lately.Lock()
+	defer lately.Unlock()
+	if lately.question != nil && lately.study == s.Digest() && bytes.Equal(lately.parameters, parameters) {
+		return lately.question, nil
+	}
+	q, err := decodeTreeQuestion(s, parameters)
+	if err == nil {
+		lately.study, lately.parameters, lately.question = s.Digest(), bytes.Clone(parameters), q
+	}
+	return q, err
+}
+
+func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error) {
 	q := treeQuestion{loss: newLoss(s)}
 	err := compute.DecodeParameters(parameters, &q)
 	if err != nil {
@@ -137,9 +162,8 @@ func (q *treeQuestion) checkScale() error {
 			return errors.New("the rounding of the sums is out of its range")
 		}
 	}
-	packed := t.Shift != 0
-	if packed && (q.loss.constant() || t.Shift != bitLength(q.Patients)) || q.loss.constant() && t.Hessian != 0 {
-		return errors.New("the packing of the sums does not follow from the counts")
+	if q.loss.constant() && t.Hessian != 0 {
+		return errors.New("the hessian is always one, but has a rounding")
 	}
 	for _, f := range q.layout() {
 		// Over all sites, too, a sum stays below its bound with all patients.
@@ -170,21 +194,17 @@ func (q *treeQuestion) layout() []compute.Field {
 	return out
 }
 
-// nodeFields are those of the i-th node that is asked.
+// nodeFields are those of the i-th node that is asked: its total, each number
+// by itself, and the words of all bins.
 func (q *treeQuestion) nodeFields(i int) []compute.Field {
-	length, count := q.bins.asked(), q.Counts[i]
-	field := func(name string, bound float64) compute.Field {
-		return compute.Field{Name: fmt.Sprintf("%s/%d", name, q.Nodes[i]), Length: length, Bound: bound}
+	node, count := q.Nodes[i], q.Counts[i]
+	most := max(float64(count), q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events),
+		q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events))
+	out := []compute.Field{{Name: fmt.Sprintf("total/%d", node), Length: 3, Bound: most}} // gradient, hessian, count
+	for w, bound := range q.packing(count).bounds {
+		out = append(out, compute.Field{Name: fmt.Sprintf("bins/%d/%d", node, w), Length: q.bins.asked(), Bound: bound})
 	}
-	gradient := field("gradient", q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events))
-	if q.loss.constant() {
-		return []compute.Field{gradient, field("count", float64(count))}
-	}
-	hessian := q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events)
-	if q.Scale.Shift != 0 {
-		return []compute.Field{gradient, field("hessian and count", hessian*math.Ldexp(1, q.Scale.Shift)+float64(count))}
-	}
-	return []compute.Field{gradient, field("hessian", hessian), field("count", float64(count))}
+	return out
 }
 
 // Layout of a step: what a site recomputes and compares with the plan it is

@@ -110,26 +110,6 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// binned cuts the records into bins, column by column.
-func (r *records) binned(m *study.Matrix, b bins) [][]uint8 {
-	out := make([][]uint8, len(b))
-	for j := range b {
-		if b[j].width() > 0 {
-			out[j] = make([]uint8, len(r.order))
-		}
-	}
-	var row []float64
-	for k, i := range r.order {
-		row = m.AppendRow(row[:0], i)
-		for j, column := range out {
-			if column != nil {
-				column[k] = uint8(b[j].bin(row[j]))
-			}
-		}
-	}
-	return out
-}
-
 // slopes of the loss at the scores: whole numbers, as the scale says.
 type slopes struct{ gradient, hessian, value []int64 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 )
 
 // tree is a list of nodes, level by level, each level from left to right. The
@@ -44,6 +45,11 @@ func (t tree) size() int {
 
 // open is the number of nodes that are neither split nor leaves.
 func (t tree) open() int { return t.size() - len(t) }
+
+// continues says that the tree is another one, perhaps grown further.
+func (t tree) continues(other tree) bool {
+	return len(other) <= len(t) && slices.Equal(t[:len(other)], other)
+}
 
 // depths of all nodes, the open ones included.
 func (t tree) depths() []int {

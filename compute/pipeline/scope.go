@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,6 +77,9 @@ type scoped struct {
 }
 
 func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study, err error) {
+	if own, ok := unscoped(parameters); ok {
+		return scoped{Parameters: own}, s, nil
+	}
 	if err := compute.DecodeParameters(parameters, &q); err != nil {
 		return q, nil, err
 	}
@@ -87,6 +91,15 @@ func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study
 	}
 	known, err = q.study(s)
 	return q, known, err
+}
+
+// unscoped are the parameters of a step that is asked of all records in the
+// study's own columns. The step reads them, and takes one spelling only: they
+// can be long, and need not be gone through here as well.
+func unscoped(parameters []byte) (own json.RawMessage, ok bool) {
+	own, begins := bytes.CutPrefix(parameters, []byte(`{"parameters":`))
+	own, ends := bytes.CutSuffix(own, []byte("}"))
+	return own, begins && ends && len(own) > 0
 }
 
 // study is the study with the columns of the scope.
