@@ -35,6 +35,9 @@ import (
 // patience is how long calls under way may take to end when the server stops.
 const patience = 3 * time.Second
 
+// recentBlobs is how many bytes of blobs are kept in memory.
+const recentBlobs = 64 << 20
+
 // Options configure a coordinator. Dir, Listener are required.
 type Options struct {
 	Dir            string           // the state; Dir/identity is made by consilium init
@@ -113,7 +116,7 @@ func Open(o Options) (c *Coordinator, err error) {
 		}
 	}
 	c.driver, err = driver.Open(context.Background(), driver.Options{
-		Node: node, Store: o.Store, Blobs: o.Blobs, Logger: o.Logger, Now: o.Now,
+		Node: node, Store: o.Store, Blobs: blobs.Recent(o.Blobs, recentBlobs), Logger: o.Logger, Now: o.Now,
 		CertificateTTL: o.CertificateTTL, AfterAppend: o.AfterAppend,
 	})
 	for _, l := range []net.Listener{o.Listener, o.WebListener} {

@@ -157,7 +157,12 @@ func (f *Files) write(fill func(io.Writer) (statement.Digest, error)) error {
 	if err != nil {
 		return fmt.Errorf("cannot store a blob: %w", err)
 	}
-	defer os.Remove(temp.Name()) // does nothing once it was renamed
+	renamed := false
+	defer func() {
+		if !renamed {
+			os.Remove(temp.Name())
+		}
+	}()
 	name, err := fill(temp)
 	if err == nil {
 		err = temp.Sync()
@@ -167,6 +172,7 @@ func (f *Files) write(fill func(io.Writer) (statement.Digest, error)) error {
 	}
 	if err == nil {
 		err = os.Rename(temp.Name(), f.path(name))
+		renamed = err == nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot store a blob: %w", err)

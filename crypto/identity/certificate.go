@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/consilium-fl/consilium/crypto/internal/memo"
+	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/consilium-fl/consilium/crypto/internal/memo"
+	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 // A key share travels sealed: HPKE (RFC 9180) agrees on a secret between sender

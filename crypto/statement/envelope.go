@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"github.com/consilium-fl/consilium/crypto/internal/memo"
+	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 // MaxEnvelope is the size in bytes above which an envelope is not even parsed.

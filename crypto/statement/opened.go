@@ -5,7 +5,7 @@ import (
 	"crypto/ed25519"
 	"reflect"
 
-	"github.com/consilium-fl/consilium/crypto/internal/memo"
+	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 // opened is an envelope that Open has verified and decoded.

@@ -23,6 +23,9 @@ const Unfinished = ".unfinished-"
 // ErrLocked says that another process holds the lock.
 var ErrLocked = errors.New("another process uses this directory")
 
+// private is the mode that os.CreateTemp gives.
+const private = 0o600
+
 // WriteFile replaces the file at path by data.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return Write(path, mode, func(w io.Writer) error {
@@ -38,8 +41,15 @@ func Write(path string, mode os.FileMode, fill func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // does nothing once it was renamed
-	err = temp.Chmod(mode)
+	renamed := false
+	defer func() {
+		if !renamed {
+			os.Remove(temp.Name())
+		}
+	}()
+	if mode != private {
+		err = temp.Chmod(mode)
+	}
 	if err == nil {
 		err = fill(temp)
 	}
@@ -55,6 +65,7 @@ func Write(path string, mode os.FileMode, fill func(io.Writer) error) error {
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return err
 	}
+	renamed = true
 	return SyncDir(filepath.Dir(path))
 }
 
