@@ -32,7 +32,10 @@ type Predictions struct {
 // The output is CSV: row (from 1), prediction, lower and upper in the outcome's
 // unit or as a probability, one column contribution:FEATURE for each feature
 // (what the feature's value does to the prediction, against the mean patient of
-// the study, with its sign), and the reason where there is no prediction.
+// the study, with its sign), and the reason where there is no prediction. A release
+// that asks for the patient's group, because groups were recalibrated or have
+// thresholds of their own, adds the column group: the one whose part of the model
+// was used, or general; and one with thresholds adds positive.
 func Predict(dir, studyName string, source records.Source, output io.Writer) (*Predictions, error) {
 	digest, err := installedRelease(dir, studyName)
 	if err != nil {
@@ -62,7 +65,14 @@ func Predict(dir, studyName string, source records.Source, output io.Writer) (*P
 	for _, f := range features {
 		header = append(header, "contribution:"+f.Column)
 	}
-	if err := out.Write(append(header, "reason")); err != nil {
+	header = append(header, "reason")
+	if predictor.NeedsGroup() {
+		header = append(header, "group")
+	}
+	if predictor.HasThresholds() {
+		header = append(header, "positive")
+	}
+	if err := out.Write(header); err != nil {
 		return nil, err
 	}
 	for number := 1; ; number++ {
@@ -73,10 +83,10 @@ func Predict(dir, studyName string, source records.Source, output io.Writer) (*P
 		if err != nil {
 			return nil, err
 		}
-		line := make([]string, len(header)+1)
+		line := make([]string, len(header))
 		line[0] = strconv.Itoa(number)
 		if reason := predict(predictor, reader, record, line[1:]); reason != "" {
-			line[len(line)-1] = reason
+			line[4+len(features)] = reason
 			done.Without++
 		} else {
 			done.Predicted++
@@ -102,7 +112,7 @@ func predict(predictor *pipeline.Predictor, reader *study.Predictor, record, lin
 	if unusable, ok := errors.AsType[*study.Unusable](err); ok {
 		return unusable.Error()
 	}
-	p, err := predictor.Predict(row, offset)
+	p, group, err := predictor.PredictFor(row, offset, reader.Group(record))
 	if unseen, ok := errors.AsType[*glm.UnseenLevel](err); ok {
 		return "level not seen in training: " + unseen.Term
 	}
@@ -118,6 +128,12 @@ func predict(predictor *pipeline.Predictor, reader *study.Predictor, record, lin
 	line[0], line[1], line[2] = number(p.Value), number(p.Lower), number(p.Upper)
 	for i, c := range p.Contributions {
 		line[3+i] = number(c.Change)
+	}
+	if predictor.NeedsGroup() {
+		line[4+len(p.Contributions)] = group.Name
+	}
+	if group.Positive != nil {
+		line[5+len(p.Contributions)] = strconv.FormatBool(*group.Positive)
 	}
 	return ""
 }

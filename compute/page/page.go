@@ -62,6 +62,7 @@ func Render(d Document) ([]byte, error) {
 	v.add(modelSections(d)...)
 	v.add(unseen(r))
 	v.add(audited(r))
+	v.add(mitigated(r))
 	v.add(described(r)...)
 	v.add(cohort(r.Cohort))
 	v.add(withheld(r))

@@ -70,7 +70,8 @@ func predict(reader *study.Predictor, model *pipeline.Predictor, record []string
 	if err != nil {
 		return glm.Prediction{}, err
 	}
-	return model.Predict(row, offset)
+	p, _, err := model.PredictFor(row, offset, reader.Group(record))
+	return p, err
 }
 
 // unusable reports whether an error is about one record only.

@@ -116,7 +116,7 @@ func (r *Result) AddComputed(encoded []byte) error {
 		}
 		return nil
 	}
-	r.Model, r.Validation = computed.Model, computed.Validation
+	r.Model, r.Validation, r.Mitigation = computed.Model, computed.Validation, computed.Mitigation
 	if computed.Audit == nil {
 		return nil
 	}

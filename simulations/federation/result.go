@@ -4,6 +4,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/coordinator/audit"
@@ -26,6 +27,7 @@ type Result struct {
 	Model      *pipeline.Model    `json:"model"`                // null unless the study completed
 	Validation *validation.Result `json:"validation,omitempty"` // how the model does on patients it had not seen
 	Fairness   *Fairness          `json:"fairness"`             // null unless the study completed
+	Mitigation *mitigation.Result `json:"mitigation,omitempty"` // what was tried about differences between groups
 	Diagnosis  *compute.Diagnosis `json:"diagnosis,omitempty"`  // why there is no model
 
 	Cohort      *describe.Cohort      `json:"cohort"`                // who is in the data; null if nothing was opened

@@ -18,7 +18,8 @@ study. The release's signature is verified first. A row that cannot be used gets
 a reason in place of a prediction. Nothing is sent anywhere.
 
 The columns written: row (from 1), prediction, lower, upper, contribution:FEATURE
-for each feature, reason.`,
+for each feature, reason; and, with a release that asks for the patient's group,
+group and, where groups have thresholds of their own, positive.`,
 		Example: "  site-agent predict --input today.csv --output doses.csv",
 		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
