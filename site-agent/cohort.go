@@ -22,9 +22,13 @@ type cohorts struct {
 }
 
 func (c *cohorts) get(s *study.Study, source records.Source) (*cohort, error) {
+	return c.as(s.Digest(), s, source)
+}
+
+// as keeps the records under a name of their own.
+func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source) (*cohort, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := statement.Digest(s.Digest())
 	if known := c.loaded[id]; known != nil {
 		return known, nil
 	}

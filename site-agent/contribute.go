@@ -15,7 +15,6 @@ import (
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/site-agent/vault"
-	"github.com/consilium-fl/consilium/study"
 )
 
 // Reasons for declining a round or refusing a study. They are fixed, so that
@@ -80,16 +79,15 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 
 // answer computes this site's vector. A reason says why there is none.
 func (a *Agent) answer(round *participant.Round) (values []float64, reason string) {
-	own, err := a.cohorts.get(round.Study, a.o.Source)
-	if err != nil {
-		a.log.Error("the records cannot be read", zap.Error(err))
-		return nil, recordsUnreadable
+	site, rows, reason := a.watching(round)
+	if reason != "" {
+		return nil, reason
 	}
-	if own.matrix.Rows() < a.o.Policy.MinimumRows {
+	if rows < a.o.Policy.MinimumRows {
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
 		return nil, noUsableRecords
 	}
-	values, err = pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, pipeline.Site{Name: study.SiteID(a.node.Name()), Records: own.matrix})
+	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, site)
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))
 		return nil, valueOutOfBound

@@ -32,14 +32,14 @@ func (s *Session) Due() (at time.Time, waits bool) {
 	return s.study.Monitor.Due(window)
 }
 
-// Fresh reports whether the question of Next begins with other patients than
-// those before it: whoever left meanwhile may take part again.
-func (s *Session) Fresh() bool {
-	if s.drift == nil || s.now == nil {
-		return false
+// Window is how many windows of a monitor are done, and whether nothing was asked
+// yet about the next. The question of a fresh window is about other patients than
+// those before it: who did not answer those may take part again.
+func (s *Session) Window() (done int, fresh bool) {
+	if s.drift == nil {
+		return 0, false
 	}
-	_, fresh := s.drift.Window()
-	return fresh
+	return s.drift.Window()
 }
 
 // WindowOf is the window that a question of a monitor is about, and when it may

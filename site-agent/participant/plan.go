@@ -62,6 +62,9 @@ func (s *Site) AcceptPlan(now time.Time, in PlanRequest) (*Round, error) {
 	if !slices.Equal(layout, plan.Layout) {
 		return nil, ErrLayout
 	}
+	if _, due, waits := pipeline.WindowOf(round.Study, plan.Step, in.Parameters); waits && now.Add(s.skew()).Before(due) {
+		return nil, ErrWindow
+	}
 	if err := s.checkQuestion(round); err != nil {
 		return nil, err
 	}

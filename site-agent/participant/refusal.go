@@ -78,6 +78,7 @@ var (
 	ErrDrawLatecomer  = security("draw-latecomer", "the plan invites a site that was admitted after its committee's draw was known")
 	ErrFloor          = ordinary("below-floor", "the plan would open a sum of fewer sites than this site or the study allows")
 	ErrNotYet         = waiting("plan-from-the-future", "the plan is issued later than this site's clock: one of the two clocks is wrong")
+	ErrWindow         = waiting("window-not-over", "the plan asks about a window of time that is not over by this site's clock")
 	ErrTooLate        = ordinary("plan-expired", "the plan's deadline has passed by this site's clock")
 	ErrDeadline       = security("deadline-differs", "the plan's deadlines are not those the study gives")
 	ErrNotInLedger    = security("not-in-ledger", "the ledger does not prove what the coordinator asks for")

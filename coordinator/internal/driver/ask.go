@@ -41,6 +41,9 @@ func (d *Driver) advance(s *studyState) error {
 		plan := s.question(question)
 		opened, known := d.opened[plan.Question]
 		if !known {
+			if _, waiting := s.waits(d.Now()); waiting {
+				return nil
+			}
 			return d.ask(s, plan, question)
 		}
 		// A question is opened once. Its sum serves every time it is asked.
@@ -52,6 +55,7 @@ func (d *Driver) advance(s *studyState) error {
 			s.session = nil // half absorbed: rebuilt at the next look
 			return d.breakOff(s, "an opened sum does not fit the computation", err)
 		}
+		d.tell(s)
 	}
 }
 
@@ -114,7 +118,8 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 // why it may not be asked if it may not.
 func (d *Driver) invite(s *studyState, question statement.Digest) (sites []string, exact bool, stop string) {
 	sites = s.started.Sites
-	if last := s.lastPublished(); last != nil {
+	_, fresh := s.session.Window()
+	if last := s.lastPublished(); last != nil && !fresh {
 		sites = last.Contributors()
 	}
 	failures := 0

@@ -155,6 +155,12 @@ func (d *Driver) Wake() (time.Time, bool) {
 			continue
 		}
 		r := s.active()
+		if at, waiting := s.waits(now); waiting {
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+			continue
+		}
 		if r == nil || len(r.Jobs()) > 0 {
 			return time.Time{}, false
 		}

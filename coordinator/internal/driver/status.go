@@ -15,6 +15,7 @@ type StudyStatus struct {
 	Version          int
 	Researcher       string
 	State, Reason    string
+	Verdict          string // of a study that watches a release, so far; empty of any other
 	Decisions        []SiteDecision
 	Rounds           []RoundStatus
 	Release          statement.Digest // zero until there is one
@@ -84,7 +85,8 @@ func (d *Driver) Outcome(hex string) (*Outcome, error) {
 	}
 	o := &Outcome{Status: d.status(s), Protocol: s.study.Source()}
 	if s.ended == nil {
-		return o, nil
+		o.Result, err = s.soFar()
+		return o, err
 	}
 	var override *statement.Digest
 	if s.overridden != nil {
@@ -115,7 +117,7 @@ func (d *Driver) studyByName(hex string) (*studyState, error) {
 func (d *Driver) status(s *studyState) *StudyStatus {
 	st := &StudyStatus{
 		Study: s.id, Name: s.study.Name, Title: s.study.Title, Version: s.study.Version,
-		Researcher: s.proposed.Researcher, State: s.state(),
+		Researcher: s.proposed.Researcher, State: s.state(), Verdict: d.verdict(s),
 	}
 	for _, m := range d.Roster().Sites() {
 		decision := SiteDecision{Site: m.Name, Decision: "pending"}

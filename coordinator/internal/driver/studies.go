@@ -39,6 +39,8 @@ type studyState struct {
 	rounds     []*roundState
 
 	session *pipeline.Session // rebuilt from the opened sums at first use
+	told    int               // windows that were logged, of a study that watches a release
+	word    string            // its verdict so far
 }
 
 func (s *studyState) state() string {
