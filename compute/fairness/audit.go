@@ -28,35 +28,36 @@ const (
 // Audit is the report. It depends on nothing but the study, the model and the
 // opened sums.
 type Audit struct {
-	Schema       string    `json:"schema"`
-	Study        string    `json:"study"` // digest, hex
-	Name         string    `json:"name"`
-	Version      int       `json:"version"`
-	Title        string    `json:"title,omitempty"`
-	OutcomeType  string    `json:"outcome_type"`
-	Outcome      string    `json:"outcome"`
-	Unit         string    `json:"unit,omitempty"`
-	Contributors int       `json:"contributors"`
-	N            int       `json:"n"`
-	MinimumCell  int       `json:"minimum_cell"`
-	Unseen       bool      `json:"unseen"`               // every patient was predicted by a model that had not seen it
-	Thresholds   []float64 `json:"thresholds,omitempty"` // binary: the declared ones, or 0.5 and the prevalence
-	Groups       []Group   `json:"groups"`               // all patients first
-	Cuts         []Cut     `json:"cuts,omitempty"`       // binary: in place of the first threshold, where groups have their own
-	Gaps         []Gap     `json:"gaps"`
-	Largest      []Largest `json:"largest,omitempty"` // gap of each attribute, beside what chance makes
-	Odds         []Odds    `json:"odds,omitempty"`    // binary: gaps of several rates, and between curves
-	Within       []Within  `json:"within,omitempty"`  // gaps inside hospitals
-	Criteria     []Judged  `json:"criteria,omitempty"`
-	Decision     *Decision `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
-	Calibration  []Bin     `json:"calibration,omitempty"` // binary: all patients, by predicted probability
-	Bands        []float64 `json:"bands,omitempty"`       // cuts between the clinical bands
-	Times        []float64 `json:"times,omitempty"`       // survival: at which predicted and observed risks are compared
-	HalfWidth    *float64  `json:"half_width,omitempty"`  // of the interval that the model is released with
-	Purpose      *Purpose  `json:"purpose,omitempty"`     // of telling patients apart by descent
-	Cut          int       `json:"cut"`                   // errors counted as twice the outcome's range
-	Hidden       []Hidden  `json:"hidden"`
-	Limits       []string  `json:"limits"`
+	Schema       string       `json:"schema"`
+	Study        string       `json:"study"` // digest, hex
+	Name         string       `json:"name"`
+	Version      int          `json:"version"`
+	Title        string       `json:"title,omitempty"`
+	OutcomeType  string       `json:"outcome_type"`
+	Outcome      string       `json:"outcome"`
+	Unit         string       `json:"unit,omitempty"`
+	Contributors int          `json:"contributors"`
+	N            int          `json:"n"`
+	MinimumCell  int          `json:"minimum_cell"`
+	Unseen       bool         `json:"unseen"`               // every patient was predicted by a model that had not seen it
+	Thresholds   []float64    `json:"thresholds,omitempty"` // binary: the declared ones, or 0.5 and the prevalence
+	Groups       []Group      `json:"groups"`               // all patients first
+	Cuts         []Cut        `json:"cuts,omitempty"`       // binary: in place of the first threshold, where groups have their own
+	Gaps         []Gap        `json:"gaps"`
+	Largest      []Largest    `json:"largest,omitempty"`    // gap of each attribute, beside what chance makes
+	Odds         []Odds       `json:"odds,omitempty"`       // binary: gaps of several rates, and between curves
+	Within       []Within     `json:"within,omitempty"`     // gaps inside hospitals
+	Inequality   []Inequality `json:"inequality,omitempty"` // binary: of what the model calls positive, by attribute
+	Criteria     []Judged     `json:"criteria,omitempty"`
+	Decision     *Decision    `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
+	Calibration  []Bin        `json:"calibration,omitempty"` // binary: all patients, by predicted probability
+	Bands        []float64    `json:"bands,omitempty"`       // cuts between the clinical bands
+	Times        []float64    `json:"times,omitempty"`       // survival: at which predicted and observed risks are compared
+	HalfWidth    *float64     `json:"half_width,omitempty"`  // of the interval that the model is released with
+	Purpose      *Purpose     `json:"purpose,omitempty"`     // of telling patients apart by descent
+	Cut          int          `json:"cut"`                   // errors counted as twice the outcome's range
+	Hidden       []Hidden     `json:"hidden"`
+	Limits       []string     `json:"limits"`
 }
 
 // Purpose is what the study states.
@@ -137,9 +138,12 @@ type Session struct {
 	sizes     Sizes
 	gate      *gate // nil until the sizes are opened, and in a study without groups
 	shares    *sharesQuestion
-	dominated bool      // one hospital has nearly all patients
-	question  *question // nil until it is decided what may be opened
-	audit     *Audit    // nil until its sum is absorbed
+	dominated bool           // one hospital has nearly all patients
+	question  *question      // nil until it is decided what may be opened
+	opened    compute.Sum    // of the errors
+	refit     *recalibration // of probabilities; nil until the errors are opened, and where it is not asked for
+	refits    bool           // whether it is
+	audit     *Audit         // nil until its sum is absorbed
 }
 
 // Sizes are how many patients there are to audit, as the counts have opened
@@ -157,7 +161,7 @@ type Sizes struct {
 
 // New begins an audit of so many patients.
 func New(s *study.Study, sizes Sizes) *Session {
-	a := &Session{study: s, sizes: sizes}
+	a := &Session{study: s, sizes: sizes, refits: s.Outcome.Type == study.Binary}
 	if s.Fairness.Attributes == nil {
 		a.ask(sizes.Patients, sizes.Positives)
 	}
@@ -185,6 +189,9 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 	switch {
 	case a.audit != nil:
 		return q, true, nil
+	case a.refit != nil:
+		q = compute.Question{Step: StepRecalibration, Layout: recalibrationLayout(len(a.refit.question.Cells))}
+		q.Parameters, err = compute.EncodeParameters(a.refit.question)
 	case a.question != nil:
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.question)
@@ -200,8 +207,22 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 // Absorb takes the opened sum.
 func (a *Session) Absorb(sum compute.Sum) (err error) {
 	switch {
+	case a.refit != nil:
+		if err = a.refit.absorb(sum); err == nil && a.refit.done {
+			a.audit, err = a.read(a.opened)
+		}
+		return err
 	case a.question != nil:
-		a.audit, err = a.read(sum)
+		if err := a.question.check(a.study, sum); err != nil {
+			return err
+		}
+		a.opened = sum
+		if a.refits {
+			a.refit = newRecalibration(a.study, *a.question, sum)
+		}
+		if a.refit == nil || a.refit.done {
+			a.audit, err = a.read(sum)
+		}
 		return err
 	case a.shares != nil:
 		if a.dominated, err = a.gate.absorb(a.shares, sum); err != nil {
@@ -224,7 +245,7 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 }
 
 func (a *Session) read(sum compute.Sum) (*Audit, error) {
-	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate}
+	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit}
 	out, err := r.read(sum)
 	if err == nil && out.Criteria != nil {
 		d := decide(out.Criteria)
@@ -263,11 +284,25 @@ func Local(s *study.Study, whole *Audit, m *study.Matrix, f Forecast) (*Audit, e
 	if err != nil {
 		return nil, err
 	}
-	sum, err := compute.NewSum(1, q.layout(s), values)
+	opened, err := compute.NewSum(1, q.layout(s), values)
 	if err != nil {
 		return nil, err
 	}
-	return reading{study: s, question: q, minimum: 1, unseen: true}.read(sum)
+	r := reading{study: s, question: q, minimum: 1, unseen: true}
+	if s.Outcome.Type == study.Binary {
+		r.refit = newRecalibration(s, q, opened)
+		for !r.refit.done {
+			n := len(r.refit.question.Cells)
+			sum, err := compute.NewSum(1, recalibrationLayout(n), r.refit.question.answer(s, m, f.Values))
+			if err != nil {
+				return nil, err
+			}
+			if err := r.refit.absorb(sum); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r.read(opened)
 }
 
 // reading turns the opened errors into the report.
@@ -276,15 +311,14 @@ type reading struct {
 	question question
 	minimum  int
 	unseen   bool
-	gate     *gate // nil where nothing is withheld
+	gate     *gate          // nil where nothing is withheld
+	refit    *recalibration // of probabilities; nil where there is none
 }
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
 	s, q := r.study, r.question
-	for _, f := range q.layout(s) {
-		if len(sum.Field(f.Name)) != f.Length {
-			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
-		}
+	if err := q.check(s, sum); err != nil {
+		return nil, err
 	}
 	digest := s.Digest()
 	a := &Audit{
@@ -306,7 +340,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients", r.minimum)}
 	}
 	for i, hidden := range withheld(s, q, open, r.minimum) {
-		open[i].hidden = hidden
+		open[i].hidden, open[i].fewest, open[i].unseen = hidden, float64(r.minimum), r.unseen
 	}
 	if s.Outcome.Type == study.Binary {
 		a.Thresholds, a.Cuts = q.thresholds(s), q.named(s)
@@ -375,6 +409,10 @@ func (r reading) group(known []cell, i int, t *tally) Group {
 	n := int(t.n)
 	g.N, g.Metrics, g.Undefined = &n, map[string]Metric{}, map[string]string{}
 	t.measure(&g)
+	if r.refit != nil {
+		r.refit.measure(t, i, &g)
+		slices.Sort(g.Withheld)
+	}
 	if len(g.Metrics) == 0 {
 		g.State = NotEstimable
 	}

@@ -99,7 +99,8 @@ type Odds struct {
 	Level         string  `json:"level"`
 	Reference     string  `json:"reference"`
 	Threshold     float64 `json:"threshold"`
-	EqualizedOdds *Metric `json:"equalized_odds,omitempty"` // the larger of the gaps of true and false positive rate
+	EqualizedOdds *Metric `json:"equalized_odds,omitempty"`       // the larger of the gaps of true and false positive rate
+	OddsRatio     *Metric `json:"equalized_odds_ratio,omitempty"` // the smaller of their ratios, smaller rate over larger
 	AverageOdds   *Metric `json:"average_odds,omitempty"`
 	ABROCA        *Metric `json:"abroca,omitempty"` // area between the receiver operating characteristics
 }
@@ -114,7 +115,7 @@ func (c *chance) add(a *Audit, s *study.Study, tallies []*tally, against []int) 
 			for _, made := range []struct {
 				name string
 				of   func(Confusion) float64
-			}{{"f1", Confusion.F1}, {"mcc", Confusion.MCC}} {
+			}{{"f1", Confusion.F1}, {"mcc", Confusion.MCC}, {"gei", Confusion.GEI}, {"theil", Confusion.Theil}} {
 				name := made.name + t.suffixes[k]
 				if m, ok := a.Groups[i].Metrics[name]; ok {
 					a.Groups[i].Metrics[name] = c.metric(m.Estimate, func() float64 { return made.of(c.drawn(x)) })
@@ -123,6 +124,7 @@ func (c *chance) add(a *Audit, s *study.Study, tallies []*tally, against []int) 
 		}
 	}
 	c.largest(a, s, tallies)
+	c.inequality(a, s, tallies)
 	for i, r := range against {
 		if r >= 0 && tallies[i] != nil && tallies[r] != nil && tallies[i].binary {
 			if o, ok := c.odds(a, i, r, tallies[i], tallies[r]); ok {
@@ -145,6 +147,9 @@ func (c *chance) odds(a *Audit, i, r int, x, y *tally) (o Odds, known bool) {
 	}
 	if shown("confusion0", "positives") {
 		o.EqualizedOdds = value(c.metric(EqualizedOdds(x.at[0], y.at[0]), func() float64 { return EqualizedOdds(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
+		if ratio := EqualizedOddsRatio(x.at[0], y.at[0]); !math.IsNaN(ratio) {
+			o.OddsRatio = value(c.metric(ratio, func() float64 { return EqualizedOddsRatio(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
+		}
 		o.AverageOdds = value(c.metric(AverageOdds(x.at[0], y.at[0]), func() float64 { return AverageOdds(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
 	}
 	both := x.positives > 0 && x.positives < x.n && y.positives > 0 && y.positives < y.n

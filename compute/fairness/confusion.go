@@ -49,6 +49,24 @@ func (c Confusion) Theil() float64 {
 	return ((c.TP+c.TN)*each(1) + c.FP*each(2)) / c.N()
 }
 
+// BetweenGEI is the generalised entropy index with alpha 2 of groups whose
+// patients all have their group's mean benefit: the part of GEI that lies between
+// groups.
+func BetweenGEI(groups ...Confusion) float64 {
+	var all Confusion
+	for _, g := range groups {
+		all = all.Plus(g)
+	}
+	total, mu := 0.0, all.benefit()
+	for _, g := range groups {
+		if g.N() > 0 {
+			b := g.benefit() / mu
+			total += g.N() * (b*b - 1)
+		}
+	}
+	return total / (2 * all.N())
+}
+
 // Gaps of a group against its reference: group minus reference, or their ratio.
 // Equalized odds is the larger of the gaps of the true and the false positive
 // rate, average odds their mean (Hardt et al., NIPS 2016; Bellamy et al., 2019).

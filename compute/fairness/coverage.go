@@ -78,4 +78,3 @@ func intervalLedger() *ledger {
 		l.add("covered", func(t *tally) float64 { return t.n - t.interval.covered - t.interval.above }))
 	return l
 }
-

@@ -164,6 +164,21 @@ func (q question) layout(s *study.Study) []compute.Field {
 	return fields
 }
 
+// check makes sure that the sum is one of the question.
+func (q question) check(s *study.Study, sum compute.Sum) error {
+	for _, f := range q.layout(s) {
+		if len(sum.Field(f.Name)) != f.Length {
+			return fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
+		}
+	}
+	for i := range q.Cells {
+		if n := sum.Field("patients")[i]; n < -0.5 {
+			return errors.New("the opened sums are not counts")
+		}
+	}
+	return nil
+}
+
 func (q question) compared() (n int) {
 	for _, r := range q.Against {
 		if r >= 0 {
@@ -190,6 +205,12 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 			return nil, err
 		}
 		return q.layout(s), nil
+	case StepRecalibration:
+		q, err := readRecalibration(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return recalibrationLayout(len(q.Cells)), nil
 	}
 	return nil, fmt.Errorf("the audit has no step %q", step)
 }
@@ -217,16 +238,20 @@ func Steps(s *study.Study) []compute.StepSummary {
 	}
 	errors := compute.StepSummary{Step: Step, Rounds: 1, Fields: most.layout(s),
 		Purpose: "how far the model is off in each group of patients that may be shown: counts and sums of errors"}
-	if s.Fairness.Attributes == nil {
-		return []compute.StepSummary{errors}
+	var steps []compute.StepSummary
+	if s.Fairness.Attributes != nil {
+		steps = append(steps,
+			compute.StepSummary{Step: StepSizes, Rounds: 1, Fields: sizesLayout(s),
+				Purpose: "how many patients each group of the audit has, and how many hospitals have one of them"},
+			compute.StepSummary{Step: StepShares, Rounds: 1, Fields: sharesLayout(all),
+				Purpose: "whether one hospital has nearly all patients of a group, and how many hospitals have enough of it for a comparison"})
 	}
-	return []compute.StepSummary{
-		{Step: StepSizes, Rounds: 1, Fields: sizesLayout(s),
-			Purpose: "how many patients each group of the audit has, and how many hospitals have one of them"},
-		{Step: StepShares, Rounds: 1, Fields: sharesLayout(all),
-			Purpose: "whether one hospital has nearly all patients of a group, and how many hospitals have enough of it for a comparison"},
-		errors,
+	steps = append(steps, errors)
+	if s.Outcome.Type == study.Binary {
+		steps = append(steps, compute.StepSummary{Step: StepRecalibration, Rounds: mostSteps, Fields: recalibrationLayout(all),
+			Purpose: "whether probabilities are too extreme or not extreme enough in each large group: sums of a logistic regression on the predicted odds"})
 	}
+	return steps
 }
 
 // Forecast is what models say of a site's records.
@@ -258,6 +283,12 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, f F
 		return answerSizes(s, m, predictions), nil
 	case StepShares:
 		q, err := readShares(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return q.answer(s, m, predictions), nil
+	case StepRecalibration:
+		q, err := readRecalibration(s, parameters)
 		if err != nil {
 			return nil, err
 		}

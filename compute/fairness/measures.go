@@ -18,6 +18,8 @@ type tally struct {
 	width  float64         // of the outcome's range
 	unit   string          // of the outcome
 	hidden map[string]bool // counts that are withheld, by column
+	fewest float64         // patients behind a figure of a bin
+	unseen bool            // by the model that predicts them
 
 	err, absolute, square sample // of the error, its magnitude, its square
 	predicted             float64
@@ -295,6 +297,27 @@ func (t *tally) measureScores(g *Group) {
 			return m
 		}, "positives")
 	}
+	if t.positives > 0 {
+		t.put(g, "pr_auc", func() Metric {
+			lower, upper := precision(t.scoresUp, t.scoresDown)
+			bound := (upper - lower) / 2
+			return Metric{Estimate: (lower + upper) / 2, Bound: &bound}
+		}, "positives")
+	} else {
+		g.Undefined["pr_auc"] = "no patient of the group has the outcome"
+	}
+	t.put(g, "mce", func() Metric {
+		return Metric{Estimate: largestCalibrationError(t.binN, t.binPositive, t.binPredicted, t.fewest)}
+	}, "positives")
+	statistic, bins := hosmerLemeshow(t.binN, t.binPositive, t.binPredicted)
+	df := bins // of new patients; those of the fit used up two
+	if !t.unseen {
+		df -= 2
+	}
+	t.put(g, "hosmer_lemeshow", func() Metric { return Metric{Estimate: statistic} }, "positives")
+	if df >= 1 {
+		t.put(g, "hosmer_lemeshow_p", func() Metric { return Metric{Estimate: chiSquared(statistic, df)} }, "positives")
+	}
 	t.put(g, "ece", func() Metric { return Metric{Estimate: calibrationError(t.binN, t.binPositive, t.binPredicted)} }, "positives")
 }
 
@@ -319,6 +342,8 @@ func (t *tally) measureThreshold(g *Group, suffix string, c Confusion, table, se
 	rate("accuracy", c.TP+c.TN, t.n, "", table, "positives", selected)
 	rate("selection_rate", c.TP+c.FP, t.n, "", selected)
 	t.put(g, "f1"+suffix, func() Metric { return Metric{Estimate: c.F1()} }, table, "positives", selected)
+	t.put(g, "gei"+suffix, func() Metric { return Metric{Estimate: c.GEI()} }, table, "positives", selected)
+	t.put(g, "theil"+suffix, func() Metric { return Metric{Estimate: c.Theil()} }, table, "positives", selected)
 	t.put(g, "mcc"+suffix, func() Metric { return Metric{Estimate: c.MCC()} }, table, "positives", selected)
 }
 

@@ -109,6 +109,8 @@ func TestAIF360(t *testing.T) {
 	c := Confusion{TP: 3, FP: 2, TN: 3, FN: 2}
 	near(t, "GEI", c.GEI(), 0.2, 1e-12)
 	near(t, "Theil", c.Theil(), 0.2772589, 1e-7)
+	// Groups 0,0, 1 x4, 2 x4 with benefits 1,1, 1.25 x4, 0.75 x4.
+	near(t, "between-group GEI", BetweenGEI(Confusion{TP: 2}, Confusion{TP: 3, FP: 1}, Confusion{TN: 3, FN: 1}), 0.025, 1e-12)
 	near(t, "GEI of the other prediction", confusions("1001001011", "0110000111", "aaaaaaaaaa")["all"].GEI(), 0.3, 1e-12)
 }
 

@@ -122,3 +122,47 @@ func calibrationError(n, positives, predicted []float64) float64 {
 	}
 	return total / all
 }
+
+// hosmerLemeshow is their statistic over fixed bins of the probabilities, and how
+// many bins have patients (Communications in Statistics 9, 1980).
+func hosmerLemeshow(n, positives, predicted []float64) (statistic, bins float64) {
+	for b := range n {
+		if n[b] == 0 {
+			continue
+		}
+		bins++
+		if variance := predicted[b] * (1 - predicted[b]/n[b]); variance > 0 {
+			statistic += (positives[b] - predicted[b]) * (positives[b] - predicted[b]) / variance
+		}
+	}
+	return statistic, bins
+}
+
+// largestCalibrationError is over the bins of at least so many patients; NaN if
+// there is none.
+func largestCalibrationError(n, positives, predicted []float64, fewest float64) float64 {
+	largest := math.NaN()
+	for b := range n {
+		if n[b] > 0 && n[b] >= fewest {
+			if e := math.Abs(predicted[b]-positives[b]) / n[b]; !(e <= largest) {
+				largest = e
+			}
+		}
+	}
+	return largest
+}
+
+// precision is the average precision, the area under the curve of precision and
+// recall, between the worst order of the patients inside each bin, those without
+// the outcome first, and the best. NaN if nobody has the outcome.
+func precision(positive, negative []float64) (lower, upper float64) {
+	var above, found float64 // patients and positives with a higher score
+	for b := len(positive) - 1; b >= 0; b-- {
+		for j := 1.0; j <= positive[b]; j++ {
+			upper += (found + j) / (above + j)
+			lower += (found + j) / (above + negative[b] + j)
+		}
+		above, found = above+positive[b]+negative[b], found+positive[b]
+	}
+	return lower / found, upper / found
+}

@@ -33,6 +33,14 @@ func (a *Audit) Withhold(why map[int]string) {
 	a.Largest = without(a.Largest, func(l Largest) bool { return gone(l.Attribute, l.High, l.Low) })
 	a.Odds = without(a.Odds, func(o Odds) bool { return gone(o.Attribute, o.Level, o.Reference) })
 	a.Within = without(a.Within, func(w Within) bool { return gone(w.Attribute, w.Level, w.Reference) })
+	a.Inequality = without(a.Inequality, func(x Inequality) bool {
+		for n := range hidden {
+			if n.attribute == x.Attribute {
+				return true
+			}
+		}
+		return false
+	})
 	for i := range a.Criteria {
 		j := &a.Criteria[i]
 		for k, g := range j.Groups {
