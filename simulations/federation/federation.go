@@ -25,6 +25,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,8 +83,18 @@ func (s *Spec) check() (*study.Study, error) {
 	if err := s.readAll(protocol); err != nil {
 		return nil, err
 	}
-	if least := protocol.MinimumContributors(); len(names) < least {
+	least := protocol.MinimumContributors()
+	if len(names) < least {
 		return nil, fmt.Errorf("the data has %d sites and the study needs at least %d contributors", len(names), least)
+	}
+	able := 0
+	for _, u := range s.usable {
+		if u.rows > 0 {
+			able++
+		}
+	}
+	if able < least {
+		return nil, fmt.Errorf("%d of %d sites have records that the study can use, and it needs at least %d: %s", able, len(names), least, s.unusable())
 	}
 	dropped := make(map[string]bool, len(s.Drops))
 	for _, drop := range s.Drops {
@@ -108,6 +119,30 @@ func (s *Spec) check() (*study.Study, error) {
 type usable struct {
 	rows    int
 	skipped map[study.SkipReason]int
+}
+
+// unusable says how many records the study cannot use, and why; empty if it
+// can use all.
+func (s *Spec) unusable() string {
+	rows, skipped := 0, make(map[study.SkipReason]int)
+	for _, u := range s.usable {
+		rows += u.rows
+		for reason, n := range u.skipped {
+			skipped[reason] += n
+		}
+	}
+	total := rows
+	var why []string
+	for _, reason := range study.SkipReasons() {
+		if n := skipped[reason]; n > 0 {
+			total += n
+			why = append(why, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(reason), "_", " ")))
+		}
+	}
+	if len(why) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the study can use %d of %d records; skipped: %s", rows, total, strings.Join(why, ", "))
 }
 
 // readAll reads every site's records once, on all cores. A real site whose file

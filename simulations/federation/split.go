@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,6 +50,14 @@ func Split(source records.Source, column string) (sites []Site, nowhere int, err
 	}
 	for name, own := range bySite {
 		sites = append(sites, Site{Name: name, Records: records.Memory(columns, own)})
+	}
+	folded := make(map[string]string, len(bySite))
+	for _, name := range slices.Sorted(maps.Keys(bySite)) {
+		// A consortium does not admit two members whom a person could confuse.
+		if other, again := folded[strings.ToLower(name)]; again {
+			return nil, 0, fmt.Errorf("column %q names a site both as %q and as %q; write it in one way", column, other, name)
+		}
+		folded[strings.ToLower(name)] = name
 	}
 	slices.SortFunc(sites, func(a, b Site) int { return strings.Compare(a.Name, b.Name) })
 	return sites, nowhere, nil

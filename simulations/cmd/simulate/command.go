@@ -137,7 +137,7 @@ func (o *options) spec() (federation.Spec, error) {
 	}
 	sites, nowhere, err := federation.Split(records.CSV(o.data), o.siteColumn)
 	if err != nil {
-		return federation.Spec{}, fmt.Errorf("%s: %w", o.data, err)
+		return federation.Spec{}, err // which names the file
 	}
 	spec := federation.Spec{Protocol: protocol, Sites: sites, Nowhere: nowhere, Seed: o.seed, Unencrypted: o.cipher == "off"}
 	for _, text := range o.drops {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/page/paper"
 	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/records"
@@ -124,6 +125,21 @@ func predict(o options, outcome *federation.Result) error {
 	return file.Close()
 }
 
+// remedy is what a person can do about a diagnosis.
+func remedy(kind string) string {
+	switch kind {
+	case compute.ConstantTarget:
+		return "check what counts as the outcome, and which records are usable"
+	case compute.TooFewPatients:
+		return "ask for fewer features, or add hospitals"
+	case compute.NoConvergence:
+		return "raise schedule.rounds, or add a ridge"
+	case compute.Divergence:
+		return "choose a smaller learning rate, or clip gradients"
+	}
+	return "change the study's features, or add a ridge"
+}
+
 // conclude says how it ended.
 func conclude(o options, outcome *federation.Result, c *console.Console) error {
 	result := filepath.Join(o.out, "result.json")
@@ -135,7 +151,7 @@ func conclude(o options, outcome *federation.Result, c *console.Console) error {
 			why += " (" + strings.Join(d.Terms, ", ") + ")"
 		}
 		return &console.Problem{What: "the study has no model: " + string(d.Kind), Why: why,
-			Next: "change the study's features, or add a ridge; the details are in " + result, Exit: exitDiagnosed}
+			Next: remedy(d.Kind) + "; the details are in " + result, Exit: exitDiagnosed}
 	case outcome.Study.State != "completed":
 		return &console.Problem{What: "the study was abandoned: nothing was opened after the last published round", Why: outcome.Study.Reason,
 			Next: "see rounds in " + result + " for who was missing"}
