@@ -50,7 +50,7 @@ func (m measured) label(what string) string {
 
 func measureOf(name, unit string) measured {
 	shares := map[string]string{"tpr": "true positive rate", "fpr": "false positive rate", "ppv": "positive predictive value", "npv": "negative predictive value",
-		"accuracy": "accuracy", "selection_rate": "share called positive", "error_rate": "share called what they are not", "calibration_in_the_large": "predicted minus observed"}
+		"accuracy": "accuracy", "selection_rate": "share called positive", "error_rate": "share called wrongly", "calibration_in_the_large": "predicted minus observed"}
 	percents := map[string]string{"within10": "share within 10%", "within20": "share within 20%", "within30": "share within 30%", "under20": "share predicted more than 20% too low", "over20": "share predicted more than 20% too high"}
 	plain := map[string]string{"mae": "mean absolute error", "bias": "bias", "mse": "mean squared error", "brier": "Brier score", "log_loss": "log loss", "auc": "area under the ROC curve", "log_fold_error": "mean logarithm of predicted over actual"}
 	switch {
@@ -126,33 +126,31 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 	}
 	c := &plot.Chart{
 		Title:   "Error of all patients against the gap between groups",
-		Caption: "Each dot is a model, joined in the order of strength from 0, without mitigation. Down is less difference between groups, left is less error in all. Thin lines are 95% intervals; the models are of the same patients, so that differences between them are surer than the intervals look.",
-		XLabel:  of.label(capital(of.title) + " of all patients"), YLabel: gap.label("Largest gap, " + gap.title),
+		Caption: "Each dot is a model with its strength; they are joined in that order from 0, without mitigation. Down is less difference between groups, left is less error in all. Thin lines are 95% intervals; the models are of the same patients, so that differences between them are surer than the intervals look.",
+		XLabel:  of.label(capital(of.title) + ", all patients"), YLabel: gap.label("Largest gap, " + gap.title),
 		X: plot.XAxis(lo.X, hi.X), Y: plot.YAxis(min(0, lo.Y), hi.Y),
 	}
-	curve := plot.Series{Name: "Strengths, in order"}
-	none, released, intervals := plot.Series{Name: "Without mitigation"}, plot.Series{Name: "Released"}, plot.Series{Name: "95% intervals"}
+	var curve plot.Series
 	var path []plot.XY
 	for _, p := range known {
 		at := plot.XY{X: scale(of, p.Error.Estimate), Y: scale(gap, p.Gap.Estimate)}
 		path = append(path, at)
-		curve.Dots = append(curve.Dots, c.Dot(at, 5))
-		if p.Strength == 0 {
-			none.Dots = []plot.Dot{c.Dot(at, 8)}
-		}
+		radius, name := 5.0, plot.Plain(p.Strength)
 		if p.Released {
-			released.Dots = []plot.Dot{c.Dot(at, 6)}
+			radius, name = 8, name+", released"
 		}
+		curve.Dots = append(curve.Dots, c.Dot(at, radius))
+		c.Names = append(c.Names, c.Name(at, name))
 		if p.Error.Lower != nil && p.Error.Upper != nil {
-			intervals.Path += c.Path([]plot.XY{{X: scale(of, *p.Error.Lower), Y: at.Y}, {X: scale(of, *p.Error.Upper), Y: at.Y}})
+			c.Spans = append(c.Spans, c.Span(plot.XY{X: scale(of, *p.Error.Lower), Y: at.Y}, plot.XY{X: scale(of, *p.Error.Upper), Y: at.Y}))
 		}
 		if p.Gap.Lower != nil && p.Gap.Upper != nil {
-			intervals.Path += c.Path([]plot.XY{{X: at.X, Y: scale(gap, *p.Gap.Lower)}, {X: at.X, Y: scale(gap, *p.Gap.Upper)}})
+			c.Spans = append(c.Spans, c.Span(plot.XY{X: at.X, Y: scale(gap, *p.Gap.Lower)}, plot.XY{X: at.X, Y: scale(gap, *p.Gap.Upper)}))
 		}
 		c.Words += fmt.Sprintf("Strength %s: %s %s, gap %s. ", plot.Plain(p.Strength), of.title, of.text(p.Error.Estimate), gap.text(p.Gap.Estimate))
 	}
 	curve.Path = c.Path(path)
-	c.Series = []plot.Series{curve, none, released, {Name: intervals.Name, Path: intervals.Path}}
+	c.Series = []plot.Series{curve}
 	return c
 }
 

@@ -22,6 +22,14 @@ type Chart struct {
 	Series             []Series
 	Lines              []Line // of reference
 	Marks              []Mark // on the axis along the bottom
+	Spans              []Line // thin, such as intervals of dots
+	Names              []Name // beside dots
+}
+
+// Name stands to the right of a point.
+type Name struct {
+	X, Y float64
+	Text string
 }
 
 // Mark is a triangle that stands on the bottom axis.
@@ -79,6 +87,14 @@ func YLog(lo, hi float64) Axis { return Log(lo, hi, chartBottom, chartTop) }
 func (c *Chart) Across(y float64) Line {
 	return Line{chartLeft, c.Y.At(y), chartRight, c.Y.At(y)}
 }
+
+// Span is a thin line between two points.
+func (c *Chart) Span(from, to XY) Line {
+	return Line{c.X.At(from.X), c.Y.At(from.Y), c.X.At(to.X), c.Y.At(to.Y)}
+}
+
+// Name beside a point.
+func (c *Chart) Name(p XY, text string) Name { return Name{c.X.At(p.X) + 11, c.Y.At(p.Y) - 9, text} }
 
 // Mark at a value of the bottom axis.
 func (c *Chart) Mark(x float64) Mark { return Mark{c.X.At(x)} }
