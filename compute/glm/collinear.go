@@ -88,7 +88,11 @@ func diagnoseCollinearity(a *mat.SymDense, names []string, total float64) *compu
 	}
 	d.Kind = compute.Collinearity
 	d.Terms = unique(d.Terms)
-	d.Message = strings.Join(sentences, "; ") + ": their separate effects cannot be told apart; leave one of them out of the study, or use a ridge"
+	remedy := "their separate effects cannot be told apart; leave one of them out of the study, or use a ridge"
+	if len(d.Terms) == 1 { // determined by no other term
+		remedy = "it has no effect that could be estimated; leave it out of the study"
+	}
+	d.Message = strings.Join(sentences, "; ") + ": " + remedy
 	return &d
 }
 
