@@ -47,6 +47,9 @@ type Fact struct{ Name, Value string }
 
 // Render writes the page of a study of any kind that has opened its counts.
 func Render(d Document) ([]byte, error) {
+	if d.Result != nil && d.Result.Monitor != nil {
+		return renderWatch(d)
+	}
 	if d.Result == nil || d.Result.Cohort == nil {
 		return nil, errors.New("a result page needs a study that has counted its patients")
 	}

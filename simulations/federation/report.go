@@ -106,6 +106,7 @@ func (r *Result) AddComputed(encoded []byte) error {
 	if err := json.Unmarshal(encoded, &computed); err != nil {
 		return fmt.Errorf("the study's result cannot be read: %w", err)
 	}
+	r.Monitor = computed.Monitor
 	r.Cohort, r.Description, r.Diagnoses = computed.Cohort, computed.Description, computed.Diagnoses
 	if err := r.renderResult(&computed); err != nil {
 		return err
@@ -143,7 +144,7 @@ func (r *Result) evidence() []page.Fact {
 
 // renderResult writes the page of what has been found, as far as it goes.
 func (r *Result) renderResult(computed *pipeline.Result) (err error) {
-	if computed.Cohort == nil {
+	if computed.Cohort == nil && computed.Monitor == nil {
 		return nil
 	}
 	d := resultpage.Document{Title: r.Study.Title, Version: r.Study.Version, Result: computed, Protocol: r.protocol}

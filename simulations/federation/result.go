@@ -3,6 +3,7 @@ package federation
 import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/pipeline"
@@ -32,6 +33,7 @@ type Result struct {
 
 	Cohort      *describe.Cohort      `json:"cohort"`                // who is in the data; null if nothing was opened
 	Description *describe.Description `json:"description,omitempty"` // of a study that fits no model
+	Monitor     *drift.Report         `json:"monitor,omitempty"`     // of a study that watches a release
 	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`   // all of them, also of terms that were left out of a model
 	Release     *Release              `json:"release"`               // null unless the study completed
 

@@ -195,7 +195,7 @@ func (o *outcome) write(ctx context.Context, c *connection, dir string) error {
 
 // page is nil as long as nothing has been opened.
 func (o *outcome) page() ([]byte, error) {
-	if o.result == nil || o.result.Cohort == nil {
+	if o.result == nil || o.result.Cohort == nil && o.result.Monitor == nil {
 		return nil, nil
 	}
 	if o.result.Study != o.status.Study {
