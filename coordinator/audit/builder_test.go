@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -113,6 +114,9 @@ type lies struct {
 	anyway   bool                // who declines contributes, too
 	end      *statement.StudyEnd // the study ends before its second question
 
+	criterion string // of the study, which otherwise declares none
+	card      bool   // a model card is published at the end
+
 	witnesses map[string]int // up to where each hospital has cosigned, nil for all of it
 }
 
@@ -133,13 +137,17 @@ type builder struct {
 
 func build(t *testing.T, c *consortium, l lies) fstest.MapFS {
 	t.Helper()
-	s, err := study.Parse([]byte(protocol))
+	source := []byte(protocol)
+	if l.criterion != "" {
+		source = bytes.Replace(source, []byte("  minimum_cell: 5\n"), []byte("  minimum_cell: 5\n  reference: {sex: female}\n  criteria: ["+l.criterion+"]\n"), 1)
+	}
+	s, err := study.Parse(source)
 	must(t, err)
 	b := &builder{t: t, c: c, lies: l, files: make(fstest.MapFS), now: c.now.Add(time.Hour), study: s, id: s.Digest(), data: make(map[string]*study.Matrix)}
 	for i, site := range siteNames {
-		b.data[site] = patients(t, s, uint64(i))
+		b.data[site] = patients(t, s, uint64(i), l.criterion != "")
 	}
-	b.files[studyFile] = &fstest.MapFile{Data: []byte(protocol)}
+	b.files[studyFile] = &fstest.MapFile{Data: source}
 	key, err := identity.FormatPublicKey(c.governance.Public())
 	must(t, err)
 	b.files[governanceFile] = &fstest.MapFile{Data: key}
@@ -158,8 +166,9 @@ func build(t *testing.T, c *consortium, l lies) fstest.MapFS {
 }
 
 // patients are drawn anew for every site: a dose that falls with age and rises
-// with one genotype, and an outcome that the model fits with some error.
-func patients(t *testing.T, s *study.Study, seed uint64) *study.Matrix {
+// with one genotype, and an outcome that the model fits with some error. With a
+// planted disparity the dose of men scatters three times as much.
+func patients(t *testing.T, s *study.Study, seed uint64, planted bool) *study.Matrix {
 	r := rand.New(rand.NewPCG(seed, 7))
 	columns := []string{"dose", "age", "gene", "sex"}
 	builder, err := s.NewBuilder(columns)
@@ -167,12 +176,22 @@ func patients(t *testing.T, s *study.Study, seed uint64) *study.Matrix {
 	for range 60 {
 		age := 20 + r.IntN(70)
 		gene := []string{"GG", "AG", "AA"}[r.IntN(3)]
-		dose := 60 - 0.3*float64(age) + 8*r.NormFloat64()
+		scatter, sex := 8.0, ""
+		if planted {
+			scatter, sex = 3, []string{"female", "male"}[r.IntN(2)]
+			if sex == "male" {
+				scatter = 9
+			}
+		}
+		dose := 60 - 0.3*float64(age) + scatter*r.NormFloat64()
 		if gene == "AA" {
 			dose -= 12
 		}
 		dose = min(max(dose, 1), 99)
-		builder.Add([]string{strconv.FormatFloat(dose, 'f', 2, 64), strconv.Itoa(age), gene, []string{"female", "male"}[r.IntN(2)]})
+		if !planted {
+			sex = []string{"female", "male"}[r.IntN(2)]
+		}
+		builder.Add([]string{strconv.FormatFloat(dose, 'f', 2, 64), strconv.Itoa(age), gene, sex})
 	}
 	return builder.Matrix()
 }
@@ -229,10 +248,25 @@ func (b *builder) run() {
 	audit := b.state(ledger.TypeAudit, statement.KindAudit, &raw, "coordinator", "")
 	body, err := statement.Encode(result.Model)
 	must(b.t, err)
-	release := b.state(ledger.TypeRelease, statement.KindRelease, &statement.Release{
+	offer := &statement.Release{
 		Study: b.id, Roster: b.c.governance.Rosters().Latest().Digest(), Rounds: b.done,
 		Audit: audit, Model: statement.DigestOf(body), Body: body, Time: b.now,
-	}, "coordinator", "")
+	}
+	if result.Audit.Decision != nil {
+		offer.Gate = result.Audit.Decision.Outcome
+	}
+	if offer.Gate == fairness.Blocked {
+		override := b.state(ledger.TypeReleaseOverride, statement.KindReleaseOverride, &statement.ReleaseOverride{
+			Study: b.id, Audit: audit, Gate: offer.Gate, Auditor: "ines", Reason: "for women only", Time: b.now,
+		}, "ines", "")
+		offer.Override = &override
+	}
+	release := b.state(ledger.TypeRelease, statement.KindRelease, offer, "coordinator", "")
+	if b.lies.card {
+		b.state(ledger.TypeCard, statement.KindCard, &statement.Card{
+			Study: b.id, Release: release, Format: "markdown", Card: b.put([]byte("# Card\n")), Researcher: "rosa", Time: b.now,
+		}, "rosa", "")
+	}
 	for i, site := range siteNames {
 		b.state(ledger.TypeReleaseDecision, statement.KindReleaseDecision, &statement.ReleaseDecision{Release: release, Site: site, Accepted: i > 0, Reason: "seen", Time: b.now}, site, "")
 	}
