@@ -2,6 +2,8 @@ package page
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -140,7 +142,9 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 			radius, name = 8, name+", released"
 		}
 		curve.Dots = append(curve.Dots, c.Dot(at, radius))
-		c.Names = append(c.Names, c.Name(at, name))
+		if n := c.Name(at, name); p.Released || !crowded(c.Names, n) {
+			c.Names = append(slices.DeleteFunc(c.Names, func(o plot.Name) bool { return crowded([]plot.Name{o}, n) }), n)
+		}
 		if p.Error.Lower != nil && p.Error.Upper != nil {
 			c.Spans = append(c.Spans, c.Span(plot.XY{X: scale(of, *p.Error.Lower), Y: at.Y}, plot.XY{X: scale(of, *p.Error.Upper), Y: at.Y}))
 		}
@@ -152,6 +156,17 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 	curve.Path = c.Path(path)
 	c.Series = []plot.Series{curve}
 	return c
+}
+
+// crowded reports whether a name would stand on one of the others.
+func crowded(names []plot.Name, n plot.Name) bool {
+	return slices.ContainsFunc(names, func(o plot.Name) bool {
+		left, right := o, n
+		if right.X < left.X {
+			left, right = right, left
+		}
+		return math.Abs(o.Y-n.Y) < 16 && right.X-left.X < 8*float64(len(left.Text))
+	})
 }
 
 // corners are the point and the ends of its intervals.
