@@ -14,7 +14,7 @@ func (a *Session) Again(cuts []float64) *Session {
 	b := &Session{study: a.study, sizes: a.sizes, gate: a.gate, dominated: a.dominated}
 	b.sizes.Cuts = cuts
 	q := *a.question
-	q.Cuts = cuts
+	q.Cuts, q.Hospitals = cuts, false
 	b.question = &q
 	return b
 }

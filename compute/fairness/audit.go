@@ -47,6 +47,7 @@ type Audit struct {
 	Largest      []Largest    `json:"largest,omitempty"`    // gap of each attribute, beside what chance makes
 	Odds         []Odds       `json:"odds,omitempty"`       // binary: gaps of several rates, and between curves
 	Within       []Within     `json:"within,omitempty"`     // gaps inside hospitals
+	Hospitals    []Hospitals  `json:"hospitals,omitempty"`  // how they differ, where the study asks
 	Inequality   []Inequality `json:"inequality,omitempty"` // binary: of what the model calls positive, by attribute
 	Criteria     []Judged     `json:"criteria,omitempty"`
 	Decision     *Decision    `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
@@ -139,6 +140,8 @@ type Session struct {
 	gate      *gate // nil until the sizes are opened, and in a study without groups
 	shares    *sharesQuestion
 	dominated bool           // one hospital has nearly all patients
+	hospitals *int           // that have enough patients to be counted by a metric of theirs; nil until they are counted
+	counting  bool           // them is what is asked next
 	question  *question      // nil until it is decided what may be opened
 	opened    compute.Sum    // of the errors
 	refit     *recalibration // of probabilities; nil until the errors are opened, and where it is not asked for
@@ -163,14 +166,21 @@ type Sizes struct {
 func New(s *study.Study, sizes Sizes) *Session {
 	a := &Session{study: s, sizes: sizes, refits: s.Outcome.Type == study.Binary}
 	if s.Fairness.Attributes == nil {
-		a.ask(sizes.Patients, sizes.Positives)
+		a.decided()
 	}
 	return a
 }
 
+// decided goes on when it is known of which groups the errors may be opened.
+func (a *Session) decided() {
+	if a.counting = a.study.Fairness.Hospitals != nil; !a.counting {
+		a.ask(a.sizes.Patients, a.sizes.Positives)
+	}
+}
+
 // ask settles the question of the errors.
 func (a *Session) ask(patients, positives int) {
-	q := &question{Cells: []int{0}, Cuts: a.sizes.Cuts, HalfWidth: a.sizes.HalfWidth}
+	q := &question{Cells: []int{0}, Hospitals: a.hospitals != nil && *a.hospitals >= FewestHospitals, Cuts: a.sizes.Cuts, HalfWidth: a.sizes.HalfWidth}
 	if a.study.Outcome.Type == study.Binary && a.study.Fairness.Thresholds == nil {
 		prevalence := float64(positives) / float64(patients)
 		q.Prevalence = &prevalence
@@ -195,6 +205,8 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 	case a.question != nil:
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.question)
+	case a.counting:
+		q = compute.Question{Step: StepHospitals, Layout: eligibleLayout()}
 	case a.shares != nil:
 		q = compute.Question{Step: StepShares, Layout: sharesLayout(len(a.shares.Cells))}
 		q.Parameters, err = compute.EncodeParameters(a.shares)
@@ -224,6 +236,15 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 			a.audit, err = a.read(sum)
 		}
 		return err
+	case a.counting:
+		f := sum.Field("eligible")
+		if len(f) != 1 {
+			return errors.New("the opened sum does not count hospitals")
+		}
+		hospitals := int(math.Round(f[0]))
+		a.hospitals = &hospitals
+		a.ask(a.sizes.Patients, a.sizes.Positives)
+		return nil
 	case a.shares != nil:
 		if a.dominated, err = a.gate.absorb(a.shares, sum); err != nil {
 			return err
@@ -240,12 +261,12 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 			return nil
 		}
 	}
-	a.ask(a.sizes.Patients, a.sizes.Positives)
+	a.decided()
 	return nil
 }
 
 func (a *Session) read(sum compute.Sum) (*Audit, error) {
-	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit}
+	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit, hospitals: a.hospitals}
 	out, err := r.read(sum)
 	if err == nil && out.Criteria != nil {
 		d := decide(out.Criteria)
@@ -307,12 +328,13 @@ func Local(s *study.Study, whole *Audit, m *study.Matrix, f Forecast) (*Audit, e
 
 // reading turns the opened errors into the report.
 type reading struct {
-	study    *study.Study
-	question question
-	minimum  int
-	unseen   bool
-	gate     *gate          // nil where nothing is withheld
-	refit    *recalibration // of probabilities; nil where there is none
+	study     *study.Study
+	question  question
+	minimum   int
+	unseen    bool
+	gate      *gate          // nil where nothing is withheld
+	refit     *recalibration // of probabilities; nil where there is none
+	hospitals *int           // that have enough patients; nil where they are not counted
 }
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
@@ -381,6 +403,9 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	if q.Against != nil {
 		a.Within = readWithin(s, q, a.Groups, a.crude(s, tallies, against), sum, fewestInside(s))
+	}
+	if r.hospitals != nil {
+		a.Hospitals = readHospitals(s, q.Hospitals, sum)
 	}
 	a.Limits = limits(s, a, q)
 	return a, nil

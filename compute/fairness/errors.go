@@ -58,6 +58,7 @@ const (
 type question struct {
 	Prevalence *float64 `json:"prevalence,omitempty"` // binary, where the study declares no thresholds: the second one
 	HalfWidth  *float64 `json:"half_width,omitempty"` // of the released prediction interval, where there is one
+	Hospitals  bool     `json:"hospitals,omitempty"`  // are counted by a metric of theirs
 	Groups     grouping `json:"groups,omitempty"`
 	Against    []int    `json:"against,omitempty"` // by cell: the one that it is compared with inside each hospital, -1 for none
 	Cells      []int    `json:"cells"`             // 0 is all patients; then each attribute's groups, then the intersections'
@@ -77,7 +78,7 @@ func readQuestion(s *study.Study, parameters []byte) (question, error) {
 	if q.Prevalence != nil && !(*q.Prevalence > 0 && *q.Prevalence < 1) {
 		return q, errors.New("the prevalence is not between 0 and 1")
 	}
-	if err := checkHalfWidth(s, q.HalfWidth); err != nil {
+	if err := errors.Join(checkHalfWidth(s, q.HalfWidth), checkHospitals(s, q.Hospitals)); err != nil {
 		return q, err
 	}
 	if err := errors.Join(checkCells(s, q.Groups, q.Cells), checkCuts(s, q.Cuts)); err != nil {
@@ -161,6 +162,9 @@ func (q question) layout(s *study.Study) []compute.Field {
 	if compared := q.compared(); compared > 0 {
 		fields = append(fields, withinLayout(s, compared)...)
 	}
+	if q.Hospitals {
+		fields = append(fields, hospitalsLayout(s)...)
+	}
 	return fields
 }
 
@@ -199,6 +203,11 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 			return nil, errors.Join(err, errors.New("the study has no groups"))
 		}
 		return sharesLayout(len(q.Cells)), nil
+	case StepHospitals:
+		if len(parameters) != 0 || s.Fairness.Hospitals == nil {
+			return nil, errors.New("hospitals are counted without parameters, in a study that declares it")
+		}
+		return eligibleLayout(), nil
 	case Step:
 		q, err := readQuestion(s, parameters)
 		if err != nil {
@@ -228,7 +237,7 @@ func noParameters(s *study.Study, parameters []byte) error {
 // Steps are those of the audit.
 func Steps(s *study.Study) []compute.StepSummary {
 	all := len(cells(s))
-	most := question{Cells: make([]int, all)}
+	most := question{Cells: make([]int, all), Hospitals: s.Fairness.Hospitals != nil}
 	if s.Validation.Kind != "" {
 		most.HalfWidth = new(float64)
 	}
@@ -245,6 +254,10 @@ func Steps(s *study.Study) []compute.StepSummary {
 				Purpose: "how many patients each group of the audit has, and how many hospitals have one of them"},
 			compute.StepSummary{Step: StepShares, Rounds: 1, Fields: sharesLayout(all),
 				Purpose: "whether one hospital has nearly all patients of a group, and how many hospitals have enough of it for a comparison"})
+	}
+	if s.Fairness.Hospitals != nil {
+		steps = append(steps, compute.StepSummary{Step: StepHospitals, Rounds: 1, Fields: eligibleLayout(),
+			Purpose: "how many hospitals have enough patients to be counted by a figure of their own"})
 	}
 	steps = append(steps, errors)
 	if s.Outcome.Type == study.Binary {
@@ -281,6 +294,8 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, f F
 	switch step {
 	case StepSizes:
 		return answerSizes(s, m, predictions), nil
+	case StepHospitals:
+		return []float64{one(eligible(s, m, predictions))}, nil
 	case StepShares:
 		q, err := readShares(s, parameters)
 		if err != nil {
@@ -367,6 +382,9 @@ func (q question) answer(s *study.Study, m *study.Matrix, f Forecast) []float64 
 	values := sums.Values()
 	if q.compared() > 0 {
 		values = append(values, q.withinSite(s, list, start, values)...)
+	}
+	if q.Hospitals {
+		values = append(values, hospitalAnswer(s, eligible(s, m, predictions), func(name string, k int) float64 { return values[start[index[name]]+k] })...)
 	}
 	return values
 }

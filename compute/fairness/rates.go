@@ -24,6 +24,12 @@ type column struct {
 	known bool // of all patients: the description of the cohort shows it
 }
 
+// shown reports whether the description of the cohort shows the count of all
+// patients.
+func (c column) shown(all *tally, floor int) bool {
+	return c.known && disclosure.Share(int(c.of(all)), int(all.n), floor)
+}
+
 // ledger is the columns of an outcome and which add up to which, by index.
 type ledger struct {
 	columns []column
@@ -152,7 +158,7 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 			var public, silent []bool
 			for i := range tallies {
 				t.Counts = append(t.Counts, int(c.of(tallies[i])))
-				public, silent = append(public, i == 0 && c.known), append(silent, out[i][c.name])
+				public, silent = append(public, i == 0 && c.shown(tallies[i], floor)), append(silent, out[i][c.name])
 			}
 			for _, sum := range lattice {
 				parts := sum.parts
@@ -182,7 +188,7 @@ func (l *ledger) protect(of *tally, floor int, all bool) []bool {
 	var public, silent []bool
 	for k, c := range l.columns {
 		t.Counts = append(t.Counts, int(c.of(of)))
-		public, silent = append(public, k == 0 || all && c.known), append(silent, c.name == "")
+		public, silent = append(public, k == 0 || all && c.shown(of, floor)), append(silent, c.name == "")
 	}
 	for _, sum := range l.sums {
 		t.Sums = append(t.Sums, disclosure.Sum{Total: sum[0], Parts: sum[1:]})

@@ -59,7 +59,7 @@ func (a *Audit) Withhold(why map[int]string) {
 // withholdWhole takes out what concerns all patients. The prevalence is what the
 // patients with the outcome are of all: enough of its digits would be both.
 func (a *Audit) withholdWhole() {
-	a.N, a.Cut, a.Calibration = 0, 0, nil
+	a.N, a.Cut, a.Calibration, a.Hospitals = 0, 0, nil, nil
 	for i, t := range a.Thresholds {
 		a.Thresholds[i] = math.Round(100*t) / 100
 	}

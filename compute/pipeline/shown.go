@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -28,6 +29,9 @@ func Shown(s *study.Study) []string {
 	}
 	if s.Outcome.Type == study.Survival {
 		notes = append(notes, survivalNote(s))
+	}
+	for _, h := range s.Fairness.Hospitals {
+		note("hospitals: the report counts hospitals by their %s, in %d intervals, where at least %d have enough patients. No hospital is named, and no number of one is opened but that it lies in one of these intervals.", h.Metric, len(h.Edges)+1, fairness.FewestHospitals)
 	}
 	if len(s.Model.Splines) > 0 {
 		note("splines: to place the knots, patients are counted in bins of the number's range. A bin is divided further only if it holds %d patients or more.", 2*cell)
