@@ -57,6 +57,8 @@ type Spec struct {
 	Dir string
 	// Bundle is where the evidence is left; empty means nowhere.
 	Bundle string
+	// Watch is run after a study that has released a model; may be nil.
+	Watch *Watch
 
 	Progress func(line string) // told what happens, for people; may be nil
 	Logger   *zap.Logger       // of coordinator and agents; nil discards
@@ -105,6 +107,14 @@ func (s *Spec) check() (*study.Study, error) {
 			return nil, fmt.Errorf("drop %q: this site is dropped already", drop)
 		}
 		dropped[drop.Site] = true
+	}
+	if s.Watch != nil {
+		if err := s.Watch.Check(s.Sites); err != nil {
+			return nil, err
+		}
+		for i := range s.Sites {
+			s.Sites[i].Records = &replaced{now: s.Sites[i].Records}
+		}
 	}
 	if s.Progress == nil {
 		s.Progress = func(string) {}
@@ -196,6 +206,11 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 	result, err := c.Report(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if spec.Watch != nil && result.Release != nil {
+		if result.Watch, err = c.Watch(ctx, result.Release.Digest); err != nil {
+			return nil, err
+		}
 	}
 	result.Seconds = time.Since(begun).Seconds()
 	return result, nil

@@ -41,6 +41,8 @@ type Result struct {
 	Verification *Verification `json:"verification"`
 	Seconds      float64       `json:"seconds"`
 
+	Watch *Result `json:"-"` // what a watch over the release has come to; nil without one
+
 	SignedAudit   []byte `json:"-"` // DSSE envelope of the bias audit; nil without a release
 	SignedRelease []byte `json:"-"` // DSSE envelope of the release; nil without one
 	Page          []byte `json:"-"` // the bias audit as a self-contained HTML page

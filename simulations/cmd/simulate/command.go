@@ -29,6 +29,8 @@ type options struct {
 	drops      []string
 	cipher     string
 	predict    string
+	monitor    string
+	later      string
 	json       bool
 	keep       bool
 }
@@ -69,8 +71,13 @@ It writes to DIR:
   bundle/          all evidence, ciphertexts included (consilium audit verify DIR/bundle)
   predictions.csv  with --predict: row,prediction,lower,upper
 
+With --monitor and --later a second study follows, in the same consortium: it
+watches the release at the hospitals that installed it, on their later patients.
+What it finds is in DIR/monitor: result.json, result.html and bundle.
+
 Exit codes: 0 completed; 1 could not run, or the study was abandoned; 2 wrong
-command line; 3 the data has no such model, and result.json says why.`,
+command line; 3 the data has no such model, and result.json says why; 4 the watch
+over the release has an alert.`,
 		Example: `  simulate run --study warfarin.yaml --data patients.csv --site-column site --out out/warfarin
 
   # what if hospital 7 contributes nothing, and 3 never helps to open a sum?
@@ -97,6 +104,8 @@ command line; 3 the data has no such model, and result.json says why.`,
 	flags.StringArrayVar(&o.drops, "drop", nil, "SITE@collecting: the hospital contributes to no round, but helps to open the others';\nSITE@opening: it contributes but never helps to open a sum;\nSITE@away: it approves and is gone before the first round; may be repeated")
 	flags.StringVar(&o.cipher, "cipher", "on", "on, or off: send the same vectors unencrypted, to compare and debug;\noff exists nowhere but in this program")
 	flags.StringVar(&o.predict, "predict", "", "patients to predict with the finished model (CSV with a header)")
+	flags.StringVar(&o.monitor, "monitor", "", "protocol file of a study that watches the release (YAML with a monitor section\nthat says release: this)")
+	flags.StringVar(&o.later, "later", "", "patients of a later time, for --monitor (CSV with the same columns)")
 	flags.BoolVar(&o.json, "json", false, "print result.json to standard output too")
 	flags.BoolVar(&o.keep, "keep", false, "keep everyone's folders (keys, stores, outboxes) in DIR/consortium")
 	root.AddCommand(run)
@@ -108,6 +117,9 @@ command line; 3 the data has no such model, and result.json says why.`,
 func (o *options) check(command *cobra.Command) error {
 	if err := console.Require(command, "study", "data", "site-column", "out"); err != nil {
 		return err
+	}
+	if (o.monitor == "") != (o.later == "") {
+		return console.Usage(command, "--monitor and --later belong together")
 	}
 	if o.cipher != "on" && o.cipher != "off" {
 		return console.Usage(command, fmt.Sprintf("--cipher is %q; it is on or off", o.cipher))

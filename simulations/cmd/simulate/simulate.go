@@ -28,12 +28,15 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 	}
 	// An older run's files must not be taken for this one's.
 	for _, name := range []string{"result.json", "result.html", "report.html", "report.pdf", "result.pdf",
-		"card.md", "card.xml", "card.pdf", "audit.json", "release.json", "predictions.csv", "bundle"} {
+		"card.md", "card.xml", "card.pdf", "audit.json", "release.json", "predictions.csv", "bundle", watchFolder} {
 		if err := os.RemoveAll(filepath.Join(o.out, name)); err != nil {
 			return console.Fail(unwritten, err, elsewhere)
 		}
 	}
 	spec.Bundle = filepath.Join(o.out, "bundle")
+	if err := o.watch(&spec); err != nil {
+		return console.Fail("the release cannot be watched with these files", err, "correct what it names and repeat the command")
+	}
 	if o.keep {
 		spec.Dir = filepath.Join(o.out, "consortium")
 		if _, err := os.Stat(spec.Dir); err == nil {
@@ -57,7 +60,10 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 			return err
 		}
 	}
-	return conclude(o, outcome, c)
+	if err := conclude(o, outcome, c); err != nil || outcome.Watch == nil {
+		return err
+	}
+	return concludeWatch(o, outcome.Watch, c)
 }
 
 // write puts everything but the bundle, which is there already, into the
