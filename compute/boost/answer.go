@@ -175,12 +175,24 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 	}
 	c.placed.follow(q.tree, q.bins, c.codes, len(r.order))
 	open := c.placed.lists[len(q.tree):]
+	nodes := make([][]int32, len(q.Nodes))
 	for i, n := range q.Nodes {
 		train, _ := slices.BinarySearch(open[n], int32(r.train)) // the first of those held out
 		if train > q.Counts[i] {
 			return nil, errMore
 		}
-		out = q.histogram(out, c, open[n][:train], i)
+		nodes[i] = open[n][:train]
+		for _, numbers := range [][]int64{c.slopes.gradient, c.slopes.hessian} {
+			sum := int64(0)
+			for _, row := range nodes[i] {
+				sum += numbers[row]
+			}
+			out = append(out, float64(sum))
+		}
+		out = append(out, float64(train))
+	}
+	for i, rows := range nodes {
+		out = q.histogram(out, c, rows, i)
 	}
 	return out, nil
 }
@@ -196,25 +208,20 @@ func add(values []int64) int64 {
 // cell is what a bin adds up to.
 type cell struct{ gradient, hessian, count int64 }
 
-// histogram appends what is asked of the i-th node: the total, then each word of
-// all bins.
+// histogram appends each word of all bins of the i-th node.
 func (q *treeQuestion) histogram(out []float64, c *cache, rows []int32, i int) []float64 {
 	p := q.packing(q.Counts[i])
 	words := make([][]int64, len(p.bounds))
 	for w := range words {
 		words[w] = make([]int64, len(rows))
 	}
-	var total cell
 	var packed [3]int64
 	for k, row := range rows {
-		x := cell{c.slopes.gradient[row], c.slopes.hessian[row], 1}
-		total = total.plus(x)
-		p.put(x, packed[:])
+		p.put(cell{c.slopes.gradient[row], c.slopes.hessian[row], 1}, packed[:])
 		for w := range words {
 			words[w][k] = packed[w]
 		}
 	}
-	out = append(out, float64(total.gradient), float64(total.hessian), float64(total.count))
 	for _, w := range words {
 		out = c.codes.histogram(out, q.bins, rows, w)
 	}

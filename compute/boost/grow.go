@@ -133,19 +133,18 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 // read takes the histogram of the i-th node asked out of a sum: its total and
 // the cells of every column, of which the first is the total less the others.
 func (q *treeQuestion) read(sum compute.Sum, i int) (total cell, histogram []cell, err error) {
-	fields := q.nodeFields(i)
-	numbers := sum.Field(fields[0].Name)
+	totals := sum.Field("totals")
 	p, length := q.packing(q.Counts[i]), q.bins.asked()
 	in := make([][]float64, len(p.bounds))
-	for w, f := range fields[1:] {
+	for w, f := range q.nodeFields(i) {
 		if in[w] = sum.Field(f.Name); len(in[w]) != length {
 			return total, nil, errHistogram
 		}
 	}
-	if len(numbers) != 3 {
+	if len(totals) != 3*len(q.Nodes) {
 		return total, nil, errHistogram
 	}
-	total = cell{int64(numbers[0]), int64(numbers[1]), int64(numbers[2])}
+	total = cell{int64(totals[3*i]), int64(totals[3*i+1]), int64(totals[3*i+2])}
 	if total.count > int64(q.Counts[i]) {
 		return total, nil, fmt.Errorf("node %d has more patients than its parent had: the sums overlap", q.Nodes[i])
 	}

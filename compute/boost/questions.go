@@ -188,21 +188,24 @@ func (q *treeQuestion) layout() []compute.Field {
 			compute.Field{Name: "events", Length: 2, Bound: float64(max(q.Events, 1))},
 		)
 	}
+	if len(q.Nodes) > 0 {
+		total := compute.Field{Name: "totals", Length: 3 * len(q.Nodes)} // gradient, hessian, count
+		for _, count := range q.Counts {
+			total.Bound = max(total.Bound, float64(count), q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events),
+				q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events))
+		}
+		out = append(out, total)
+	}
 	for i := range q.Nodes {
 		out = append(out, q.nodeFields(i)...)
 	}
 	return out
 }
 
-// nodeFields are those of the i-th node that is asked: its total, each number
-// by itself, and the words of all bins.
-func (q *treeQuestion) nodeFields(i int) []compute.Field {
-	node, count := q.Nodes[i], q.Counts[i]
-	most := max(float64(count), q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events),
-		q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events))
-	out := []compute.Field{{Name: fmt.Sprintf("total/%d", node), Length: 3, Bound: most}} // gradient, hessian, count
-	for w, bound := range q.packing(count).bounds {
-		out = append(out, compute.Field{Name: fmt.Sprintf("bins/%d/%d", node, w), Length: q.bins.asked(), Bound: bound})
+// nodeFields are the words of all bins of the i-th node that is asked.
+func (q *treeQuestion) nodeFields(i int) (out []compute.Field) {
+	for w, bound := range q.packing(q.Counts[i]).bounds {
+		out = append(out, compute.Field{Name: fmt.Sprintf("bins/%d/%d", q.Nodes[i], w), Length: q.bins.asked(), Bound: bound})
 	}
 	return out
 }

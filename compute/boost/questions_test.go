@@ -112,17 +112,17 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 	q := f.question()
 	for i := range q.Nodes {
 		fields, p := q.nodeFields(i), q.packing(q.Counts[i])
-		sum.Field(fields[0].Name)[0] *= -1
-		for at := range fields[1].Length {
+		sum.Field("totals")[3*i] *= -1
+		for at := range fields[0].Length {
 			words := make([]int64, len(p.bounds))
 			for w := range words {
-				words[w] = int64(sum.Field(fields[1+w].Name)[at])
+				words[w] = int64(sum.Field(fields[w].Name)[at])
 			}
 			x := p.get(words)
 			x.gradient = -x.gradient
 			p.put(x, words)
 			for w := range words {
-				sum.Field(fields[1+w].Name)[at] = float64(words[w])
+				sum.Field(fields[w].Name)[at] = float64(words[w])
 			}
 		}
 	}
