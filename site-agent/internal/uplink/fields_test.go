@@ -112,7 +112,7 @@ func answers() map[proto.Message]func(context.Context, *Link) (proto.Message, er
 	study := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewStudy{ReviewStudy: &consiliumv1.ReviewStudy{Protocol: b("protocol"), Proposal: b("proposal")}}}
 	contribute := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Contribute{Contribute: &consiliumv1.Contribute{Plan: b("plan"), Parameters: b("parameters"), LedgerIndex: 5, Inclusion: proof}}}
 	open := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Open{Open: &consiliumv1.Open{Plan: b("plan"), Request: b("request"), Headers: bb("one", "two"), SealedShares: bb("three", "four"), LedgerIndex: 6, Inclusion: proof}}}
-	release := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: b("release"), Audit: b("audit"), Protocol: b("protocol")}}}
+	release := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: b("release"), Audit: b("audit"), Protocol: b("protocol"), Override: b("override")}}}
 	ended := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{Round: "round", State: "published", End: b("end")}}}
 	poll := func(ctx context.Context, l *Link) (proto.Message, error) {
 		n, err := l.Poll(ctx, "", 0, 0, nil)
@@ -191,7 +191,7 @@ func said(n *News) *consiliumv1.PollResponse {
 		r.Assignments = append(r.Assignments, &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Open{Open: &consiliumv1.Open{Plan: w.Plan, Request: w.Request, Headers: w.Headers, SealedShares: w.SealedShares, LedgerIndex: w.LedgerIndex, Inclusion: proof(w.Inclusion)}}})
 	}
 	for _, w := range n.Releases {
-		r.Assignments = append(r.Assignments, &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: w.Release, Audit: w.Audit, Protocol: w.Protocol}}})
+		r.Assignments = append(r.Assignments, &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: w.Release, Audit: w.Audit, Protocol: w.Protocol, Override: w.Override}}})
 	}
 	return r
 }
