@@ -12,6 +12,9 @@ func parseNumber(text string) (float64, bool) {
 	if text == "" {
 		return 0, false
 	}
+	if v, ok := shortDecimal(text); ok {
+		return v, true
+	}
 	for i := range len(text) {
 		switch c := text[i]; {
 		case '0' <= c && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
@@ -21,6 +24,45 @@ func parseNumber(text string) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	return v, err == nil
+}
+
+// tens are the powers of ten of a short decimal's fraction.
+var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// shortDecimal reads what nearly every cell is: a sign, at most 15 digits, a
+// decimal point. Digits and power of ten are float64 exactly, so their quotient
+// is the number nearest to the decimal (Clinger, PLDI 1990), as strconv's.
+func shortDecimal(text string) (float64, bool) {
+	digits := text
+	if digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) > 16 {
+		return 0, false
+	}
+	whole, point, read := uint64(0), -1, 0
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case '0' <= c && c <= '9':
+			whole = 10*whole + uint64(c-'0')
+			read++
+		case c == '.' && point < 0:
+			point = i
+		default:
+			return 0, false
+		}
+	}
+	if read == 0 || read > 15 {
+		return 0, false
+	}
+	x := float64(whole)
+	if point >= 0 {
+		x /= tens[len(digits)-1-point]
+	}
+	if len(digits) < len(text) {
+		x = -x
+	}
+	return x, true
 }
 
 // vocabulary maps the values of a cell to the index of what they mean. A cell
