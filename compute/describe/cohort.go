@@ -67,8 +67,87 @@ func Suppress(n, minimumCell int) Count {
 	return Count{State: OK, N: &n}
 }
 
+// rule says what of the cohort's counts is shown.
+type rule struct {
+	outcome *Count // of those with the outcome or the event
+	levels  []Count
+	groups  []Count
+	missing []*Count // by feature
+}
+
+// primary withholds small counts, and those that are one number apart from one.
+func (c *Counts) primary() (r rule) {
+	cell := c.study.Fairness.MinimumCell
+	switch c.study.Outcome.Type {
+	case study.Binary:
+		r.outcome = c.either(c.Positives)
+	case study.Survival:
+		r.outcome = c.either(c.Events)
+	}
+	for _, n := range c.levels {
+		r.levels = append(r.levels, Suppress(n, cell))
+	}
+	for _, n := range c.groups {
+		r.groups = append(r.groups, Suppress(n, cell))
+	}
+	r.missing = make([]*Count, len(c.study.Features))
+	if c.study.KeepsMissing() {
+		for f, feature := range c.study.Features {
+			if r.missing[f] = c.either(c.Patients - c.present[f]); r.missing[f].N == nil && feature.Type == study.Category {
+				hideSmallest(r.levels[c.index.levelAt[f] : c.index.levelAt[f]+len(feature.Levels)])
+			}
+		}
+	}
+	return r
+}
+
+// complementary is what is left of a lattice in which the cohort's counts have
+// these positions.
+func (c *Counts) complementary(l *lattice, at positions, hidden []bool) (r rule) {
+	show := func(i int) *Count {
+		if i == nowhere {
+			return nil
+		}
+		if hidden[i] {
+			return &Count{State: Suppressed}
+		}
+		out := Suppress(l.table.Counts[i], 0)
+		return &out
+	}
+	if r.outcome = show(at.outcome[1]); r.outcome != nil && hidden[at.outcome[0]] {
+		r.outcome = &Count{State: Suppressed} // the two are one number apart
+	}
+	for _, i := range at.levels {
+		r.levels = append(r.levels, *show(i))
+	}
+	for _, i := range at.groups {
+		r.groups = append(r.groups, *show(i))
+	}
+	for _, i := range at.missing {
+		r.missing = append(r.missing, show(i))
+	}
+	return r
+}
+
 // Cohort is what may be published of the counts.
 func (c *Counts) Cohort() *Cohort {
+	if !c.study.Fairness.Complementary {
+		return c.cohort(c.primary())
+	}
+	return c.CohortBeside(0, nil)
+}
+
+// CohortBeside is what may be published of the counts of a study that withholds
+// all that gives small counts away, beside what its audit of so many patients
+// shows, by attribute.
+func (c *Counts) CohortBeside(audited int, audit []Beside) *Cohort {
+	l, at := c.lattice()
+	c.besides(l, at, audited, audit)
+	return c.cohort(c.complementary(l, at, l.protect(c.study.Fairness.MinimumCell)))
+}
+
+// cohort is the description by a rule.
+func (c *Counts) cohort(r rule) *Cohort {
 	cell := c.study.Fairness.MinimumCell
 	out := &Cohort{Contributors: c.Contributors, MinimumCell: cell, Patients: Suppress(c.Patients, cell)}
 	show := out.Patients.State == OK
@@ -76,9 +155,9 @@ func (c *Counts) Cohort() *Cohort {
 	out.Outcome = Variable{Column: c.study.Outcome.Column, Unit: c.study.Outcome.Unit}
 	switch c.study.Outcome.Type {
 	case study.Binary:
-		out.Outcome.Positives = c.either(c.Positives)
+		out.Outcome.Positives = r.outcome
 	case study.Survival:
-		out.Outcome.Events = c.either(c.Events)
+		out.Outcome.Events = r.outcome
 	}
 	if c.study.Outcome.Type != study.Binary && show {
 		out.Outcome.Mean, out.Outcome.SD = moments(c.outcome[0], c.outcome[1], c.Patients, c.index.outMid, c.index.outHalf)
@@ -91,31 +170,26 @@ func (c *Counts) Cohort() *Cohort {
 		}
 	}
 	for f, feature := range c.study.Features {
-		v := Variable{Column: feature.Column, Unit: feature.Unit}
+		v := Variable{Column: feature.Column, Unit: feature.Unit, Missing: r.missing[f]}
 		if k, number := numberAt[f]; number {
 			if c.observed[k] > 0 && c.observed[k] >= cell {
 				v.Mean, v.SD = moments(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k])
 			}
 		} else {
 			for l, level := range feature.Levels {
-				v.Levels = append(v.Levels, Level{level.Name, Suppress(c.levels[c.index.levelAt[f]+l], cell)})
+				v.Levels = append(v.Levels, Level{level.Name, r.levels[c.index.levelAt[f]+l]})
 			}
 		}
-		if c.study.KeepsMissing() {
-			v.Missing = c.either(c.Patients - c.present[f])
-			if v.Missing.N != nil && c.Patients > 0 {
-				share := float64(*v.Missing.N) / float64(c.Patients)
-				v.MissingShare = &share
-			} else {
-				hideSmallest(v.Levels)
-			}
+		if v.Missing != nil && v.Missing.N != nil && c.Patients > 0 {
+			share := float64(*v.Missing.N) / float64(c.Patients)
+			v.MissingShare = &share
 		}
 		out.Features = append(out.Features, v)
 	}
 	for a, attribute := range c.study.Fairness.Attributes {
 		groups := Attribute{Column: attribute.Column}
 		for g, name := range attribute.Groups() {
-			groups.Groups = append(groups.Groups, Level{name, Suppress(c.Group(a, g), cell)})
+			groups.Groups = append(groups.Groups, Level{name, r.groups[c.index.groupAt[a]+g]})
 		}
 		out.Attributes = append(out.Attributes, groups)
 	}
@@ -134,15 +208,15 @@ func (c *Counts) either(n int) *Count {
 
 // hideSmallest withholds the smallest level that is shown, for otherwise the
 // levels would add up to how few miss the feature.
-func hideSmallest(levels []Level) {
+func hideSmallest(levels []Count) {
 	least := -1
 	for i, l := range levels {
-		if l.Count.State == OK && (least < 0 || *l.Count.N < *levels[least].Count.N) {
+		if l.State == OK && (least < 0 || *l.N < *levels[least].N) {
 			least = i
 		}
 	}
 	if least >= 0 {
-		levels[least].Count = Count{State: Suppressed}
+		levels[least] = Count{State: Suppressed}
 	}
 }
 

@@ -72,6 +72,11 @@ type Descriptions struct {
 	quantiles *Quantiles
 	left      []string // steps after the quantiles
 	out       Description
+
+	// Of a study that withholds what gives small counts away.
+	cells  []float64
+	tables [][]Lifetable
+	cohort *Cohort
 }
 
 // NewDescription begins a description of the patients who were counted.
@@ -142,17 +147,31 @@ func (d *Descriptions) Absorb(sum compute.Sum) error {
 		}
 		d.histograms(sum.Field("histograms"))
 		d.correlations(sum.Field("pairs"), sum.Field("pair_sums"))
-		d.crossTables(sum.Field("cells"))
+		if d.cells = sum.Field("cells"); !d.study.Fairness.Complementary {
+			d.crossTables(d.cells)
+		}
 	} else {
 		by := Groupings(d.study)
 		tables, err := ReadLifetables(d.study, by, sum)
 		if err != nil {
 			return err
 		}
-		d.out.Survival = describeSurvival(d.study, by, tables)
+		if d.tables = tables; !d.study.Fairness.Complementary {
+			d.out.Survival = describeSurvival(d.study, by, tables)
+		}
 	}
-	d.left = d.left[1:]
+	if d.left = d.left[1:]; len(d.left) == 0 && d.study.Fairness.Complementary {
+		d.protected(d.cells, d.tables)
+	}
 	return nil
+}
+
+// Cohort is that of the counts, or what is left of it beside the description.
+func (d *Descriptions) Cohort() *Cohort {
+	if d.cohort != nil {
+		return d.cohort
+	}
+	return d.counts.Cohort()
 }
 
 // Description is what was found, once Next says done.

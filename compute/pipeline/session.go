@@ -200,7 +200,7 @@ func (s *Session) counted(counts *describe.Counts, sites []study.SiteID) error {
 	if s.study.Model.Kind == study.Describe {
 		d := describe.NewDescription(s.study, counts)
 		s.run(scope{}, d, func() error {
-			s.result.Description, s.now = d.Description(), nil
+			s.result.Description, s.result.Cohort, s.now = d.Description(), d.Cohort(), nil
 			return nil
 		})
 		return nil
@@ -362,6 +362,7 @@ func (s *Session) audit() error {
 	a := fairness.New(s.study, sizes)
 	return s.judge(a, func() error {
 		s.result.Audit, s.now = a.Audit(), nil
+		s.protect()
 		return s.trade(a)
 	})
 }

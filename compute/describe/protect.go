@@ -1,0 +1,197 @@
+package describe
+
+import (
+	"math"
+
+	"github.com/consilium-fl/consilium/study"
+)
+
+// mostTogether counts are protected as one table. Of a description with more, the
+// cohort is protected first, and then each cross table beside it by itself.
+const mostTogether = 1500
+
+// protected is the cohort and the description of a study that withholds whatever
+// would give a small count away.
+func (d *Descriptions) protected(cells []float64, tables [][]Lifetable) {
+	c, cell := d.counts, d.study.Fairness.MinimumCell
+	l, at := c.lattice()
+	crossed := crossings(d.study)
+	counts := crossedCounts(crossed, whole(cells))
+	together := len(l.table.Counts)
+	for _, t := range counts {
+		together += len(t) * len(t[0])
+	}
+	joint := together <= mostTogether
+	var cross [][][]int
+	if joint {
+		for i, pair := range crossed {
+			cross = append(cross, l.cross(d.study, c, at, pair, counts[i]))
+		}
+	}
+	hidden := l.protect(cell)
+	d.cohort = c.cohort(c.complementary(l, at, hidden))
+	for i, pair := range crossed {
+		in, of, gone := l, [][]int(nil), hidden
+		if joint {
+			of = cross[i]
+		} else {
+			in = l.given(hidden)
+			of = in.cross(d.study, c, at, pair, counts[i])
+			gone = in.protect(cell)
+		}
+		t := CrossTable{Rows: pair[0].Column, Columns: pair[1].Column, RowNames: pair[0].Names, ColumnNames: pair[1].Names}
+		for _, row := range of {
+			var out []Count
+			for _, k := range row {
+				n := Suppress(in.table.Counts[k], 0)
+				if gone[k] {
+					n = Count{State: Suppressed}
+				}
+				out = append(out, n)
+			}
+			t.Cells = append(t.Cells, out)
+		}
+		d.out.CrossTables = append(d.out.CrossTables, t)
+	}
+	if tables != nil {
+		d.out.Survival = protectedSurvival(d.study, Groupings(d.study), tables, func(g Grouping, group int) bool {
+			return hidden[at.of(d.study, c, g, group)]
+		})
+	}
+	for i := range d.out.Correlations {
+		d.protectPair(&d.out.Correlations[i])
+	}
+	for i := range d.out.Numbers {
+		d.protectShares(&d.out.Numbers[i])
+	}
+}
+
+// of is the position of a group of a grouping.
+func (at positions) of(s *study.Study, c *Counts, g Grouping, group int) int {
+	switch {
+	case g.feature >= 0:
+		return at.levels[c.index.levelAt[g.feature]+group]
+	case g.attribute >= 0:
+		return at.groups[c.index.groupAt[g.attribute]+group]
+	}
+	return at.outcome[group]
+}
+
+// cross adds the cells of a cross table. Who misses one of the two is in no cell.
+func (l *lattice) cross(s *study.Study, c *Counts, at positions, pair [2]Grouping, counts [][]int) [][]int {
+	out := make([][]int, len(counts))
+	for i, row := range counts {
+		left := l.table.Counts[at.of(s, c, pair[0], i)]
+		for _, n := range row {
+			out[i] = append(out[i], l.add(n))
+			left -= n
+		}
+		l.sum(at.of(s, c, pair[0], i), append(l.leftover(left), out[i]...)...)
+	}
+	for j := range counts[0] {
+		left := l.table.Counts[at.of(s, c, pair[1], j)]
+		var column []int
+		for i := range counts {
+			column = append(column, out[i][j])
+			left -= counts[i][j]
+		}
+		l.sum(at.of(s, c, pair[1], j), append(l.leftover(left), column...)...)
+	}
+	return out
+}
+
+func (l *lattice) leftover(n int) []int {
+	if n <= 0 {
+		return nil
+	}
+	return []int{l.rest(n)}
+}
+
+// given is the lattice once it is settled what of it is shown.
+func (l *lattice) given(hidden []bool) *lattice {
+	out := &lattice{table: l.table}
+	out.table.Counts = append([]int(nil), l.table.Counts...)
+	for i := range hidden {
+		out.withhold = append(out.withhold, hidden[i] && !l.silent[i])
+		out.public = append(out.public, !hidden[i])
+		out.silent = append(out.silent, l.silent[i])
+	}
+	out.table.Sums = append(out.table.Sums[:0:0], l.table.Sums...)
+	return out
+}
+
+func crossedCounts(crossed [][2]Grouping, all []int) (out [][][]int) {
+	for _, c := range crossed {
+		counts := make([][]int, len(c[0].Names))
+		for i := range counts {
+			counts[i], all = all[:len(c[1].Names)], all[len(c[1].Names):]
+		}
+		out = append(out, counts)
+	}
+	return out
+}
+
+// protectPair withholds how many patients have two numbers where that tells how
+// few miss both, or one of them only.
+func (d *Descriptions) protectPair(c *Correlation) {
+	if c.Patients.N == nil {
+		return
+	}
+	cell, n := d.study.Fairness.MinimumCell, d.counts.Patients
+	missing := [2]int{}
+	for k, column := range c.Columns {
+		for f, feature := range d.study.Features {
+			if feature.Column == column {
+				missing[k] = n - d.counts.present[f]
+			}
+		}
+	}
+	either := n - *c.Patients.N
+	both := missing[0] + missing[1] - either
+	for _, part := range []int{both, missing[0] - both, missing[1] - both, either} {
+		if Suppress(part, cell).State == Suppressed {
+			c.Patients = Count{State: Suppressed}
+			return
+		}
+	}
+}
+
+// protectShares makes the shares of a histogram so coarse that they agree with
+// every small number of patients who may miss the number, where that is withheld.
+func (d *Descriptions) protectShares(v *Distribution) {
+	if len(v.Histogram) == 0 || v.Histogram[0].N != nil {
+		return
+	}
+	n, cell := d.counts.Patients, d.study.Fairness.MinimumCell
+	for scale := 1000.0; ; scale /= 10 {
+		if scale < 10 {
+			v.Histogram = nil
+			return
+		}
+		agrees := true
+		for missing := 0; missing < cell && missing < n; missing++ {
+			agrees = agrees && canBe(v.Histogram, n-missing, scale)
+		}
+		if agrees {
+			for i := range v.Histogram {
+				v.Histogram[i].Share = math.Round(scale*v.Histogram[i].Share) / scale
+			}
+			return
+		}
+	}
+}
+
+// canBe reports whether the shares, rounded once more, can be those of so many.
+func canBe(bins []Bin, total int, scale float64) bool {
+	least, most := 0, 0
+	for _, b := range bins {
+		share := math.Round(scale*b.Share) / scale
+		lo := int(math.Ceil((share - 0.5/scale) * float64(total)))
+		hi := int(math.Floor((share + 0.5/scale) * float64(total)))
+		if lo > hi {
+			return false
+		}
+		least, most = least+max(lo, 0), most+hi
+	}
+	return least <= total && total <= most
+}

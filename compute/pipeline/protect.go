@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/disclosure"
+	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/validation"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// protect makes the parts of a result agree where the study withholds whatever
+// would give a small count away: what the audit withholds can then not be had from
+// the cohort or the validation.
+func (s *Session) protect() {
+	audit := s.result.Audit
+	if !s.study.Fairness.Complementary || audit == nil {
+		return
+	}
+	s.result.Cohort = s.everyone.CohortBeside(audit.N, besides(s.study, audit))
+	if s.result.Validation != nil {
+		s.result.Validation = withoutSmall(s.study, s.result.Validation, audit)
+	}
+}
+
+// besides is what an audit shows of the attributes' groups.
+func besides(s *study.Study, a *fairness.Audit) (out []describe.Beside) {
+	at := 1
+	for _, attribute := range s.Fairness.Attributes {
+		names := attribute.Groups()
+		b := describe.Beside{Place: make([]int, len(names)), N: make([]*int, len(names))}
+		for g := range names {
+			b.Place[g] = g
+		}
+		for g := range names {
+			shown := a.Groups[at+g]
+			if shown.State == fairness.OK || shown.State == fairness.NotEstimable {
+				b.N[g] = shown.N
+			}
+			for _, other := range shown.With {
+				b.Place[slices.Index(names, other)] = g
+			}
+		}
+		at += len(names)
+		out = append(out, b)
+	}
+	return out
+}
+
+// withoutSmall is a validation without the figures that tell of few patients, or of
+// which the audit of the same predictions withholds its own.
+func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *validation.Result {
+	cell, n := s.Fairness.MinimumCell, float64(from.N)
+	v := *from
+	v.Metrics, v.Intervals, v.Remarks = maps.Clone(from.Metrics), maps.Clone(from.Intervals), slices.Clone(from.Remarks)
+	for _, share := range []struct {
+		name, audited string
+		of            float64 // what the metric is where everyone counts
+	}{{"within20", "within20", 100}, {"prevalence", "prevalence", 1}, {"events", "event_share", n}} {
+		value, known := from.Metrics[share.name]
+		if !known || disclosure.Share(int(math.Round(value/share.of*n)), from.N, cell) && !slices.Contains(a.Groups[0].Withheld, share.audited) {
+			continue
+		}
+		delete(v.Metrics, share.name)
+		delete(v.Intervals, share.name)
+		v.Remarks = append(v.Remarks, share.name+" is withheld: it would tell of fewer patients than the minimum cell.")
+	}
+	if p := from.Prediction; p != nil && !disclosure.Share(int(math.Round(p.Coverage*n)), from.N, cell) {
+		v.Prediction = nil
+		v.Remarks = append(v.Remarks, "How many patients are outside the prediction interval is withheld: they are fewer than the minimum cell.")
+	}
+	v.Calibration = slices.Clone(from.Calibration)
+	if s.Outcome.Type == study.Binary {
+		v.Calibration = nil // each of its points is a share; the audit has those that may be shown
+	}
+	hideBeside(v.Calibration, from.N)
+	return &v
+}
+
+// hideBeside withholds the smallest bin that is shown, if others are withheld.
+func hideBeside(bins []validation.Bin, n int) {
+	least := -1
+	for i, b := range bins {
+		if b.N == nil {
+			continue
+		}
+		n -= *b.N
+		if least < 0 || *b.N < *bins[least].N {
+			least = i
+		}
+	}
+	if n > 0 && least >= 0 {
+		bins[least] = validation.Bin{From: bins[least].From, To: bins[least].To}
+	}
+}
