@@ -136,7 +136,7 @@ func (c *Card) chai() appliedModelCard {
 		Outputs: inside(c.output()), ModelType: literal(c.modelType() + "."),
 		FoundationModels: literal("None: the model is fitted to the patients described here alone."),
 		InputDataSource:  inside(stated(a.DataSource)), DataTypes: inside(computed(append(c.output().blocks, c.inputs())...)),
-		DevelopmentData: inside(c.development()), BiasMitigation: inside(stated(a.BiasManagement)),
+		DevelopmentData: inside(c.development()), BiasMitigation: inside(c.mitigation()),
 		Maintenance: inside(c.maintenance()), Security: inside(c.privacy()), Transparency: inside(c.provenance()),
 		Funding: inside(stated(a.Funding)), ThirdParties: optional(a.ThirdParties), Stakeholders: inside(stated(a.Stakeholders)),
 

@@ -113,6 +113,9 @@ func (c *Card) inputs() block {
 		}
 		b.rows = append(b.rows, row)
 	}
+	if column, levels := c.groupInput(); column != "" {
+		b.rows = append(b.rows, []string{column, string(study.Category), "", strings.Join(levels, ", "), "the general model"})
+	}
 	return b
 }
 
@@ -223,6 +226,9 @@ func (c *Card) elements() text {
 	var inputs []string
 	for _, f := range c.r.Study.Features {
 		inputs = append(inputs, f.Column)
+	}
+	if column, _ := c.groupInput(); column != "" {
+		inputs = append(inputs, column)
 	}
 	all := "The inputs are " + list(inputs) + "."
 	if len(inputs) == 0 {

@@ -94,7 +94,7 @@ func (c *Card) attributes() []Attribute {
 
 	section("Process to ensure fairness in development", "5")
 	add("i", "Approach to ensure that the output is fair", c.declared().with(a.FairnessApproach))
-	add("ii", "Approaches to manage, reduce or eliminate bias", stated(a.BiasManagement))
+	add("ii", "Approaches to manage, reduce or eliminate bias", c.mitigation())
 
 	external := c.r.Result.Validation != nil && c.r.Result.Validation.Kind == study.External
 	section("External validation process", "6")

@@ -82,6 +82,7 @@ func (c *Card) read(p form) {
 	p.under("Goals for groups of patients", a.GoalFairness)
 	p.under("What was done for fairness", a.FairnessApproach)
 	p.under("What was done against bias", a.BiasManagement)
+	p.say(computed(c.mitigated()...))
 
 	p.section("Elsewhere and later")
 	p.say(c.external())
