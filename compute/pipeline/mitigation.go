@@ -338,3 +338,30 @@ func auditSteps(s *study.Study) []compute.StepSummary {
 
 // mitigates reports whether a step is the mitigation's own.
 func mitigates(step string) bool { return strings.HasPrefix(step, "mitigation/") }
+
+// mitigationShown says what the mitigation's sums show beside the models.
+func mitigationShown(s *study.Study) (notes []string) {
+	m := s.Mitigation
+	if m == nil {
+		return nil
+	}
+	column := s.Fairness.Attributes[m.Attribute].Column
+	what := ""
+	switch {
+	case m.Method == study.Reweigh && m.Balance == study.BalanceOutcome:
+		what = "how many patients it has in each class of the outcome, however few"
+	case m.Method == study.BoundedGroupLoss:
+		what = "what each model of the search loses in it"
+	case m.Method == study.Recalibrate:
+		what = "the sums of predictions and outcomes that its line is made of"
+	case m.Method == study.GroupThresholds:
+		what = "how many patients, with and without the outcome, have a probability in each of a hundred bins, however few"
+	default:
+		what = "how many patients it has"
+	}
+	notes = append(notes, fmt.Sprintf("mitigation: of each group of %s that passes the audit's rules the sums show, over all hospitals, %s.", column, what))
+	if m.NeedsGroup() {
+		notes = append(notes, fmt.Sprintf("mitigation: the released model asks for %s and treats groups differently. Whether that is permitted is for the clinic and the law to say, before it is approved.", column))
+	}
+	return notes
+}

@@ -49,6 +49,7 @@ func Shown(s *study.Study) []string {
 			note("neural: without clip one unusual record can decide a round's change; clip: 1 bounds the gradient of each record.")
 		}
 	}
+	notes = append(notes, mitigationShown(s)...)
 	if cell < 5 {
 		note("fairness: groups of %s are shown; most hospitals ask for a minimum_cell of 5 to 11.", count(cell, "patient"))
 	}
