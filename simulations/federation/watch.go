@@ -10,6 +10,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/internal/records"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -125,7 +126,43 @@ func (c *consortium) Watch(ctx context.Context, release string) (*Result, error)
 	}); err != nil {
 		return nil, err
 	}
+	if err := c.recertify(ctx); err != nil {
+		return nil, err
+	}
 	return c.Report(ctx)
+}
+
+// recertify gives the people new certificates, whose last ones ended while only
+// the hospitals and the coordinator were at work: their old enrolment, sent again,
+// gets one as long as they are on the roster.
+func (c *consortium) recertify(ctx context.Context) error {
+	for _, p := range []*person{c.researcher, c.auditor} {
+		if !p.node.NeedsRenewal(c.clock.Now()) {
+			continue
+		}
+		enrolment, err := p.node.Enrolment()
+		if err != nil {
+			return err
+		}
+		conn, err := dial(c.address, p.node.RenewalTLS(c.clock.Now))
+		if err != nil {
+			return err
+		}
+		answer, err := consiliumv1.NewEnrollmentServiceClient(conn).Admission(ctx, &consiliumv1.AdmissionRequest{Enrolment: enrolment})
+		if err := errors.Join(err, conn.Close()); err != nil {
+			return err
+		}
+		if err := p.node.SetCertificate(answer.GetCertificate()); err != nil {
+			return err
+		}
+		if err := p.conn.Close(); err != nil {
+			return err
+		}
+		if p.conn, err = dial(c.address, p.node.ClientTLS(c.clock.Now)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // skipToWindow moves everyone's clock to the end of the next window where
