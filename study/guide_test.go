@@ -51,12 +51,20 @@ func TestTheGuidesExamplesAreAccepted(t *testing.T) {
 			}
 		case key == "fairness":
 			try(kindStudy(numberOutcome, "{kind: glm, family: gaussian}", strings.TrimSuffix(block, "\n")))
+		case key == "mitigation":
+			for line := range strings.Lines(block) {
+				outcome, model := numberOutcome, families["number"]
+				if strings.Contains(line, "thresholds") {
+					outcome, model = binaryOutcome, "{kind: glm, family: binomial}"
+				}
+				try(kindStudy(outcome, model, "fairness: {attributes: [{column: race4, levels: [White, Asian]}]}\n"+line))
+			}
 		default:
 			t.Errorf("the guide has a block of %q, which no test tries", key)
 		}
 		tried[key]++
 	}
-	for _, key := range []string{"study", "model", "outcome", "validation", GLM, Cox, Boost, Neural, Describe, "number", "binary", "count", "survival"} {
+	for _, key := range []string{"study", "model", "outcome", "validation", "mitigation", GLM, Cox, Boost, Neural, Describe, "number", "binary", "count", "survival"} {
 		if tried[key] == 0 {
 			t.Errorf("the guide shows no %s", key)
 		}
