@@ -146,22 +146,7 @@ func (a *Agent) signed(round *participant.Round, s *vault.Sealing, shares [][]by
 
 // send uploads what the coordinator lacks and keeps its receipt.
 func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.Round, subject uplink.Subject, c *vault.Contribution) error {
-	missing, counted, err := link.BeginContribution(ctx, subject, c.Header, c.Shares)
-	if err != nil {
-		return err
-	}
-	if !counted && len(missing) > 0 {
-		total := int64(len(missing)) * int64(round.Secagg.ChunkBytes())
-		progress := func(sent int64) {
-			if a.o.Progress != nil {
-				a.o.Progress(Upload{Round: subject.Round, Step: subject.Step, Sent: sent, Total: total})
-			}
-		}
-		if err := link.UploadChunks(ctx, subject, c.Header, c, missing, progress); err != nil {
-			return err
-		}
-	}
-	receipt, err := link.CommitContribution(ctx, subject)
+	receipt, err := a.upload(ctx, link, round, subject, c)
 	if err != nil {
 		return err
 	}
@@ -175,6 +160,46 @@ func (a *Agent) send(ctx context.Context, link *uplink.Link, round *participant.
 	a.log.Info("contribution counted", zap.String("round", subject.Round), zap.String("step", subject.Step))
 	c.Close() // before it is removed: some systems do not remove what is open
 	return a.vault.Wipe(round.ID)
+}
+
+// wholeBytes is how much ciphertext goes in one message with its header. A
+// longer contribution is uploaded in pieces, to be resumed where it was cut off.
+const wholeBytes = 1 << 20
+
+// upload sends what the coordinator lacks and returns its receipt.
+func (a *Agent) upload(ctx context.Context, link *uplink.Link, round *participant.Round, subject uplink.Subject, c *vault.Contribution) (receipt []byte, err error) {
+	chunkBytes := int64(round.Secagg.ChunkBytes())
+	total := int64(c.Chunks()) * chunkBytes
+	progress := func(sent int64) {
+		if a.o.Progress != nil {
+			a.o.Progress(Upload{Round: subject.Round, Step: subject.Step, Sent: sent, Total: total})
+		}
+	}
+	var whole [][]byte
+	if total <= wholeBytes {
+		for i := range c.Chunks() {
+			chunk, err := c.Chunk(i)
+			if err != nil {
+				return nil, fmt.Errorf("chunk %d of the sealed contribution cannot be read: %w", i, err)
+			}
+			whole = append(whole, chunk)
+		}
+	}
+	missing, counted, receipt, err := link.BeginContribution(ctx, subject, c.Header, c.Shares, whole)
+	if err != nil {
+		return nil, err
+	}
+	if receipt != nil {
+		progress(total)
+		return receipt, nil
+	}
+	if !counted && len(missing) > 0 {
+		total = int64(len(missing)) * chunkBytes
+		if err := link.UploadChunks(ctx, subject, c.Header, c, missing, progress); err != nil {
+			return nil, err
+		}
+	}
+	return link.CommitContribution(ctx, subject)
 }
 
 // declineRefused tells the coordinator that a plan was refused, so that the

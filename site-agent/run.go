@@ -82,7 +82,9 @@ func (a *Agent) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	news, err := link.Poll(ctx, a.revision, head.Size, a.node.Rosters().Latest().Number, cosignature)
+	news, err := link.Poll(ctx, uplink.Seen{
+		Revision: a.revision, LedgerSize: head.Size, Roster: a.node.Rosters().Latest().Number, EntriesRead: a.witness.entriesRead(), Cosignature: cosignature,
+	})
 	if remote, ok := errors.AsType[*uplink.Error](err); ok && (remote.Code == ledgerShrunk || remote.Code == cosignatureRefused) {
 		return fmt.Errorf("%w: %w", ErrStopped, a.noteRemote(err))
 	}
@@ -242,7 +244,13 @@ func (a *Agent) readLedger(ctx context.Context, link *uplink.Link, news *uplink.
 		return nil
 	}
 	err := a.witness.readOn(
-		func(start, end uint64) ([][]byte, error) { return link.Entries(ctx, start, min(end, start+maxEntries)) },
+		func(start, end uint64) ([][]byte, error) {
+			if given := news.Entries; len(given) > 0 { // those after the last that was read
+				news.Entries = nil
+				return given[:min(uint64(len(given)), end-start)], nil
+			}
+			return link.Entries(ctx, start, min(end, start+maxEntries))
+		},
 		func(e ledger.Entry) error {
 			if e.Actor != a.node.Name() || e.Round == "" {
 				return nil

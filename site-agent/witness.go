@@ -171,6 +171,13 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 	return nil
 }
 
+// entriesRead is how many entries were read.
+func (w *ledgerWitness) entriesRead() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.read.Size
+}
+
 // leaf returns a plan's or an opening request's entry if it was read lately.
 func (w *ledgerWitness) leaf(index uint64) ([]byte, bool) {
 	w.mu.Lock()

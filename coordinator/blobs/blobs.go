@@ -39,6 +39,9 @@ func New(data []byte) Blob { return Blob{statement.DigestOf(data), data} }
 // Name is the digest of the bytes.
 func (b Blob) Name() statement.Digest { return b.name }
 
+// Len is how many bytes there are.
+func (b Blob) Len() int { return len(b.data) }
+
 // Store keeps blobs. It is safe for concurrent use.
 type Store interface {
 	// Put stores blobs durably. After an error some of them may be stored.

@@ -30,6 +30,8 @@ func (m *Machine) Decide(now time.Time, in Input) ([]Record, error) {
 		return m.begin(now, in)
 	case Commit:
 		return m.commit(now, in)
+	case Whole:
+		return m.whole(now, in)
 	case Decline:
 		return m.decline(now, in)
 	case RequestLedgered:
@@ -94,6 +96,20 @@ func (m *Machine) commit(now time.Time, in Commit) ([]Record, error) {
 		return nil, err
 	}
 	return []Record{Contributed{Site: in.Site, Header: in.Header, Bytes: in.Bytes, At: now}}, nil
+}
+
+func (m *Machine) whole(now time.Time, in Whole) ([]Record, error) {
+	records, err := m.begin(now, in.Begin)
+	if err != nil {
+		return nil, err
+	}
+	if _, counted := m.contributed[in.Site]; counted {
+		return nil, nil
+	}
+	if err := m.collecting(in.Site); err != nil {
+		return nil, err // begun in time, complete too late
+	}
+	return append(records, Contributed{Site: in.Site, Header: in.Header, Bytes: in.Bytes, At: now}), nil
 }
 
 func (m *Machine) decline(now time.Time, in Decline) ([]Record, error) {

@@ -36,6 +36,13 @@ type Commit struct {
 	Bytes  int64
 }
 
+// Whole is Begin and Commit in one: a contribution that came with everything
+// that its header names, all of it stored.
+type Whole struct {
+	Begin
+	Bytes int64
+}
+
 // Decline is a site's verified refusal to contribute.
 type Decline struct {
 	Site, Reason string
@@ -89,6 +96,7 @@ func (PlanLedgered) input()    {}
 func (Withdraw) input()        {}
 func (Begin) input()           {}
 func (Commit) input()          {}
+func (Whole) input()           {}
 func (Decline) input()         {}
 func (RequestLedgered) input() {}
 func (Share) input()           {}

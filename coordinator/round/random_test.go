@@ -84,12 +84,12 @@ func anyInput(random *rand.Rand, m *Machine, n int) Input {
 	other.Header = digest("other")
 	fitting := map[State][]Input{
 		Inviting:   {PlanLedgered{Envelope: digest("p"), Leaf: 1}},
-		Collecting: {begin(site), commit(site), begin(site), commit(site), begin(site), commit(site), there},
+		Collecting: {begin(site), commit(site), begin(site), commit(site), whole(site), there},
 		Opening:    {requestLedgered(), share(site), share(site), share(site), there, Opened{Sum: digest("s")}, Violated{Reason: "v"}},
 	}[m.State()]
 	any := []Input{
 		PlanLedgered{Envelope: digest("p"), Leaf: 1}, Withdraw{Reason: "w"}, requestLedgered(), there,
-		begin(site), other, commit(site), Decline{Site: site}, share(site), fault(site, who[random.IntN(n)]),
+		begin(site), other, commit(site), whole(site), Decline{Site: site}, share(site), fault(site, who[random.IntN(n)]),
 		Opened{Sum: digest("s")}, Violated{Reason: "v"}, Away{},
 	}
 	if len(fitting) > 0 && random.IntN(4) > 0 {

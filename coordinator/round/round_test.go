@@ -127,6 +127,8 @@ func commit(site string) Commit {
 	return Commit{Site: site, Header: digest("header " + site), Bytes: 1000}
 }
 
+func whole(site string) Whole { return Whole{Begin: begin(site), Bytes: 1000} }
+
 func share(member string) Share {
 	return Share{Member: member, Request: digest("request"), Share: digest("share " + member), Envelope: digest("share envelope " + member), Bytes: 100}
 }
@@ -256,6 +258,49 @@ func TestASiteCountsOnce(t *testing.T) {
 	}
 	if err := h.m.Apply(Contributed{Site: "A", Header: digest("header A"), At: now}); err == nil {
 		t.Error("a second record of the same contribution applied")
+	}
+}
+
+// A contribution in one piece is the same as one that is announced and completed.
+func TestAWholeContributionIsBeginAndCommit(t *testing.T) {
+	now := began.Add(time.Second)
+	inPieces, inOne, halfway := start(t, 4, 3), start(t, 4, 3), start(t, 4, 3)
+	inPieces.contribute(now, "A")
+	inOne.feed(now, whole("A"))
+	halfway.feed(now, begin("A"))
+	halfway.feed(now, whole("A"))
+	for name, h := range map[string]*history{"in one": inOne, "announced before": halfway} {
+		if !bytes.Equal(h.bytes(), inPieces.bytes()) {
+			t.Errorf("%s:\n%s\nin pieces:\n%s", name, h.bytes(), inPieces.bytes())
+		}
+		for _, in := range []Input{whole("A"), begin("A"), commit("A")} {
+			if got := h.feed(now, in); got != nil {
+				t.Errorf("%s: %+v again gave %v", name, in, got)
+			}
+		}
+		other := whole("A")
+		other.Header = digest("another header")
+		if _, err := h.try(now, other); code(err) != CodeOtherHeader {
+			t.Errorf("%s: another contribution of A: %v", name, err)
+		}
+	}
+	begun := start(t, 4, 3)
+	begun.feed(now, begin("B"))
+	other := whole("B")
+	other.Header = digest("another header")
+	if _, err := begun.try(now, other); code(err) != CodeOtherHeader {
+		t.Errorf("another contribution than B announced: %v", err)
+	}
+	begun.feed(now, Decline{Site: "B"})
+	if _, err := begun.try(now, whole("B")); code(err) != CodeAlreadyDeclined {
+		t.Errorf("B contributes after it declined: %v", err)
+	}
+	if _, err := begun.try(now, whole("Z")); code(err) != CodeNotInvited {
+		t.Errorf("a stranger contributes: %v", err)
+	}
+	late := open(t, 4)
+	if _, err := late.try(deadline, whole("Z")); code(err) != CodeNotInvited {
+		t.Errorf("a stranger contributes: %v", err)
 	}
 }
 
@@ -523,7 +568,7 @@ func everyInput() []Input {
 		Opened{Sum: digest("s")}, Violated{Reason: "v"}, everybody(), present(), present("A", "B"), Away{},
 	}
 	for _, site := range append(sites(4), "Z") {
-		inputs = append(inputs, begin(site), commit(site), Decline{Site: site}, share(site), fault(site, "A"))
+		inputs = append(inputs, begin(site), commit(site), whole(site), Decline{Site: site}, share(site), fault(site, "A"))
 	}
 	return inputs
 }

@@ -18,58 +18,109 @@ const sealingOverhead = 4096
 // Begin records which contribution a site is about to send and returns the
 // chunks of it that are not stored yet.
 func (d *Driver) Begin(site string, header []byte, sealed [][]byte) (missing []uint32, counted bool, err error) {
-	var h statement.ContributionHeader
-	payload, err := statement.Open(header, statement.KindContributionHeader, &h, d.keyOf(site, identity.RoleSite))
-	if err != nil {
-		return nil, false, unsigned("the contribution's header", err)
-	}
-	r, crypto, err := d.find(h.Round)
+	a, err := d.announcement(site, header, sealed)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := checkHeader(r, crypto, &h, sealed); err != nil {
-		return nil, false, err
-	}
-	envelope, shares := blobs.New(header), blobs.New(pack(sealed))
-	in := round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: envelope.Name(), Shares: shares.Name()}
 	// Whether the site may begin is asked first: nothing is stored for one that
 	// may not.
-	if wanted, err := d.wants(r, in); err != nil {
+	if wanted, err := d.wants(a.round, a.begin); err != nil {
 		return nil, false, err
 	} else if wanted {
-		if err := d.putAll(envelope, shares); err != nil {
+		if err := d.putAll(a.envelope, a.shares); err != nil {
 			return nil, false, err
 		}
 	}
 	d.mu.Lock()
-	if err = d.feed(r, in); err == nil {
-		r.headers[site] = &h
-		_, counted = r.Contribution(site)
+	if err = d.feed(a.round, a.begin); err == nil {
+		a.round.headers[site] = a.header
+		_, counted = a.round.Contribution(site)
 	}
 	d.mu.Unlock()
 	if err != nil || counted {
 		return nil, counted, err
 	}
-	missing, err = d.missing(r, site, &h)
+	missing, err = d.missing(a.round, site, a.header)
 	return missing, false, err
 }
 
-func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionHeader, sealed [][]byte) error {
-	wrong := func(why string) error {
-		return problem(Invalid, "contribution-malformed", "the contribution does not fit the round", why, "update the site agent; if it is current, report this")
+// Contribute counts a contribution that came whole and returns the signed
+// receipt. It is Begin, StoreChunk for every chunk, and Commit, with one write.
+func (d *Driver) Contribute(site string, header []byte, sealed, chunks [][]byte) (receipt []byte, err error) {
+	a, err := d.announcement(site, header, sealed)
+	if err != nil {
+		return nil, err
 	}
+	stored := []blobs.Blob{a.envelope, a.shares}
+	bytes := a.shares.Len()
+	if len(chunks) != len(a.header.Chunks) {
+		return nil, malformed(fmt.Sprintf("it brings %d of its %d chunks: all of them or none", len(chunks), len(a.header.Chunks)))
+	}
+	for i, chunk := range chunks {
+		named := blobs.New(chunk)
+		if named.Name() != a.header.Chunks[i] {
+			return nil, malformed(fmt.Sprintf("chunk %d does not have the digest in the header", i))
+		}
+		if err := a.crypto.CheckChunk(chunk); err != nil {
+			return nil, malformed(fmt.Sprintf("chunk %d: %v", i, err))
+		}
+		stored = append(stored, named)
+		bytes += named.Len()
+	}
+	r, in := a.round, round.Whole{Begin: a.begin, Bytes: int64(bytes)}
+	if err := d.take(r, in, d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), a.begin.Envelope, site), stored...); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	r.headers[site] = a.header
+	d.mu.Unlock()
+	return d.signed(statement.KindReceipt, statement.Receipt{Round: r.ID(), Site: site, Header: a.begin.Header})
+}
+
+// announcement is a contribution's header and sealed shares, verified.
+type announcement struct {
+	round            *roundState
+	crypto           *secagg.Round
+	header           *statement.ContributionHeader
+	envelope, shares blobs.Blob
+	begin            round.Begin
+}
+
+func (d *Driver) announcement(site string, header []byte, sealed [][]byte) (*announcement, error) {
+	var h statement.ContributionHeader
+	payload, err := statement.Open(header, statement.KindContributionHeader, &h, d.keyOf(site, identity.RoleSite))
+	if err != nil {
+		return nil, unsigned("the contribution's header", err)
+	}
+	r, crypto, err := d.find(h.Round)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHeader(r, crypto, &h, sealed); err != nil {
+		return nil, err
+	}
+	a := &announcement{round: r, crypto: crypto, header: &h, envelope: blobs.New(header), shares: blobs.New(pack(sealed))}
+	a.begin = round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: a.envelope.Name(), Shares: a.shares.Name()}
+	return a, nil
+}
+
+func malformed(why string) error {
+	return problem(Invalid, "contribution-malformed", "the contribution does not fit the round", why, "update the site agent; if it is current, report this")
+}
+
+func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionHeader, sealed [][]byte) error {
 	switch {
 	case len(h.Chunks) != crypto.Chunks():
-		return wrong(fmt.Sprintf("it names %d chunks where the plan has %d", len(h.Chunks), crypto.Chunks()))
+		return malformed(fmt.Sprintf("it names %d chunks where the plan has %d", len(h.Chunks), crypto.Chunks()))
 	case len(h.Shares) != len(r.Plan().Committee) || len(sealed) != len(h.Shares):
-		return wrong(fmt.Sprintf("it names %d key shares and brings %d where the committee has %d members", len(h.Shares), len(sealed), len(r.Plan().Committee)))
+		return malformed(fmt.Sprintf("it names %d key shares and brings %d where the committee has %d members", len(h.Shares), len(sealed), len(r.Plan().Committee)))
 	}
 	for j, share := range sealed {
 		if len(share) > crypto.ShareBytes()+sealingOverhead {
-			return wrong("a sealed key share is longer than any can be")
+			return malformed("a sealed key share is longer than any can be")
 		}
 		if statement.DigestOf(share) != h.Shares[j] {
-			return wrong("a sealed key share does not have the digest in the header")
+			return malformed("a sealed key share does not have the digest in the header")
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,15 @@ type Polled struct {
 	Checkpoint  []byte
 	Consistency [][32]byte
 	Assignments []Assignment
+	Entries     [][]byte
+}
+
+// PollRequest says what a site has seen.
+type PollRequest struct {
+	Revision     string
+	LedgerSize   uint64
+	RosterNumber uint64
+	EntriesRead  uint64
 }
 
 // duty is an assignment before its bytes are read.
@@ -87,17 +97,17 @@ type duty struct {
 //
 // That nothing is left to do is no news. That a round ended is, but it waits a
 // little for the question that comes next.
-func (d *Driver) Poll(ctx context.Context, site, revision string, ledgerSize, rosterNumber uint64) (*Polled, error) {
+func (d *Driver) Poll(ctx context.Context, site string, seen PollRequest) (*Polled, error) {
 	timeout := time.NewTimer(pollWait)
 	defer timeout.Stop()
 	var lingered <-chan time.Time
 	patience := urgent
-	if revision == "" {
+	if seen.Revision == "" {
 		patience = nothing
 	}
 	for {
 		d.mu.Lock()
-		polled, fetch, held, err := d.poll(site, revision, patience, ledgerSize, rosterNumber)
+		polled, fetch, held, err := d.poll(site, seen, patience)
 		assigned := d.assigned
 		d.mu.Unlock()
 		if err != nil {
@@ -143,8 +153,8 @@ const (
 
 // poll answers a poll, or not: nil unless there is as much news as is waited
 // for. held says that there is news, which may wait for more.
-func (d *Driver) poll(site, revision string, waits news, ledgerSize, rosterNumber uint64) (_ *Polled, _ []fetch, held bool, err error) {
-	known, cursor, _ := strings.Cut(revision, ".")
+func (d *Driver) poll(site string, q PollRequest, waits news) (_ *Polled, _ []fetch, held bool, err error) {
+	known, cursor, _ := strings.Cut(q.Revision, ".")
 	seen, err := strconv.Atoi(cursor)
 	if err != nil || seen < 0 || seen > len(d.finished) {
 		seen = 0
@@ -170,12 +180,17 @@ func (d *Driver) poll(site, revision string, waits news, ledgerSize, rosterNumbe
 	if has < waits {
 		return nil, nil, has > nothing, nil
 	}
-	if ledgerSize > d.leaves {
-		return nil, nil, false, shrunk(ledgerSize, d.leaves)
+	if q.LedgerSize > d.leaves {
+		return nil, nil, false, shrunk(q.LedgerSize, d.leaves)
 	}
-	p := &Polled{Revision: now + "." + strconv.Itoa(len(d.finished)), Rosters: d.Rosters(rosterNumber)}
-	if p.Checkpoint, p.Consistency, err = d.checkpoint(ledgerSize); err != nil {
+	p := &Polled{Revision: now + "." + strconv.Itoa(len(d.finished)), Rosters: d.Rosters(q.RosterNumber)}
+	if p.Checkpoint, p.Consistency, err = d.checkpoint(q.LedgerSize); err != nil {
 		return nil, nil, false, err
+	}
+	if slices.ContainsFunc(duties, func(duty duty) bool { return duty.round != nil }) && q.EntriesRead < d.leaves {
+		if p.Entries, err = d.log.Leaves(q.EntriesRead, min(d.leaves, q.EntriesRead+maxEntries)); err != nil {
+			return nil, nil, false, err
+		}
 	}
 	for _, duty := range duties {
 		f, err := d.assignment(site, duty)

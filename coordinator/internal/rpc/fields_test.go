@@ -42,6 +42,10 @@ var readers = []string{
 // the whole one, when nothing more may be stored for them.
 var same = map[string]string{
 	"EnrollmentService/Enroll: consilium.v1.EnrollRequest.token: a space long": "people paste tokens, so space around one is dropped before anything is read of it",
+
+	"SiteService/BeginContribution: consilium.v1.BeginContributionRequest.chunks: missing":              "a contribution is announced and its chunks follow",
+	"SiteService/BeginContribution: consilium.v1.BeginContributionRequest.chunks: of another wire type": "a field that is not known is passed over, which leaves an announcement",
+	"SiteService/BeginContribution: consilium.v1.BeginContributionRequest.chunks: the last gone":        "of one chunk none is left, which leaves an announcement",
 }
 
 // allowance is how much memory the whole process may take for one request, the

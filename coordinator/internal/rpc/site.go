@@ -25,13 +25,15 @@ func (s *site) Poll(ctx context.Context, req *consiliumv1.PollRequest) (*consili
 			return nil, err
 		}
 	}
-	p, err := s.driver.Poll(ctx, caller(ctx).Name, req.GetRevision(), req.GetLedgerSize(), req.GetRosterNumber())
+	p, err := s.driver.Poll(ctx, caller(ctx).Name, driver.PollRequest{
+		Revision: req.GetRevision(), LedgerSize: req.GetLedgerSize(), RosterNumber: req.GetRosterNumber(), EntriesRead: req.GetEntriesRead(),
+	})
 	if err != nil {
 		return nil, err
 	}
 	resp := &consiliumv1.PollResponse{
 		Revision: p.Revision, Rosters: p.Rosters,
-		Checkpoint: p.Checkpoint, Consistency: merkle.FormatProof(p.Consistency),
+		Checkpoint: p.Checkpoint, Consistency: merkle.FormatProof(p.Consistency), Entries: p.Entries,
 	}
 	for _, a := range p.Assignments {
 		resp.Assignments = append(resp.Assignments, assignment(a))
@@ -77,6 +79,10 @@ func (s *site) DeclineRound(ctx context.Context, req *consiliumv1.DeclineRoundRe
 }
 
 func (s *site) BeginContribution(ctx context.Context, req *consiliumv1.BeginContributionRequest) (*consiliumv1.BeginContributionResponse, error) {
+	if len(req.GetChunks()) > 0 {
+		receipt, err := s.driver.Contribute(caller(ctx).Name, req.GetHeader(), req.GetSealedShares(), req.GetChunks())
+		return &consiliumv1.BeginContributionResponse{Counted: err == nil, Receipt: receipt}, err
+	}
 	missing, counted, err := s.driver.Begin(caller(ctx).Name, req.GetHeader(), req.GetSealedShares())
 	return &consiliumv1.BeginContributionResponse{Missing: missing, Counted: counted}, err
 }

@@ -34,7 +34,9 @@ type PollRequest struct {
 	// timestamped_signature, 72 bytes. Empty before the first checkpoint. One that
 	// does not verify for the coordinator's own log is refused as a security
 	// violation.
-	Cosignature   []byte `protobuf:"bytes,4,opt,name=cosignature,proto3" json:"cosignature,omitempty"`
+	Cosignature []byte `protobuf:"bytes,4,opt,name=cosignature,proto3" json:"cosignature,omitempty"`
+	// How many ledger entries the site has read.
+	EntriesRead   uint64 `protobuf:"varint,5,opt,name=entries_read,json=entriesRead,proto3" json:"entries_read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +99,13 @@ func (x *PollRequest) GetCosignature() []byte {
 	return nil
 }
 
+func (x *PollRequest) GetEntriesRead() uint64 {
+	if x != nil {
+		return x.EntriesRead
+	}
+	return 0
+}
+
 type PollResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Revision string                 `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -104,9 +113,12 @@ type PollResponse struct {
 	Rosters [][]byte `protobuf:"bytes,2,rep,name=rosters,proto3" json:"rosters,omitempty"`
 	// The newest signed checkpoint (signed note, C2SP tlog-checkpoint) and the
 	// consistency proof from PollRequest.ledger_size to it.
-	Checkpoint    []byte        `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	Consistency   [][]byte      `protobuf:"bytes,4,rep,name=consistency,proto3" json:"consistency,omitempty"`
-	Assignments   []*Assignment `protobuf:"bytes,5,rep,name=assignments,proto3" json:"assignments,omitempty"`
+	Checkpoint  []byte        `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Consistency [][]byte      `protobuf:"bytes,4,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	Assignments []*Assignment `protobuf:"bytes,5,rep,name=assignments,proto3" json:"assignments,omitempty"`
+	// The ledger's entries after PollRequest.entries_read, in order, as far as they
+	// fit: with work for a round, which they are read for.
+	Entries       [][]byte `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +184,13 @@ func (x *PollResponse) GetConsistency() [][]byte {
 func (x *PollResponse) GetAssignments() []*Assignment {
 	if x != nil {
 		return x.Assignments
+	}
+	return nil
+}
+
+func (x *PollResponse) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
 	}
 	return nil
 }
@@ -826,7 +845,10 @@ type BeginContributionRequest struct {
 	// DSSE envelope (JSON) of statement.ContributionHeader.
 	Header []byte `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
 	// One sealed key share for each committee member, in the plan's order.
-	SealedShares  [][]byte `protobuf:"bytes,2,rep,name=sealed_shares,json=sealedShares,proto3" json:"sealed_shares,omitempty"`
+	SealedShares [][]byte `protobuf:"bytes,2,rep,name=sealed_shares,json=sealedShares,proto3" json:"sealed_shares,omitempty"`
+	// All chunks of the ciphertext, in order, or none: those of a short
+	// contribution, which then needs no other call.
+	Chunks        [][]byte `protobuf:"bytes,3,rep,name=chunks,proto3" json:"chunks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -875,12 +897,21 @@ func (x *BeginContributionRequest) GetSealedShares() [][]byte {
 	return nil
 }
 
+func (x *BeginContributionRequest) GetChunks() [][]byte {
+	if x != nil {
+		return x.Chunks
+	}
+	return nil
+}
+
 type BeginContributionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Indices of the chunks that are still missing.
 	Missing []uint32 `protobuf:"varint,1,rep,packed,name=missing,proto3" json:"missing,omitempty"`
-	// The contribution has been counted already.
-	Counted       bool `protobuf:"varint,2,opt,name=counted,proto3" json:"counted,omitempty"`
+	// The contribution counts, now or already.
+	Counted bool `protobuf:"varint,2,opt,name=counted,proto3" json:"counted,omitempty"`
+	// Where it brought its chunks: as of CommitContribution.
+	Receipt       []byte `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -927,6 +958,13 @@ func (x *BeginContributionResponse) GetCounted() bool {
 		return x.Counted
 	}
 	return false
+}
+
+func (x *BeginContributionResponse) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
 }
 
 type UploadChunksRequest struct {
@@ -1378,13 +1416,14 @@ var File_consilium_v1_site_proto protoreflect.FileDescriptor
 
 const file_consilium_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x17consilium/v1/site.proto\x12\fconsilium.v1\"\x91\x01\n" +
+	"\x17consilium/v1/site.proto\x12\fconsilium.v1\"\xb4\x01\n" +
 	"\vPollRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x1f\n" +
 	"\vledger_size\x18\x02 \x01(\x04R\n" +
 	"ledgerSize\x12#\n" +
 	"\rroster_number\x18\x03 \x01(\x04R\frosterNumber\x12 \n" +
-	"\vcosignature\x18\x04 \x01(\fR\vcosignature\"\xc2\x01\n" +
+	"\vcosignature\x18\x04 \x01(\fR\vcosignature\x12!\n" +
+	"\fentries_read\x18\x05 \x01(\x04R\ventriesRead\"\xdc\x01\n" +
 	"\fPollResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x18\n" +
 	"\arosters\x18\x02 \x03(\fR\arosters\x12\x1e\n" +
@@ -1392,7 +1431,8 @@ const file_consilium_v1_site_proto_rawDesc = "" +
 	"checkpoint\x18\x03 \x01(\fR\n" +
 	"checkpoint\x12 \n" +
 	"\vconsistency\x18\x04 \x03(\fR\vconsistency\x12:\n" +
-	"\vassignments\x18\x05 \x03(\v2\x18.consilium.v1.AssignmentR\vassignments\"\xbd\x02\n" +
+	"\vassignments\x18\x05 \x03(\v2\x18.consilium.v1.AssignmentR\vassignments\x12\x18\n" +
+	"\aentries\x18\x06 \x03(\fR\aentries\"\xbd\x02\n" +
 	"\n" +
 	"Assignment\x12>\n" +
 	"\freview_study\x18\x01 \x01(\v2\x19.consilium.v1.ReviewStudyH\x00R\vreviewStudy\x12:\n" +
@@ -1437,13 +1477,15 @@ const file_consilium_v1_site_proto_rawDesc = "" +
 	"\x13DecideStudyResponse\"/\n" +
 	"\x13DeclineRoundRequest\x12\x18\n" +
 	"\adecline\x18\x01 \x01(\fR\adecline\"\x16\n" +
-	"\x14DeclineRoundResponse\"W\n" +
+	"\x14DeclineRoundResponse\"o\n" +
 	"\x18BeginContributionRequest\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12#\n" +
-	"\rsealed_shares\x18\x02 \x03(\fR\fsealedShares\"O\n" +
+	"\rsealed_shares\x18\x02 \x03(\fR\fsealedShares\x12\x16\n" +
+	"\x06chunks\x18\x03 \x03(\fR\x06chunks\"i\n" +
 	"\x19BeginContributionResponse\x12\x18\n" +
 	"\amissing\x18\x01 \x03(\rR\amissing\x12\x18\n" +
-	"\acounted\x18\x02 \x01(\bR\acounted\"W\n" +
+	"\acounted\x18\x02 \x01(\bR\acounted\x12\x18\n" +
+	"\areceipt\x18\x03 \x01(\fR\areceipt\"W\n" +
 	"\x13UploadChunksRequest\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\tR\x05round\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x14\n" +

@@ -49,7 +49,8 @@ type SiteServiceClient interface {
 	// Caller: invited site, for itself.
 	DeclineRound(ctx context.Context, in *DeclineRoundRequest, opts ...grpc.CallOption) (*DeclineRoundResponse, error)
 	// BeginContribution announces a contribution: its signed header and the
-	// sealed key shares. It answers with the chunks that are still missing.
+	// sealed key shares. It answers with the chunks that are still missing. One
+	// that brings all its chunks is counted at once.
 	// The same header may be announced again after an interruption; another
 	// header for the same round is refused.
 	// Caller: invited site, for itself.
@@ -192,7 +193,8 @@ type SiteServiceServer interface {
 	// Caller: invited site, for itself.
 	DeclineRound(context.Context, *DeclineRoundRequest) (*DeclineRoundResponse, error)
 	// BeginContribution announces a contribution: its signed header and the
-	// sealed key shares. It answers with the chunks that are still missing.
+	// sealed key shares. It answers with the chunks that are still missing. One
+	// that brings all its chunks is counted at once.
 	// The same header may be announced again after an interruption; another
 	// header for the same round is refused.
 	// Caller: invited site, for itself.

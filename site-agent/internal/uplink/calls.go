@@ -40,14 +40,25 @@ func unary[Q, A any](l *Link, ctx context.Context, what string, limit time.Durat
 	return a, l.translate(what, err)
 }
 
+// Seen is what a site knows when it asks for news.
+type Seen struct {
+	Revision    string // of the last news
+	LedgerSize  uint64 // of the last checkpoint
+	Roster      uint64 // number of the last one
+	EntriesRead uint64 // of the ledger
+	Cosignature []byte // of the last checkpoint
+}
+
 // Poll waits for news: assignments that differ from those of the revision. It
 // brings what the site knows, and its cosignature of the ledger that it knows.
-func (l *Link) Poll(ctx context.Context, revision string, ledgerSize, roster uint64, cosignature []byte) (*News, error) {
+func (l *Link) Poll(ctx context.Context, seen Seen) (*News, error) {
 	r, err := unary(l, ctx, "asking for work", pollTimeout, outbox.Entry{Kind: outbox.Poll},
 		func(ctx context.Context, q *consiliumv1.PollRequest) (*consiliumv1.PollResponse, error) {
 			return l.site.Poll(ctx, q)
 		},
-		&consiliumv1.PollRequest{Revision: revision, LedgerSize: ledgerSize, RosterNumber: roster, Cosignature: cosignature})
+		&consiliumv1.PollRequest{
+			Revision: seen.Revision, LedgerSize: seen.LedgerSize, RosterNumber: seen.Roster, EntriesRead: seen.EntriesRead, Cosignature: seen.Cosignature,
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +84,22 @@ func (l *Link) DeclineRound(ctx context.Context, s Subject, decline []byte) erro
 }
 
 // BeginContribution announces a contribution and learns which chunks are
-// missing.
-func (l *Link) BeginContribution(ctx context.Context, s Subject, header []byte, shares [][]byte) (missing []uint32, counted bool, err error) {
-	r, err := unary(l, ctx, "announcing the contribution", 4*callTimeout, s.entry(outbox.Header, header),
+// missing. Of a short one it brings the chunks along, all of them, and has the
+// coordinator's receipt in return; without a receipt it is not complete yet.
+func (l *Link) BeginContribution(ctx context.Context, s Subject, header []byte, shares, chunks [][]byte) (missing []uint32, counted bool, receipt []byte, err error) {
+	what, e := "announcing the contribution", s.entry(outbox.Header, header)
+	if len(chunks) > 0 {
+		what, e = "sending the contribution", s.entry(outbox.Contribution, header)
+		e.Fields = s.Fields
+	}
+	r, err := unary(l, ctx, what, 4*callTimeout, e,
 		func(ctx context.Context, q *consiliumv1.BeginContributionRequest) (*consiliumv1.BeginContributionResponse, error) {
 			return l.site.BeginContribution(ctx, q)
-		}, &consiliumv1.BeginContributionRequest{Header: header, SealedShares: shares})
+		}, &consiliumv1.BeginContributionRequest{Header: header, SealedShares: shares, Chunks: chunks})
 	if err != nil {
-		return nil, false, err
+		return nil, false, nil, err
 	}
-	return r.Missing, r.Counted, nil
+	return r.Missing, r.Counted, r.Receipt, nil
 }
 
 // Ciphertext is the chunks of a contribution, which are read one at a time.

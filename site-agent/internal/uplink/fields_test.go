@@ -107,7 +107,7 @@ func answers() map[proto.Message]func(context.Context, *Link) (proto.Message, er
 	}
 	proof := [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}
 	work := func(a ...*consiliumv1.Assignment) *consiliumv1.PollResponse {
-		return &consiliumv1.PollResponse{Revision: "r", Rosters: bb("roster 1", "roster 2"), Checkpoint: b("checkpoint"), Consistency: proof, Assignments: a}
+		return &consiliumv1.PollResponse{Revision: "r", Rosters: bb("roster 1", "roster 2"), Checkpoint: b("checkpoint"), Consistency: proof, Assignments: a, Entries: bb("entry", "another")}
 	}
 	study := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewStudy{ReviewStudy: &consiliumv1.ReviewStudy{Protocol: b("protocol"), Proposal: b("proposal")}}}
 	contribute := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_Contribute{Contribute: &consiliumv1.Contribute{Plan: b("plan"), Parameters: b("parameters"), LedgerIndex: 5, Inclusion: proof}}}
@@ -115,7 +115,7 @@ func answers() map[proto.Message]func(context.Context, *Link) (proto.Message, er
 	release := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_ReviewRelease{ReviewRelease: &consiliumv1.ReviewRelease{Release: b("release"), Audit: b("audit"), Protocol: b("protocol"), Override: b("override")}}}
 	ended := &consiliumv1.Assignment{Work: &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{Round: "round", State: "published", End: b("end")}}}
 	poll := func(ctx context.Context, l *Link) (proto.Message, error) {
-		n, err := l.Poll(ctx, "", 0, 0, nil)
+		n, err := l.Poll(ctx, Seen{})
 		return said(n), err
 	}
 	return map[proto.Message]func(context.Context, *Link) (proto.Message, error){
@@ -128,9 +128,9 @@ func answers() map[proto.Message]func(context.Context, *Link) (proto.Message, er
 		&consiliumv1.DeclineRoundResponse{}: func(ctx context.Context, l *Link) (proto.Message, error) {
 			return &consiliumv1.DeclineRoundResponse{}, l.DeclineRound(ctx, Subject{}, b("x"))
 		},
-		&consiliumv1.BeginContributionResponse{Missing: []uint32{0, 1, 300, 2}, Counted: true}: func(ctx context.Context, l *Link) (proto.Message, error) {
-			missing, counted, err := l.BeginContribution(ctx, Subject{}, b("x"), nil)
-			return &consiliumv1.BeginContributionResponse{Missing: missing, Counted: counted}, err
+		&consiliumv1.BeginContributionResponse{Missing: []uint32{0, 1, 300, 2}, Counted: true, Receipt: b("receipt")}: func(ctx context.Context, l *Link) (proto.Message, error) {
+			missing, counted, receipt, err := l.BeginContribution(ctx, Subject{}, b("x"), nil, nil)
+			return &consiliumv1.BeginContributionResponse{Missing: missing, Counted: counted, Receipt: receipt}, err
 		},
 		&consiliumv1.UploadChunksResponse{Stored: 1}: func(ctx context.Context, l *Link) (proto.Message, error) {
 			return nil, l.UploadChunks(ctx, Subject{}, b("x"), parts{b("chunk")}, []uint32{0}, nil)
@@ -177,7 +177,7 @@ func said(n *News) *consiliumv1.PollResponse {
 		}
 		return all
 	}
-	r := &consiliumv1.PollResponse{Revision: n.Revision, Rosters: n.Rosters, Checkpoint: n.Checkpoint, Consistency: proof(n.Consistency)}
+	r := &consiliumv1.PollResponse{Revision: n.Revision, Rosters: n.Rosters, Checkpoint: n.Checkpoint, Consistency: proof(n.Consistency), Entries: n.Entries}
 	for _, w := range n.Ended {
 		r.Assignments = append(r.Assignments, &consiliumv1.Assignment{Work: &consiliumv1.Assignment_RoundEnded{RoundEnded: &consiliumv1.RoundEnded{Round: w.Round, End: w.End}}})
 	}

@@ -18,6 +18,8 @@ type News struct {
 	Contribute []Contribute
 	Open       []Open
 	Releases   []ReviewRelease
+
+	Entries [][]byte // of the ledger, after those that the site has read
 }
 
 // RoundEnded says how a round ended.
@@ -56,7 +58,7 @@ func newsOf(r *consiliumv1.PollResponse) (*News, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &News{Revision: r.Revision, Rosters: r.Rosters, Checkpoint: r.Checkpoint, Consistency: consistency}
+	n := &News{Revision: r.Revision, Rosters: r.Rosters, Checkpoint: r.Checkpoint, Consistency: consistency, Entries: r.Entries}
 	for _, a := range r.Assignments {
 		switch work := a.Work.(type) {
 		case *consiliumv1.Assignment_RoundEnded:

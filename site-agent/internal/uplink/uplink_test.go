@@ -135,7 +135,7 @@ func TestNothingLeavesWithoutALine(t *testing.T) {
 	if err := l2.DeclineRound(t.Context(), Subject{}, []byte("x")); err == nil || !strings.Contains(err.Error(), "nothing is sent") {
 		t.Fatalf("with an outbox that cannot be written: %v", err)
 	}
-	if _, err := l2.Poll(t.Context(), "", 0, 0, nil); err == nil {
+	if _, err := l2.Poll(t.Context(), Seen{}); err == nil {
 		t.Fatal("a poll left without a line")
 	}
 	if n := s.calls.Load(); n != 0 {
@@ -208,7 +208,7 @@ func TestTheCoordinatorsWordsAreCleaned(t *testing.T) {
 		return e.Err()
 	}}
 	l, _ := connect(t, s, "")
-	_, err := l.Poll(t.Context(), "", 0, 0, nil)
+	_, err := l.Poll(t.Context(), Seen{})
 	remote, ok := errors.AsType[*Error](err)
 	if !ok || remote.What != "too [31mlate" || remote.Why != "a b" || len([]rune(remote.Next)) > 501 || !remote.Security || remote.Temporary {
 		t.Fatalf("%+v", remote)
@@ -228,7 +228,7 @@ func TestAForeignServerIsASecurityViolation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := l.Poll(t.Context(), "", 0, 0, nil); !errors.Is(err, statement.ErrSecurity) {
+	if _, err := l.Poll(t.Context(), Seen{}); !errors.Is(err, statement.ErrSecurity) {
 		t.Fatalf("%v, want a security violation", err)
 	}
 }
@@ -273,7 +273,7 @@ func TestThroughAProxy(t *testing.T) {
 	})
 	s := &server{}
 	l, _ := connect(t, s, "http://user:secret@"+proxy)
-	if news, err := l.Poll(t.Context(), "", 0, 0, nil); err != nil || news.Revision != "1" {
+	if news, err := l.Poll(t.Context(), Seen{}); err != nil || news.Revision != "1" {
 		t.Fatal(err)
 	}
 	if header.Load() != "Basic dXNlcjpzZWNyZXQ=" {
