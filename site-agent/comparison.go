@@ -58,7 +58,11 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	html, err := page.Compare(a.node.Name(), &whole, here)
+	var under *page.Override
+	if o := release.Override; o != nil {
+		under = &page.Override{Auditor: o.Auditor, Reason: o.Reason, Time: o.Time}
+	}
+	html, err := page.Compare(a.node.Name(), &whole, here, under)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,7 +33,7 @@ var reportHTML string
 //go:embed plots.html
 var plotsHTML string
 
-var templates = template.Must(template.Must(template.New("report").Funcs(template.FuncMap{
+var templates = template.Must(template.Must(template.Must(template.New("report").Funcs(template.FuncMap{
 	"style":  plot.Style,
 	"number": plot.Number,
 	"pvalue": plot.PValue,
@@ -48,7 +48,7 @@ var templates = template.Must(template.Must(template.New("report").Funcs(templat
 		}
 		return transform
 	},
-}).Parse(reportHTML)).Parse(plotsHTML))
+}).Parse(reportHTML)).Parse(plotsHTML)).Parse(decisionHTML))
 
 // Document is what a report is made of.
 type Document struct {
@@ -57,6 +57,7 @@ type Document struct {
 	Audit     *fairness.Audit
 	Diagnoses []compute.Diagnosis // remarks on the fit
 	Evidence  []Fact              // how the signed evidence names this report; may be empty
+	Override  *Override           // of the release, where the study's criteria block it and an auditor had it offered
 }
 
 // Fact is a line of the section on verification.
@@ -82,14 +83,14 @@ func Render(d Document) ([]byte, error) {
 //
 // The local audit is the hospital's own work, and the whole's comes from a
 // coordinator, which is not trusted: whatever numbers it holds make a page or an
-// error.
-func Compare(site string, whole, local *fairness.Audit) ([]byte, error) {
+// error. A release that the study's criteria block was offered under an override.
+func Compare(site string, whole, local *fairness.Audit, under *Override) ([]byte, error) {
 	if whole == nil || local == nil || whole.Study != local.Study || whole.OutcomeType != local.OutcomeType || len(local.Groups) == 0 ||
 		!slices.EqualFunc(whole.Groups, local.Groups, func(a, b fairness.Group) bool { return a.Attribute == b.Attribute && a.Level == b.Level }) {
 		return nil, errors.New("a comparison needs two audits of the same study, with the same groups")
 	}
 	v := newView(whole, local)
-	v.Site = site
+	v.Site, v.Override = site, under
 	return v.write("comparison")
 }
 
@@ -114,12 +115,15 @@ type view struct {
 	Found        []gapView
 	Missing      int // comparisons with insufficient evidence
 	Clear        int // comparisons without a disparity
-	Forests      []forest
 	Shares       *shares
 	Curve        *curve
-	Measures     []measure
-	Figures      []figureRow
-	LocalFigures []figureRow
+	Tables       []table
+	LocalTables  []table
+	Forests      []forest
+	GapForests   []*plot.Rows
+	Calibration  *plot.Chart // by group
+	Hospitals    []hospitals
+	Odds         *oddsTable
 	Populations  []population
 	Features     string
 	Coefficients []coefficient
@@ -133,7 +137,7 @@ func newView(whole, local *fairness.Audit) *view {
 	if whole.Unit != "" {
 		v.Subject += " in " + whole.Unit
 	}
-	v.Measures = measures(whole)
+	list := measures(whole)
 	shown := whole
 	if local != nil {
 		shown = local
@@ -146,7 +150,7 @@ func newView(whole, local *fairness.Audit) *view {
 	if local != nil {
 		v.Tiles = []tile{{plot.Grouped(local.N), "patients here", "of " + plot.Grouped(whole.N) + " in the whole"}}
 	}
-	for _, m := range v.Measures {
+	for _, m := range list {
 		if x, ok := all.Metrics[m.Name]; ok && m.Tile != "" {
 			t := tile{m.text(x.Estimate), m.Tile, m.interval(x)}
 			if m.Unit != "%" && m.Unit != "" {
@@ -162,7 +166,7 @@ func newView(whole, local *fairness.Audit) *view {
 		}
 	}
 	for _, gap := range whole.Gaps {
-		g := newGapView(gap, v.Measures)
+		g := newGapView(gap, list)
 		v.Gaps = append(v.Gaps, g)
 		switch gap.Verdict {
 		case fairness.Disparity:
@@ -173,15 +177,21 @@ func newView(whole, local *fairness.Audit) *view {
 			v.Missing++
 		}
 	}
-	if v.Dose {
+	switch {
+	case v.Dose:
 		v.Shares = newShares(shown)
-	} else {
+	case shown.Calibration != nil:
 		v.Curve = newCurve(shown)
 	}
-	v.Figures = figures(whole, v.Measures)
+	v.Tables = tables(whole, list)
 	if local != nil {
-		v.LocalFigures = figures(local, v.Measures)
+		v.LocalTables = tables(local, list)
+		return v
 	}
+	v.GapForests = gapForests(whole, list)
+	v.Calibration = calibrationByGroup(whole)
+	v.Hospitals = newHospitals(whole, list)
+	v.Odds = newOdds(whole)
 	return v
 }
 
@@ -217,48 +227,6 @@ func newGapView(g fairness.Gap, measures []measure) gapView {
 		v.Bound, v.Detectable = m.text(g.Margin), m.text(g.Detectable)
 	}
 	return v
-}
-
-// Own is the view whose figures are the hospital's.
-func (v *view) Own() *view {
-	own := *v
-	own.Figures = v.LocalFigures
-	return &own
-}
-
-// figureRow is a group in the table of all figures.
-type figureRow struct {
-	Attribute, Level string
-	Patients         string
-	Cells            []figureCell
-	Hidden           string
-}
-
-type figureCell struct{ Value, Interval string }
-
-func figures(a *fairness.Audit, measures []measure) []figureRow {
-	var rows []figureRow
-	for _, g := range a.Groups {
-		row := figureRow{Attribute: g.Attribute, Level: label(g), Hidden: hidden(g, a.MinimumCell)}
-		if g.N != nil {
-			row.Patients = plot.Grouped(*g.N)
-		}
-		if row.Hidden == "" {
-			for _, m := range measures {
-				c := figureCell{Value: "–"}
-				if x, ok := g.Metrics[m.Name]; ok {
-					c = figureCell{m.text(x.Estimate), m.interval(x)}
-				} else if why := g.Undefined[m.Name]; why != "" {
-					c.Interval = why
-				} else if slices.Contains(g.Withheld, m.Name) {
-					c.Interval = "withheld: few patients"
-				}
-				row.Cells = append(row.Cells, c)
-			}
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }
 
 // label names a group with those that are counted in its place.

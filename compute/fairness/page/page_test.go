@@ -115,7 +115,7 @@ func pages(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if html, err = page.Compare("St. Anna", r.Audit, local); err != nil {
+		if html, err = page.Compare("St. Anna", r.Audit, local, nil); err != nil {
 			t.Fatal(err)
 		}
 		out[fmt.Sprint("comparison, binary ", binary)] = string(html)
@@ -239,7 +239,7 @@ func TestUnfinishedStudyHasNoPage(t *testing.T) {
 	}
 	other := *r.Audit
 	other.Study = "another"
-	if _, err := page.Compare("x", r.Audit, &other); err == nil {
+	if _, err := page.Compare("x", r.Audit, &other, nil); err == nil {
 		t.Error("compared two studies")
 	}
 }
@@ -267,7 +267,7 @@ func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 			whole := *r.Audit
 			whole.Groups = slices.Clone(whole.Groups)
 			spoil(&whole)
-			if _, err := page.Compare("x", &whole, local); err == nil {
+			if _, err := page.Compare("x", &whole, local, nil); err == nil {
 				t.Errorf("%s: compared", name)
 			}
 		}
@@ -298,7 +298,7 @@ func TestCompareSurvivesAnyAuditOfTheWhole(t *testing.T) {
 				spoil(&whole.Groups[i])
 				own.Groups[i].Metrics = nil // so that the axis has the spoiled figures alone
 			}
-			if html, err := page.Compare("x", &whole, &own); err == nil && len(html) > 1<<20 {
+			if html, err := page.Compare("x", &whole, &own, nil); err == nil && len(html) > 1<<20 {
 				t.Errorf("%s: a page of %d bytes", name, len(html))
 			}
 		}
