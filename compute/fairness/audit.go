@@ -70,16 +70,17 @@ type Purpose struct {
 // Group is the audit of one group. A measure without a value is in Undefined
 // with the reason, not in Metrics.
 type Group struct {
-	Attribute string            `json:"attribute"`
-	Level     string            `json:"level"`
-	N         *int              `json:"n,omitempty"`
-	State     string            `json:"state"`
-	Metrics   map[string]Metric `json:"metrics,omitempty"`
-	Undefined map[string]string `json:"undefined,omitempty"`
-	Withheld  []string          `json:"withheld,omitempty"` // metrics that would tell of fewer patients than the minimum cell
-	As        string            `json:"as,omitempty"`       // the name under which the study joins this group and With
-	With      []string          `json:"with,omitempty"`     // groups that are counted in this one's place
-	Bands     []int             `json:"bands,omitempty"`    // patients by actual and, varying faster, by predicted band
+	Attribute   string            `json:"attribute"`
+	Level       string            `json:"level"`
+	N           *int              `json:"n,omitempty"`
+	State       string            `json:"state"`
+	Metrics     map[string]Metric `json:"metrics,omitempty"`
+	Undefined   map[string]string `json:"undefined,omitempty"`
+	Withheld    []string          `json:"withheld,omitempty"`    // metrics that would tell of fewer patients than the minimum cell
+	As          string            `json:"as,omitempty"`          // the name under which the study joins this group and With
+	With        []string          `json:"with,omitempty"`        // groups that are counted in this one's place
+	Calibration []Bin             `json:"calibration,omitempty"` // binary: its curve, in steps that the groups of the attribute share
+	Bands       []int             `json:"bands,omitempty"`       // patients by actual and, varying faster, by predicted band
 }
 
 // Metric is an estimate and its 95% interval, where it has one.
@@ -383,6 +384,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 		a.Groups = append(a.Groups, g)
 	}
 	a.N, a.Cut = int(open[0].n), int(open[0].cut)
+	r.curves(a, tallies)
 
 	against := make([]int, len(known))
 	for i := range against {

@@ -121,7 +121,7 @@ func (a *Audit) judgeGroup(j Judged, m comparison, i int, tallies []*tally, agai
 	}
 	g.Estimate, g.Lower, g.Upper = &estimate, &lower, &upper
 	if j.Kind == difference {
-		d := detectable(lower, upper)
+		d := Detectable(lower, upper)
 		g.Detectable = &d
 	}
 	if verdict, err := j.verdict(g); err == nil {

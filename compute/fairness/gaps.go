@@ -232,7 +232,7 @@ func gaps(s *study.Study, groups []Group, tallies []*tally, against []int) (out 
 					continue
 				}
 				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[r].Level,
-					Estimate: d, Lower: lower, Upper: upper, Method: c.of(tallies[i]).method(), P: p, Margin: margin, Detectable: detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
+					Estimate: d, Lower: lower, Upper: upper, Method: c.of(tallies[i]).method(), P: p, Margin: margin, Detectable: Detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
 				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}
@@ -278,7 +278,9 @@ func decimals(x, margin float64) string {
 	return text
 }
 
-func detectable(lower, upper float64) float64 {
+// Detectable is the smallest true difference that would be found in four of five
+// studies with intervals as wide as this: their 95% interval would leave out zero.
+func Detectable(lower, upper float64) float64 {
 	const power = 0.8416212335729143 // z(0.8)
 	return (normal + power) * (upper - lower) / (2 * normal)
 }

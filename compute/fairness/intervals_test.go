@@ -83,11 +83,11 @@ func TestVerdictJudgesTheWholeInterval(t *testing.T) {
 // 0.198 with power 0.8; Newcombe's interval is a little narrower than Wald's.
 func TestDetectableDifference(t *testing.T) {
 	lower, upper := newcombe(50, 100, 50, 100)
-	if got := detectable(lower, upper); got < 0.19 || got > 0.2 {
+	if got := Detectable(lower, upper); got < 0.19 || got > 0.2 {
 		t.Errorf("%v, want about 0.198", got)
 	}
 	se := 0.5
-	if got := detectable(-normal*se, normal*se); math.Abs(got-2.8015852*se) > 1e-6 {
+	if got := Detectable(-normal*se, normal*se); math.Abs(got-2.8015852*se) > 1e-6 {
 		t.Errorf("%v", got)
 	}
 }

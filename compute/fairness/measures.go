@@ -29,7 +29,7 @@ type tally struct {
 	events   float64
 	pairs    pairs
 	until    []events   // by horizon
-	followed []followed // by declared time
+	followed []followUp // by declared time
 
 	// dose
 	within      [3]float64 // closeness

@@ -82,8 +82,8 @@ func survivalErrors(add func(string, int, float64), s *study.Study, time float64
 	}
 }
 
-// followed is the experience of a group up to a declared time.
-type followed struct {
+// followUp is the experience of a group up to a declared time.
+type followUp struct {
 	predicted float64 // mean risk
 	free      float64 // Kaplan and Meier's estimate
 	least     float64 // of it, were everyone who left in an interval gone before its events
@@ -93,8 +93,8 @@ type followed struct {
 }
 
 // newFollowed reads a group's counts by interval.
-func newFollowed(n, predicted float64, events, gone []float64, fewest float64) followed {
-	f := followed{predicted: predicted / n, free: 1, least: 1, beyond: n, fewest: fewest}
+func newFollowed(n, predicted float64, events, gone []float64, fewest float64) followUp {
+	f := followUp{predicted: predicted / n, free: 1, least: 1, beyond: n, fewest: fewest}
 	for k, d := range events {
 		if d > 0 {
 			f.free *= 1 - d/f.beyond
@@ -106,10 +106,10 @@ func newFollowed(n, predicted float64, events, gone []float64, fewest float64) f
 	return f
 }
 
-func (f followed) known() bool { return f.beyond >= max(1, f.fewest) }
+func (f followUp) known() bool { return f.beyond >= max(1, f.fewest) }
 
 // observed risk, with the interval on the scale of log(-log).
-func (f followed) observed() Metric {
+func (f followUp) observed() Metric {
 	m := Metric{Estimate: 1 - f.free}
 	if bound := f.free - f.least; bound > 0 {
 		m.Bound = &bound

@@ -33,15 +33,10 @@ var reportHTML string
 //go:embed plots.html
 var plotsHTML string
 
-var templates = template.Must(template.Must(template.Must(template.New("report").Funcs(template.FuncMap{
-	"style":  plot.Style,
-	"number": plot.Number,
-	"pvalue": plot.PValue,
+var templates = template.Must(template.Must(template.Must(plot.Add(template.New("report")).Funcs(template.FuncMap{
 	"percent": func(part, whole int) string {
 		return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64) + "%"
 	},
-	"short":  plot.Short,
-	"plural": plot.Plural,
 	"scale": func(transform string) string {
 		if transform == string(study.Sqrt) {
 			return "square-root"
