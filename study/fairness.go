@@ -31,6 +31,7 @@ type Fairness struct {
 	Metrics    []string    // that groups are compared by; nil for the usual ones
 	Criteria   []Criterion
 	Bootstrap  int // replicates; 0 for none
+	Every      int // rounds of training after which the model so far is audited; 0 for never
 
 	Purpose *Purpose // of an audit by ancestry
 }
@@ -98,11 +99,15 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 		return
 	}
 	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share", "disclosure",
-		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "purpose", "times", "hospitals")
+		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "every", "purpose", "times", "hospitals")
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)
 	f.Complementary = at.choice("disclosure", "primary", "primary", "complementary") == "complementary"
+	f.Every = at.integer("every", 0, 1, 1000)
+	if s.Model.Kind != Boost && s.Model.Kind != Neural {
+		at.refuse("every", "boosted trees and networks are trained round by round; other models are audited once they are fitted")
+	}
 	f.Bootstrap = at.integer("bootstrap", 200, 0, MaxAuditReplicates)
 	if f.Bootstrap > 0 && f.Bootstrap < 50 {
 		r.fail(at.values["bootstrap"], "fairness.bootstrap", "write 0 for none", "fairness.bootstrap: fewer than 50 replicates have no 95%% interval")

@@ -59,6 +59,7 @@ type Audit struct {
 	Cut          int          `json:"cut"`                   // errors counted as twice the outcome's range
 	Hidden       []Hidden     `json:"hidden"`
 	Limits       []string     `json:"limits"`
+	Progress     []Progress   `json:"progress,omitempty"` // the model as it was on the way
 }
 
 // Purpose is what the study states.

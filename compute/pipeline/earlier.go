@@ -78,6 +78,7 @@ func (r *Result) Withhold(s *study.Study, d *differencing.Decision) (*Result, er
 			}
 		}
 		out.Audit.Withhold(of)
+		out.Audit.Progress = out.Audit.Followed()
 	}
 	if gone("", "") { // of all patients there is nothing that could not be subtracted
 		out.Description, out.Validation = nil, nil

@@ -59,6 +59,7 @@ type Session struct {
 	trials   []trial // models beside the parts that they were not fitted to
 	auditing bool
 	drift    *drift.Session // of a study that monitors
+	followed *fairness.Following
 
 	mitigation *mitigating // nil without one
 }
@@ -254,7 +255,10 @@ func (s *Session) fit(within scope, counts *describe.Counts, then func(*Model, *
 	if err != nil {
 		return err
 	}
-	s.run(within, f, func() error { return then(modelOf(f, within.Knots, counts), counts, f.Remarks()) })
+	end := func() error { return then(modelOf(f, within.Knots, counts), counts, f.Remarks()) }
+	if !s.follow(within, f, counts, end) {
+		s.run(within, f, end)
+	}
 	return nil
 }
 
@@ -360,8 +364,12 @@ func (s *Session) audit() error {
 		sizes.Group = func(a, g int) int { return s.everyone.Group(a, g) - s.training.Group(a, g) }
 	}
 	a := fairness.New(s.study, sizes)
+	if err := s.settleSizes(a); err != nil {
+		return err
+	}
 	return s.judge(a, func() error {
 		s.result.Audit, s.now = a.Audit(), nil
+		s.progress()
 		s.protect()
 		return s.trade(a)
 	})

@@ -44,7 +44,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 		out = append(out, compute.StepSummary{Step: validation.Step, Rounds: 1, Fields: validation.Layout(s),
 			Purpose: "how well the model predicts patients that it was not fitted to: sums of errors, and counts in bins of predictions"})
 	}
-	return numbered(append(out, auditSteps(s)...))
+	return numbered(append(out, followedSteps(s, auditSteps(s))...))
 }
 
 func numbered(steps []compute.StepSummary) []compute.StepSummary {
