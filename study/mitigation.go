@@ -1,7 +1,9 @@
 package study
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -14,6 +16,7 @@ const (
 	Recalibrate      = "recalibrate"        // predictions of a group are moved along a line of its own
 	GroupThresholds  = "thresholds"         // a group is called positive from a probability of its own
 	BoundedGroupLoss = "bounded-group-loss" // groups whose loss is above a bound weigh more
+	QFedAvg          = "q-fedavg"           // hospitals where the network loses more count more
 )
 
 // What reweighing balances.
@@ -46,14 +49,22 @@ type Mitigation struct {
 	Bound  float64 // of bounded-group-loss: of a group's root mean squared error, or log loss
 	Rounds int     // of bounded-group-loss
 	Rate   float64 // of bounded-group-loss: of the exponentiated gradient
+
+	Q float64 // of q-fedavg, at strength 1
 }
 
-// Weighs reports whether the method is one of the fit, so that a prediction does
-// not ask for the group.
+// MostQ is the largest exponent of q-fedavg.
+const MostQ = 2
+
+// Weighs reports whether patients have weights in the fit by their group.
 func (m *Mitigation) Weighs() bool { return m.Method == Reweigh || m.Method == BoundedGroupLoss }
 
+// Fits reports whether the method is one of the fit, so that a prediction does not
+// ask for the group.
+func (m *Mitigation) Fits() bool { return m.Weighs() || m.Method == QFedAvg }
+
 // NeedsGroup reports whether the released model asks for a patient's group.
-func (m *Mitigation) NeedsGroup() bool { return m != nil && !m.Weighs() && m.Release > 0 }
+func (m *Mitigation) NeedsGroup() bool { return m != nil && !m.Fits() && m.Release > 0 }
 
 // Cut is the probability from which a patient is called positive: the first
 // threshold of the audit.
@@ -71,15 +82,16 @@ var mitigationKeys = map[string][]string{
 	Recalibrate:      {"slope"},
 	GroupThresholds:  {"equalize", "cost"},
 	BoundedGroupLoss: {"bound", "rounds", "rate"},
+	QFedAvg:          {"q"},
 }
 
 func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 	if n == nil || r.fault != nil {
 		return
 	}
-	at := r.section(n, "mitigation", "method", "attribute", "strength", "release", "measure", "balance", "slope", "equalize", "cost", "bound", "rounds", "rate")
-	at.need("method", "reweigh, recalibrate, thresholds or bounded-group-loss")
-	m := &Mitigation{Method: at.choice("method", "", Reweigh, Recalibrate, GroupThresholds, BoundedGroupLoss)}
+	at := r.section(n, "mitigation", "method", "attribute", "strength", "release", "measure", "balance", "slope", "equalize", "cost", "bound", "rounds", "rate", "q")
+	at.need("method", "reweigh, recalibrate, thresholds, bounded-group-loss or q-fedavg")
+	m := &Mitigation{Method: at.choice("method", "", Reweigh, Recalibrate, GroupThresholds, BoundedGroupLoss, QFedAvg)}
 	if r.fault != nil {
 		return
 	}
@@ -124,6 +136,8 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 		m.Bound = at.real("bound", 0, 0, 1e12)
 		m.Rounds = at.integer("rounds", 5, 1, 50)
 		m.Rate = at.real("rate", 1, 0.01, 100)
+	case QFedAvg:
+		m.Q = at.real("q", 1, 0.01, MostQ)
 	}
 	if m.Measure = at.choice("measure", m.Measure, known...); r.fault == nil {
 		s.Mitigation = m
@@ -149,8 +163,12 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 		refuse("method", "", "no method of this version is for a survival outcome")
 	case s.Validation.Kind == KFold || s.Validation.Kind == LeaveOneSiteOut:
 		refuse("method", "use validation: {kind: holdout} or {kind: external}", "models that are compared are tried on the same held-out patients, which %s has not", s.Validation.Kind)
-	case (method == Reweigh || method == BoundedGroupLoss) && s.Model.Kind != GLM:
-		refuse("method", "use recalibrate, or model: {kind: glm}", "%s weighs patients in the fit, which kind %s does not", method, s.Model.Kind)
+	case (method == Reweigh || method == BoundedGroupLoss) && s.Model.Kind != GLM && s.Model.Kind != Neural:
+		refuse("method", "use recalibrate, or model: {kind: glm} or neural", "%s weighs patients in the fit, which kind %s does not", method, s.Model.Kind)
+	case method == QFedAvg && s.Model.Kind != Neural:
+		refuse("method", "use reweigh or bounded-group-loss", "q-fedavg is a strategy of a neural network")
+	case method == QFedAvg && (s.Model.Neural.Strategy != FedAvg && s.Model.Neural.Strategy != FedProx || s.Model.Neural.Optimizer.Name != "sgd"):
+		refuse("method", "write model: {strategy: fedavg, optimizer: {name: sgd, rate: 0.05}}", "q-fedavg takes the length of its steps from the rate of sgd at the hospitals, with fedavg or fedprox")
 	case method == Recalibrate && s.Outcome.Type == Count:
 		refuse("method", "", "recalibrate is for a number or a binary outcome")
 	case method == GroupThresholds && s.Outcome.Type != Binary:
@@ -230,6 +248,31 @@ func (s *Study) Weighted() *Study {
 	own.Range.Hi *= MostMitigationWeight
 	w.Model.Weights = &own
 	return &w
+}
+
+// Sharpened is the study whose network is trained by q-FedAvg with this exponent.
+func (s *Study) Sharpened(q float64) *Study {
+	sharper := *s
+	network := *s.Model.Neural
+	network.Q = q
+	sharper.Model.Neural = &network
+	return &sharper
+}
+
+// CheckSharpness refuses an exponent that is not of the study's strengths; 0 is
+// none.
+func (s *Study) CheckSharpness(q float64) error {
+	if q == 0 && !math.Signbit(q) {
+		return nil
+	}
+	if m := s.Mitigation; m != nil && m.Method == QFedAvg {
+		for _, strength := range m.Strengths {
+			if q == strength*m.Q {
+				return nil
+			}
+		}
+	}
+	return errors.New("the exponent is not of the study's mitigation")
 }
 
 // Weighted is the matrix of [Study.Weighted]: each record weighs what it did,

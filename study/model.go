@@ -118,6 +118,7 @@ type NeuralModel struct {
 	Proximal   float64   // mu of fedprox
 	Clip       float64   // of each record's gradient, L2; 0 is none
 	Decay      float64   // L2 penalty on weights
+	Q          float64   // of q-FedAvg; 0 but in a fit of a mitigation
 	Seed       uint64
 }
 

@@ -101,7 +101,7 @@ func overall(s *study.Study, a *fairness.Audit) *fairness.Metric {
 }
 
 // NewPoint takes from a model's audit what the curve shows; the gap is among the
-// groups that take part.
+// groups that take part, all where among is nil.
 func NewPoint(s *study.Study, strength float64, changes []Change, among []string, a *fairness.Audit) Point {
 	m := s.Mitigation
 	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes, Error: overall(s, a)}
@@ -127,7 +127,7 @@ func NewPoint(s *study.Study, strength float64, changes []Change, among []string
 	for _, g := range p.Groups {
 		if _, ok := g.Metrics[m.Measure]; ok {
 			known++
-			if slices.Contains(among, g.Level) {
+			if among == nil || slices.Contains(among, g.Level) {
 				part = append(part, g)
 			}
 		}
@@ -195,6 +195,8 @@ func Limits(s *study.Study, r *Result) []string {
 		out = append(out, fmt.Sprintf("The lines move the mean of a group's predictions to the mean of its outcomes, among the patients of the fit. They need not lessen an absolute error. Where a model errs because of a feature it lacks, a line by %s hides that.", column))
 	case study.GroupThresholds:
 		out = append(out, fmt.Sprintf("Thresholds by %s do not change a probability. With the same probability a patient of one group is called positive and one of another is not.", column))
+	case study.QFedAvg:
+		out = append(out, "The method evens out the losses of hospitals, and knows nothing of groups: a gap between groups changes only as far as they are at different hospitals.")
 	default:
 		out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
 	}

@@ -4,24 +4,31 @@
 // difference, never one number, and which of them is released was declared
 // before any of them existed.
 //
-// Four methods, each from sums over all hospitals:
+// Five methods, each from sums over all hospitals:
 //
 //   - reweigh: a patient of group a and outcome class y weighs
 //     n(a) n(y) / (n n(a,y)), so that in the weighted data every group has the
 //     outcome as often as the whole (Kamiran and Calders, Knowledge and
 //     Information Systems 33, 2012); or n / (groups n(a)), so that every group
 //     counts the same. The sums are counts.
+//
 //   - bounded-group-loss: groups whose loss is above a bound weigh more, by
 //     exponentiated gradient over a declared number of rounds; with a bound of 0
 //     the worst group's loss is made small (Agarwal, Dudík and Wu, Fair
 //     regression, ICML 2019, section 4). The sums are losses by group.
+//
 //   - recalibrate: predictions of a group are moved along a line of its own, the
 //     least squares line of a number or the logistic line of a probability (Cox,
 //     Biometrika 45, 1958). The sums are moments, or those of Newton's method.
+//
 //   - thresholds: of a binary outcome, each group is called positive from a
 //     probability of its own, so that a declared rate is the same in all at the
 //     least cost (Hardt, Price and Srebro, NeurIPS 2016). The sums are
 //     histograms of the probability.
+//
+//   - q-fedavg: of a network, hospitals where it loses more count more in every
+//     round (package neural). It evens out hospitals; what that does for groups
+//     is what the curve shows.
 //
 // A method at strength s goes s of the way: weights are 1 + s (w - 1), a line is
 // s of the way from the identity, a group's rate is s of the way to the common
@@ -32,8 +39,8 @@
 // further vector. Its patients weigh 1 and have the model's own prediction and
 // the common threshold; the report says so.
 //
-// The first two methods leave a model that does not ask for the group. The last
-// two do, and treat two patients who differ in nothing else differently: whether
+// The methods of the fit leave a model that does not ask for the group.
+// Recalibration and thresholds do, and treat two patients who differ in nothing else differently: whether
 // that is permitted is a question to the clinic and the law, not to this package.
 package mitigation
 
@@ -129,6 +136,9 @@ func steps(m *study.Mitigation) []string {
 	own := map[string]string{
 		study.Reweigh: StepClasses, study.BoundedGroupLoss: StepLosses, study.Recalibrate: StepLines, study.GroupThresholds: StepScores,
 	}[m.Method]
+	if m.Method == study.QFedAvg {
+		return nil // what it asks is asked by the network
+	}
 	if m.Method == study.Reweigh && m.Balance == study.BalanceSize {
 		return []string{StepSizes, StepShares}
 	}
@@ -216,11 +226,11 @@ func Steps(s *study.Study) []compute.StepSummary {
 	return out
 }
 
-// Fits is the most weighted fits that the study's mitigation makes beside the
+// Fits is the most fits that the study's mitigation makes beside the
 // one without.
 func Fits(m *study.Mitigation) int {
 	switch m.Method {
-	case study.Reweigh:
+	case study.Reweigh, study.QFedAvg:
 		return len(m.Strengths)
 	case study.BoundedGroupLoss:
 		return len(m.Strengths) * m.Rounds

@@ -140,6 +140,9 @@ func (f *Fit) absorbRound(sum compute.Sum) error {
 	case study.FedAdam, study.FedYogi:
 		f.server.adaptive(weights, mean("change"))
 	default:
+		if n.model.Q > 0 { // the shares of numerator and denominator cancel
+			whole = 1 / sum.Field("curvature")[0]
+		}
 		for i, d := range mean("change") {
 			weights[i] += d
 		}

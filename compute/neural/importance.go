@@ -25,7 +25,7 @@ const slopeBits = 40
 func (n *network) importanceLayout() []compute.Field {
 	fields := []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
-		{Name: "loss", Length: 1, FracBits: lossBits, Bound: maxRows * maxLoss},
+		{Name: "loss", Length: 1, FracBits: lossBits, Bound: maxRows * maxLoss * n.heaviest()},
 	}
 	if p := len(n.inputs); p > 0 {
 		fields = append(fields, compute.Field{Name: "slopes", Length: p, FracBits: slopeBits, Bound: maxRows * maxSlope})

@@ -32,12 +32,15 @@ func (n *network) roundLayout() []compute.Field {
 	p := n.parameters()
 	fields := []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
-		{Name: "loss", Length: 1, FracBits: lossBits, Bound: maxRows * maxLoss},
+		{Name: "loss", Length: 1, FracBits: lossBits, Bound: maxRows * maxLoss * n.heaviest()},
 		{Name: "clipped", Length: 1, Bound: 2 * float64(p)},
 		{Name: "overflows", Length: 1, Bound: 1},
 	}
 	if n.model.Strategy == study.FedSGD {
 		return append(fields, compute.Field{Name: "gradient", Length: p, FracBits: gradientBits, Bound: gradientBound})
+	}
+	if n.model.Q > 0 {
+		return append(fields, compute.Field{Name: "change", Length: p, FracBits: fairBits, Bound: updateBound * mostFactor}, n.curvatureField())
 	}
 	fields = append(fields, compute.Field{Name: "change", Length: p, FracBits: updateBits, Bound: updateBound})
 	if n.model.Strategy == study.Scaffold {
@@ -77,6 +80,13 @@ func (n *network) answerRound(q question, m *study.Matrix) []float64 {
 		vector[1] = t.mean(q.fitted.weights, all, control)
 		say(t.train(q), updateBound)
 		say(control, controlBound)
+	case n.model.Q > 0:
+		vector[1] = t.mean(q.fitted.weights, all, nil)
+		change := t.train(q)
+		f, slope := n.factors(vector[1], rows)
+		say(change, updateBound)
+		scale(f, vector[4:])
+		vector = append(vector, share*n.curvature(change, f, slope))
 	default:
 		vector[1] = t.mean(q.fitted.weights, all, nil)
 		say(t.train(q), updateBound)
@@ -126,7 +136,15 @@ func (t *trainer) outcome(i int) float64 {
 	return (y - t.scaling.outcome.Mean) / t.scaling.outcome.SD
 }
 
-// mean returns the records' summed loss, each cut off at maxLoss. A gradient that
+// heaviest is the largest weight of a record; only a mitigation gives weights.
+func (n *network) heaviest() float64 {
+	if w := n.study.Model.Weights; w != nil {
+		return w.Range.Hi
+	}
+	return 1
+}
+
+// mean returns the records' summed loss, each cut off at maxLoss, times its weight. A gradient that
 // is not nil must be zero; it becomes the mean of the records' gradients, each
 // clipped as the study says.
 func (t *trainer) mean(weights []float64, records []int, gradient []float64) float64 {
@@ -137,8 +155,9 @@ func (t *trainer) mean(weights []float64, records []int, gradient []float64) flo
 			if !(value <= maxLoss) {
 				value = maxLoss // or no number
 			}
-			total.Add(0, value)
-			*t.tape.slope(k) = slope
+			w := t.matrix.Weight(i)
+			total.Add(0, w*value)
+			*t.tape.slope(k) = w * slope
 		}
 		if gradient == nil {
 			return

@@ -17,6 +17,7 @@ import (
 var methods = map[string]string{
 	study.Reweigh:          "Patients weigh in the fit by their group",
 	study.BoundedGroupLoss: "Groups for whom the model loses more weigh more in the fit",
+	study.QFedAvg:          "Hospitals where the network loses more count more in every round",
 	study.Recalibrate:      "Predictions of each group are moved along a line of its own",
 	study.GroupThresholds:  "Each group is called positive from a probability of its own",
 }

@@ -48,6 +48,9 @@ func (s *Session) mitigate(within scope, base *Model, counts *describe.Counts, r
 		}
 	}
 	s.mitigation = m
+	if s.study.Mitigation.Method == study.QFedAvg {
+		return s.fitSharper(1)
+	}
 	groups := mitigation.NewGroups(s.study)
 	s.run(within, groups, func() error { return s.change(groups) })
 	return nil
@@ -125,6 +128,23 @@ func (s *Session) weighted(i int, changes []mitigation.Change, then func() error
 	m := s.mitigation
 	within := m.within
 	within.Weights = mitigation.Weights(s.study, changes)
+	return s.refit(i, within, changes, then)
+}
+
+// fitSharper trains the candidates from the i-th on by q-FedAvg.
+func (s *Session) fitSharper(i int) error {
+	m := s.mitigation
+	if i == len(m.candidates) {
+		return s.mitigated()
+	}
+	within := m.within
+	within.Q = m.candidates[i].strength * s.study.Mitigation.Q
+	return s.refit(i, within, nil, func() error { return s.fitSharper(i + 1) })
+}
+
+// refit fits the i-th candidate within a scope of its own.
+func (s *Session) refit(i int, within scope, changes []mitigation.Change, then func() error) error {
+	m := s.mitigation
 	m.fitting = i
 	return s.fit(within, m.counts, func(model *Model, _ *describe.Counts, remarks []compute.Diagnosis) error {
 		c := &m.candidates[i]
@@ -165,6 +185,9 @@ func (s *Session) unfitted(d *compute.Diagnosis) bool {
 	}
 	i := m.fitting
 	m.candidates[i].failed, m.fitting = d.Message, 0
+	if s.study.Mitigation.Method == study.QFedAvg {
+		return s.fitSharper(i+1) == nil
+	}
 	return s.fitWeighted(i+1) == nil
 }
 
@@ -244,7 +267,7 @@ func readLooked(s *study.Study, parameters []byte) (q looked, p compute.Predicto
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
-	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil {
+	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil || q.Q != 0 {
 		return q, nil, errors.New("a mitigation looks at the patients that the model is fitted to")
 	}
 	known, err := q.study(s)
@@ -313,10 +336,16 @@ func mitigationSteps(s *study.Study, models []compute.StepSummary) []compute.Ste
 		for _, step := range models {
 			plain[step.Step] = step.Rounds
 		}
-		models = halves[s.Model.Kind].steps(s.Weighted())
+		how := "with weights by " + s.Fairness.Attributes[m.Attribute].Column
+		if m.Weighs() {
+			models = halves[s.Model.Kind].steps(s.Weighted())
+		} else {
+			how = "by q-FedAvg"
+			models = halves[s.Model.Kind].steps(s.Sharpened(m.Q))
+		}
 		for i := range models {
 			models[i].Rounds = models[i].Rounds*fits + plain[models[i].Step]
-			models[i].Purpose += fmt.Sprintf("; %d times with weights by %s", fits, s.Fairness.Attributes[m.Attribute].Column)
+			models[i].Purpose += fmt.Sprintf("; %d times %s", fits, how)
 		}
 	}
 	return append(models, mitigation.Steps(s)...)
@@ -348,6 +377,8 @@ func mitigationShown(s *study.Study) (notes []string) {
 	column := s.Fairness.Attributes[m.Attribute].Column
 	what := ""
 	switch {
+	case m.Method == study.QFedAvg:
+		return []string{"mitigation: q-FedAvg adds one number to each of its rounds: how much the hospitals together would have the step shortened."}
 	case m.Method == study.Reweigh && m.Balance == study.BalanceOutcome:
 		what = "how many patients it has in each class of the outcome, however few"
 	case m.Method == study.BoundedGroupLoss:

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -545,6 +546,111 @@ func TestPredictionForAGroup(t *testing.T) {
 		}
 		if !(out.Lower < out.Value && out.Value < out.Upper) {
 			t.Errorf("group %q: interval %v to %v around %v", g, out.Lower, out.Upper, out.Value)
+		}
+	}
+}
+
+// A network without hidden layers, trained by full gradients, is the weighted
+// least squares model that the weights ask for.
+func TestReweighedNetworkEqualsThePooledFit(t *testing.T) {
+	records, site := grouped(1200, false, 5)
+	src := strings.Replace(groupsStudy, "{kind: glm, family: %s}", "%s", 1)
+	s, sites, result := groupsResult(t, strings.Replace(fmt.Sprintf(src, numberOutcome, "{kind: neural, strategy: fedsgd, server: {name: sgd, rate: 0.2, momentum: 0.5}}", "", "",
+		"{method: reweigh, attribute: g, strength: [1], release: 1, balance: size}"), "rounds: 40, tolerance: 1e-13", "rounds: 300, tolerance: 1e-16", 1), records, site)
+	p := trainedOn(s, sites)
+	var n, group [2]float64
+	for _, g := range p.group {
+		if g < 2 {
+			group[g]++
+			n[0]++
+		}
+	}
+	for i, g := range p.group {
+		if g < 2 {
+			p.weights[i] = n[0] / (2 * group[g])
+		}
+	}
+	want := p.predict(p.leastSquares(t), false)
+	predictor, err := result.Model.Predictor(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range p.rows {
+		got, err := predictor.Predict(row, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got.Value-want[i]) > 1e-6*math.Abs(want[i]) { // the rounds end when the loss moves by less than it is carried with
+			t.Fatalf("patient %d: %v, want %v", i, got.Value, want[i])
+		}
+	}
+}
+
+func TestQFedAvgIsACurveOfModels(t *testing.T) {
+	records, site := grouped(1200, false, 5)
+	src := strings.Replace(groupsStudy, "{kind: glm, family: %s}", "%s", 1)
+	s, sites, result := groupsResult(t, strings.Replace(fmt.Sprintf(src, numberOutcome, "{kind: neural, optimizer: {name: sgd, rate: 0.05}}", heldOut, "",
+		"{method: q-fedavg, attribute: g, strength: [0.5, 1], release: 0.5, q: 2}"), "rounds: 40", "rounds: 10", 1), records, site)
+	if len(result.Mitigation.Points) != 3 || result.Mitigation.NeedsGroup || result.Model.Mitigation.Strength != 0.5 {
+		t.Fatalf("%+v", result.Mitigation)
+	}
+	for _, p := range result.Mitigation.Points {
+		if p.Gap == nil || p.Error == nil || p.Failed != "" {
+			t.Errorf("strength %v has no point: %+v", p.Strength, p)
+		}
+	}
+	if _, err := Answer(s, "neural/moments", []byte(`{"q":0.7}`), Site{Name: "a", Records: sites[0]}); err == nil {
+		t.Error("an exponent that is no strength's must be refused")
+	}
+}
+
+// A patient who weighs 3 is three patients.
+func TestWeightsInANetworkAreCopiesOfPatients(t *testing.T) {
+	records, site := grouped(400, false, 5)
+	src := strings.Replace(groupsStudy, "{kind: glm, family: %s}", "%s", 1)
+	s := parse(t, fmt.Sprintf(src, numberOutcome, "{kind: neural, hidden: [4], strategy: fedsgd}", "", "", "{method: reweigh, attribute: g, strength: [1], release: 1, balance: size}"))
+	sites := matrices(t, s, []string{"y", "x", "z", "g"}, records, site)
+	times := map[string]int{"A": 1, "B": 3, "C": 2}
+	var copies [][]string
+	var at []string
+	for i, r := range records {
+		for range times[r[3]] {
+			copies, at = append(copies, r), append(at, site(i))
+		}
+	}
+	copied := matrices(t, s, []string{"y", "x", "z", "g"}, copies, func(i int) string { return at[i] })
+	session := New(s)
+	q, _, err := session.Next()
+	for ; err == nil && q.Step != "neural/round"; q, _, err = session.Next() {
+		if err := session.Absorb(ask(t, s, sites, q, plain)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, _, err := readScoped(s, q.Parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked.Weights = [][]float64{{1}, {3}, {2}, {1}}
+	weighted, err := compute.EncodeParameters(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range sites {
+		got, err := Answer(s, q.Step, weighted, Site{Name: "a", Records: sites[k]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Answer(s, q.Step, q.Parameters, Site{Name: "a", Records: copied[k]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(want); i++ { // but for how many they are
+			if math.Abs(got[i]-want[i]) > 1e-12*(1+math.Abs(want[i])) {
+				t.Errorf("site %d, number %d: %v, want %v", k, i, got[i], want[i])
+			}
 		}
 	}
 }

@@ -67,6 +67,7 @@ type scope struct {
 	// Weights in the fit, by group of the mitigation's attribute and by class of the
 	// outcome; nil without.
 	Weights [][]float64 `json:"weights,omitempty"`
+	Q       float64     `json:"q,omitempty"` // of q-FedAvg; 0 without
 }
 
 // scoped are the public parameters of every step but the audit's and the
@@ -86,7 +87,7 @@ func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
-	if err := mitigation.CheckWeights(s, q.Weights); err != nil {
+	if err := errors.Join(mitigation.CheckWeights(s, q.Weights), s.CheckSharpness(q.Q)); err != nil {
 		return q, nil, err
 	}
 	known, err = q.study(s)
@@ -106,6 +107,9 @@ func unscoped(parameters []byte) (own json.RawMessage, ok bool) {
 func (c scope) study(s *study.Study) (*study.Study, error) {
 	if c.Weights != nil {
 		s = s.Weighted()
+	}
+	if c.Q != 0 {
+		s = s.Sharpened(c.Q)
 	}
 	if c.Knots == nil {
 		return s, nil
