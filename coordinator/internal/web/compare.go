@@ -60,6 +60,7 @@ type criterionLine struct {
 	Measure, Attribute, Margin string
 	A, B                       string
 	SentenceA, SentenceB       string
+	EffectA, EffectB           string // on the release
 	Changed                    bool
 }
 
@@ -109,6 +110,14 @@ func (s *site) fill(c *comparison, a, b *published) error {
 	side("Hospitals", func(p *published) string { return plot.Grouped(p.found.Audit.Contributors) })
 	side("Patients", func(p *published) string { return plot.Grouped(p.found.Audit.N) })
 	side("Groups are shown from", func(p *published) string { return plot.Plural(p.found.Audit.MinimumCell, "patient", "patients") })
+	side("By its criteria the release is", func(p *published) string { return newStudyLine(p.Status).GateWord() })
+	side("Overridden by", func(p *published) string {
+		if o := p.Status.Override; o != nil {
+			return fmt.Sprintf("%s, on %s: “%s”", o.Auditor, o.Time.UTC().Format("2 January 2006"), o.Reason)
+		}
+		return "nobody"
+	})
+	side("Intersections", func(p *published) string { return intersections(p.found.Audit) })
 	side("Patients had been seen by the model", func(p *published) string {
 		if p.found.Audit.Unseen {
 			return "no"
@@ -121,6 +130,20 @@ func (s *site) fill(c *comparison, a, b *published) error {
 	}
 	c.Criteria, c.Metrics, c.Gaps = criteriaBeside(x, y), metricsBeside(x, y, unit), gapsBeside(x, y)
 	return nil
+}
+
+// intersections lists the combinations of attributes that a report looks at.
+func intersections(a *fairness.Audit) string {
+	var names []string
+	for _, g := range a.Groups {
+		if strings.Contains(g.Attribute, " × ") && !slices.Contains(names, g.Attribute) {
+			names = append(names, g.Attribute)
+		}
+	}
+	if names == nil {
+		return "none were examined"
+	}
+	return strings.Join(names, ", ")
 }
 
 func unitIn(name, unit string) string {
@@ -315,17 +338,30 @@ func criteriaBeside(a, b *fairness.Audit) []criterionLine {
 	}
 	for _, j := range a.Criteria {
 		l := at(j)
-		l.A, l.SentenceA = j.Verdict, j.Sentence
+		l.A, l.SentenceA, l.EffectA = j.Verdict, j.Sentence, effectIn(a, j)
 	}
 	for _, j := range b.Criteria {
 		l := at(j)
-		l.B, l.SentenceB = j.Verdict, j.Sentence
+		l.B, l.SentenceB, l.EffectB = j.Verdict, j.Sentence, effectIn(b, j)
 	}
 	for i := range lines {
 		l := &lines[i]
 		l.Changed = l.A != "" && l.B != "" && l.A != l.B
 	}
 	return lines
+}
+
+// effectIn says what a criterion's verdict does to the release of its report.
+func effectIn(a *fairness.Audit, j fairness.Judged) string {
+	if a.Decision == nil {
+		return ""
+	}
+	for _, r := range a.Decision.Reasons {
+		if r.Metric == j.Metric && r.Attribute == j.Attribute && r.Kind == j.Kind && r.Margin == j.Margin {
+			return map[string]string{"block": "blocks the release", "warn": "calls for a warning", "offer": "stands in no way"}[r.Effect]
+		}
+	}
+	return ""
 }
 
 // gapsBeside pairs the gaps of both audits by groups and measure.

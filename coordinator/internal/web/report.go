@@ -70,7 +70,7 @@ func (p *published) names() ([][2]string, error) {
 	for _, signed := range []struct {
 		name     string
 		envelope []byte
-	}{{"signed report", p.Audit}, {"release", p.Release}} {
+	}{{"signed report", p.Audit}, {"override", p.Override}, {"release", p.Release}} {
 		if signed.envelope == nil {
 			continue
 		}
@@ -93,6 +93,9 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	d := auditpage.Document{Cohort: p.found.Cohort, Model: p.found.Model.GLM, Audit: p.found.Audit, Diagnoses: p.found.Diagnoses}
+	if o := p.Status.Override; o != nil {
+		d.Override = &auditpage.Override{Auditor: o.Auditor, Reason: o.Reason, Time: o.Time}
+	}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, auditpage.Fact{Name: n[0], Value: n[1]})
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/internal/rehearsal"
 	"github.com/consilium-fl/consilium/coordinator/store/sqlite"
@@ -32,7 +33,8 @@ type stage struct {
 	server  *rehearsal.Server
 	db      *sqlite.DB
 	studies []string
-	lapsed  *http.Client // an auditor who was in before the certificate expired
+	lapsed  *http.Client      // an auditor who was in before the certificate expired
+	blocked map[string]answer // pages of the second study while its criteria blocked the release
 }
 
 func newStage(t *testing.T) *stage {
@@ -82,6 +84,9 @@ func newStage(t *testing.T) *stage {
 	protocol := strings.Replace(rehearsal.Study, "  minimum_cell: 3\n", "  minimum_cell: 3\n  criteria: [{metric: mae, attribute: sex, margin: 3}]\n", 1)
 	titled := strings.Replace(protocol, "title: A made-up dose from made-up patients", "title: '"+strings.ReplaceAll(hostile, "'", "''")+"'", 1)
 	fewer := strings.NewReplacer("version: 1", "version: 2", "  - {column: variant, type: category, levels: [a, b], reference: a}\n", "").Replace(protocol)
+	// Of so few patients nothing can be told with a margin of nothing, which blocks
+	// the second release until Ada overrides that.
+	fewer = strings.Replace(fewer, "{metric: mae, attribute: sex, margin: 3}", "{metric: mae, attribute: sex, margin: 0, on_insufficient: block}", 1)
 	for _, protocol := range []string{titled, fewer} {
 		s.studies = append(s.studies, s.play(protocol))
 	}
@@ -112,6 +117,16 @@ func (s *stage) play(protocol string) string {
 	s.until("every hospital approves", func() bool { return all(status().Decisions, "approved") })
 	if err := rita.Start(study); err != nil {
 		s.t.Fatal(err)
+	}
+	s.until("the study ends", func() bool { return status().Over() })
+	if status().Gate == fairness.Blocked {
+		s.blocked = map[string]answer{}
+		for _, path := range []string{"/studies", "/studies/" + study, "/studies/" + study + "/report", "/compare?a=" + s.studies[0] + "&b=" + study} {
+			s.blocked[strings.ReplaceAll(path, study, "ID")] = s.get(s.auditor(), path)
+		}
+		if err := s.Auditor("Ada").Override(study, hostile); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	s.until("every hospital accepts the release", func() bool { return all(status().ReleaseDecisions, "accepted") })
 	return study

@@ -5,20 +5,22 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/coordinator/internal/driver"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // studyLine is a study in the list.
 type studyLine struct {
 	*driver.StudyStatus
-	Approved, Asked   int // sites
-	Opened            int // rounds
-	Accepted, Offered int // sites that accept the release, of those it was offered to
-	Reported          bool
+	Approved, Asked   int  // sites
+	Opened            int  // rounds
+	Accepted, Offered int  // sites that accept the release, of those it was offered to
+	Reported          bool // it has a bias audit
+	Released          bool // it has a release, which criteria may stand in the way of
 }
 
 func newStudyLine(st *driver.StudyStatus) studyLine {
 	line := studyLine{
-		StudyStatus: st, Reported: !st.Release.IsZero(),
+		StudyStatus: st, Reported: st.Gate != "", Released: !st.Release.IsZero(),
 		Asked: len(st.Decisions), Approved: tally(st.Decisions, "approved"),
 		Offered: len(st.ReleaseDecisions), Accepted: tally(st.ReleaseDecisions, "accepted"),
 	}
@@ -50,11 +52,23 @@ func (s *site) studies(w http.ResponseWriter, r *http.Request) error {
 	return write(w, http.StatusOK, "studies", f)
 }
 
+// GateWord says in a few words what the study's criteria make of its release.
+func (l studyLine) GateWord() string {
+	if l.Override != nil {
+		return "blocked, overridden"
+	}
+	return l.Gate
+}
+
+// Overridden is the day of the override, by the auditor's clock.
+func (l studyLine) Overridden() string { return l.Override.Time.UTC().Format("2 January 2006") }
+
 // studyView is a study's own page.
 type studyView struct {
 	studyLine
 	Protocol  string
 	HasResult bool
+	Declared  bool // the study declares criteria
 	BytesUp   int64
 }
 
@@ -68,7 +82,11 @@ func (s *site) study(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := studyView{studyLine: newStudyLine(o.Status), Protocol: string(protocol), HasResult: o.Result != nil}
+	parsed, err := study.Parse(protocol)
+	if err != nil {
+		return err
+	}
+	v := studyView{Declared: len(parsed.Fairness.Criteria) > 0, studyLine: newStudyLine(o.Status), Protocol: string(protocol), HasResult: o.Result != nil}
 	for _, round := range o.Status.Rounds {
 		v.BytesUp += round.BytesUp
 	}

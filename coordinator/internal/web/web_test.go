@@ -36,6 +36,7 @@ func TestPages(t *testing.T) {
 	t.Run("what researchers write is text", s.hostileTextIsText)
 	t.Run("what no page takes is refused", s.refusals)
 	t.Run("a study says who did what", s.studyPage)
+	t.Run("what becomes of a release is on every page", s.showsTheGate)
 	t.Run("two reports side by side", s.comparison)
 	t.Run("every entry's proof holds, also by hand", s.proofs)
 	t.Run("the bundle is the evidence", s.bundle)
