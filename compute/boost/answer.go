@@ -116,7 +116,7 @@ func middle(s *study.Study) (mid, half float64) {
 	return lo/2 + hi/2, hi/2 - lo/2
 }
 
-var errMore = errors.New("this site has more patients here than the coordinator counted over all sites; it joined since then, and takes part again when that count is taken anew")
+var errMore = errors.New("this site alone has more patients, or patients further from the trees, than the coordinator counted over all sites; it joined since then, and takes part again when that count is taken anew")
 
 // prepare brings codes, scores and slopes up to the question.
 func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
@@ -160,6 +160,9 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 	}
 	out := make([]float64, 0, total)
 	events := happened(r.events)
+	if q.Loss != 0 && add(c.slopes.value[:r.train]) > q.Loss {
+		return nil, errMore
+	}
 	if r.train > q.Patients || len(r.order)-r.train > q.HeldOut || q.loss.cox() && events > q.Events {
 		return nil, errMore
 	}

@@ -132,6 +132,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 		"a node without a count":          func(q *treeQuestion) { q.Counts = nil },
 		"a node smaller than a leaf":      func(q *treeQuestion) { q.Counts = []int{19} },
 		"a node larger than all":          func(q *treeQuestion) { q.Counts = []int{1001} },
+		"a loss that is not squared":      func(q *treeQuestion) { q.Loss = 5 },
 		"curvatures beyond float64":       func(q *treeQuestion) { q.Scale.Hessian = 60 },
 		"sums beyond float64":             func(q *treeQuestion) { q.Scale.Gradient = 60 },
 		"rounding beyond exponents":       func(q *treeQuestion) { q.Scale.Loss = 2000 },

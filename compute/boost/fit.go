@@ -35,6 +35,7 @@ type Fit struct {
 	curve    []compute.Point
 	best     int // trees at the least loss of the held-out
 	bestLoss float64
+	lossSum  int64 // of those that train, as it was opened last
 	remarks  []compute.Diagnosis
 
 	patients, contributors int
@@ -100,6 +101,9 @@ func (f *Fit) question() *treeQuestion {
 		Events: f.events, Trees: f.encoded, loss: f.loss, bins: f.bins, trees: f.trees}
 	if g := f.growth; g != nil {
 		q.tree, q.Tree, q.Nodes = g.tree, g.tree.append(nil), g.asked
+		if f.loss.constant() && !g.root() {
+			q.Loss = f.lossSum
+		}
 		for _, n := range g.asked {
 			q.Counts = append(q.Counts, int(g.open[n].total.count))
 		}
@@ -228,7 +232,7 @@ func (f *Fit) absorbLoss(sum compute.Sum) error {
 	if len(loss) != 2 || len(patients) != 2 || len(events) != 2 {
 		return errors.New("the opened sum has no loss")
 	}
-	f.patients = int(patients[0] + patients[1])
+	f.patients, f.lossSum = int(patients[0]+patients[1]), int64(loss[0])
 	of := patients
 	if f.loss.cox() {
 		of = events

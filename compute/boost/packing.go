@@ -20,7 +20,7 @@ type packing struct {
 func (q *treeQuestion) packing(patients int) packing {
 	const exact = 1 << exactBits
 	p := packing{constant: q.loss.constant(), count: uint(bitLength(patients))}
-	gradient := q.loss.bound(q.loss.gradient, q.Scale.Gradient, patients, q.Events)
+	gradient := q.gradientBound(patients)
 	low := float64(patients)
 	hessian := 0.0
 	if !p.constant {
@@ -37,6 +37,20 @@ func (q *treeQuestion) packing(patients int) packing {
 		p.bounds = []float64{gradient, hessian, float64(patients)}
 	}
 	return p
+}
+
+// gradientBound of the records of a node with so many patients. Gradients of the
+// squared loss are the residuals, and what n of them add up to is at most the
+// root of n times the sum of their squares (Cauchy and Schwarz): where that sum
+// is known, it is much less than the outcome's range for each.
+func (q *treeQuestion) gradientBound(patients int) float64 {
+	widest := q.loss.bound(q.loss.gradient, q.Scale.Gradient, patients, q.Events)
+	if q.Loss == 0 {
+		return widest
+	}
+	squares := math.Ldexp(float64(q.Loss)+float64(q.Patients), -q.Scale.Loss) // and the rounding of each
+	root := math.Sqrt(float64(patients)*squares) * (1 + 1e-9)
+	return min(widest, math.Ceil(math.Ldexp(root, q.Scale.Gradient))+float64(patients))
 }
 
 // put writes a cell's words.

@@ -61,6 +61,7 @@ type treeQuestion struct {
 	Patients int     `json:"patients"` // that train, over all sites
 	HeldOut  int     `json:"held_out"`
 	Events   int     `json:"events"`           // of all patients, if the loss is Cox's
+	Loss     int64   `json:"loss,omitempty"`   // squared, of those that train, as it was opened at the root
 	Trees    []byte  `json:"trees,omitempty"`  // whole
 	Tree     []byte  `json:"tree,omitempty"`   // without its open nodes
 	Nodes    []int   `json:"nodes,omitempty"`  // ascending, of the open ones
@@ -131,6 +132,8 @@ func (q *treeQuestion) check(b *study.BoostModel) error {
 		return errors.New("the counts of patients are out of their range")
 	case !q.loss.cox() && q.Events != 0:
 		return errors.New("there are events, but the outcome is no survival time")
+	case q.Loss != 0 && (!q.loss.constant() || q.root() || q.Loss < 0 || q.Loss > 1<<exactBits):
+		return errors.New("the loss so far is out of its range, or in a question that has none")
 	case q.HeldOut > 0 && b.Patience == 0:
 		return errors.New("there are records held out, but the study stops no fit early")
 	case len(q.Nodes) != len(q.Counts):
