@@ -51,7 +51,12 @@ func BenchmarkStudy(b *testing.B) {
 				if result.Model == nil || !result.Verification.Holds {
 					b.Fatal("no verified model")
 				}
+				up := uint64(0)
+				for _, r := range result.Rounds {
+					up += r.BytesUp
+				}
 				b.ReportMetric(float64(len(result.Rounds)), "rounds")
+				b.ReportMetric(float64(up)/1e6/sites, "MB/site")
 			}
 			b.ReportMetric(float64(patients*features)*float64(b.N)/b.Elapsed().Seconds(), "values/s")
 		})
