@@ -117,6 +117,7 @@ type view struct {
 	Forests      []forest
 	GapForests   []*plot.Rows
 	Calibration  *plot.Chart // by group
+	Progress     *plot.Chart // over rounds of training
 	Hospitals    []hospitals
 	Odds         *oddsTable
 	Populations  []population
@@ -185,6 +186,7 @@ func newView(whole, local *fairness.Audit) *view {
 	}
 	v.GapForests = gapForests(whole, list)
 	v.Calibration = calibrationByGroup(whole)
+	v.Progress = progress(whole)
 	v.Hospitals = newHospitals(whole, list)
 	v.Odds = newOdds(whole)
 	return v
