@@ -31,7 +31,7 @@ func (s *stage) showsTheGate(t *testing.T) {
 			}
 		}
 	}
-	has("blocked: list", s.blocked["/studies"], ">blocked</span>", "no release")
+	has("blocked: list", s.blocked["/studies"], ">blocked</span>", "offered to nobody")
 	has("blocked: study", s.blocked["/studies/ID"], ">blocked</span>", "no site is offered the model", "consilium release override", "insufficient evidence, which blocks the release")
 	lacks("blocked: study", s.blocked["/studies/ID"], "Decisions on the release", "<dt>Release</dt>")
 	has("blocked: report", s.blocked["/studies/ID/report"], "no hospital is offered the model")
@@ -43,7 +43,7 @@ func (s *stage) showsTheGate(t *testing.T) {
 
 	typed := html.EscapeString(hostile)
 	study := s.studies[1]
-	has("list", s.get(ada, "/studies"), ">blocked, overridden</span>", "3 of 3")
+	has("list", s.get(ada, "/studies"), ">blocked, overridden</span>", "accepted by 3 of 3")
 	has("study", s.get(ada, "/studies/"+study), ">blocked, overridden</span>", "under an override", "<strong>Ada</strong>", typed, "Decisions on the release")
 	lacks("study", s.get(ada, "/studies/"+study), "consilium release override")
 	has("report", s.get(ada, "/studies/"+study+"/report"), "blocked, and offered under an override", "<strong>Ada</strong>", typed)
