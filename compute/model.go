@@ -27,4 +27,7 @@ type StepSummary struct {
 	Fields  []Field `json:"fields"` // at most: an audit leaves out small groups
 	Numbers int     `json:"numbers"`
 	Rounds  int     `json:"rounds"` // at most
+	// Usual is the most rounds as long as no hospital comes or goes, where that
+	// is fewer; else 0.
+	Usual int `json:"usual,omitempty"`
 }

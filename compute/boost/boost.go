@@ -128,7 +128,7 @@ func Steps(s *study.Study) []compute.StepSummary {
 	}
 	// A site answers no more questions than this: below the root a level takes a
 	// second one when a hospital came or went.
-	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Fields: q.layout(),
+	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Usual: b.Trees*b.Depth + 1, Fields: q.layout(),
 		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
 	for i := range out {
 		for _, f := range out[i].Fields {

@@ -19,7 +19,7 @@ func asked(d Document) section {
 	}
 	blocks := []block{text("%s", question(s))}
 	facts := []Fact{{"Outcome", outcomeText(s.Outcome)}, {"Features", features(s)}}
-	if m := settings(s.Model); m != "" {
+	if m := Settings(s.Model); m != "" {
 		facts = append(facts, Fact{"Model", m})
 	}
 	facts = append(facts, Fact{"Patients", cohortRules(s)})
@@ -124,8 +124,8 @@ func features(s *study.Study) string {
 	return list(out)
 }
 
-// settings of the model in words.
-func settings(m study.Model) string {
+// Settings of the model in words.
+func Settings(m study.Model) string {
 	switch m.Kind {
 	case study.GLM:
 		out := m.Family + " regression"
@@ -141,19 +141,47 @@ func settings(m study.Model) string {
 		if m.SiteEffects != "" && m.SiteEffects != study.NoSiteEffects {
 			out += ", " + m.SiteEffects + " effects of hospitals"
 		}
-		return out
+		return out + robust(m)
 	case study.Cox:
 		out := "proportional hazards, " + m.Ties + " ties, "
 		if m.Stratify == study.StratifySite {
-			return out + "a baseline for each hospital"
+			out += "a baseline for each hospital"
+		} else {
+			out += "one baseline for all hospitals"
 		}
-		return out + "one baseline for all hospitals"
+		if m.Ridge > 0 {
+			out += ", ridge " + plot.Plain(m.Ridge)
+		}
+		return out + robust(m)
 	case study.Boost:
 		b := m.Boost
 		return fmt.Sprintf("at most %d boosted trees of %d levels, %s loss, learning rate %s, at least %d patients in a leaf",
 			b.Trees, b.Depth, b.Loss, plot.Plain(b.LearningRate), b.MinLeaf)
 	case study.Neural:
-		return "a neural network trained by " + m.Neural.Strategy
+		n := m.Neural
+		out := "a network without hidden layers"
+		if len(n.Hidden) > 0 {
+			var layers []string
+			for _, units := range n.Hidden {
+				layers = append(layers, plot.Grouped(units))
+			}
+			out = fmt.Sprintf("a network with hidden layers of %s units (%s)", list(layers), n.Activation)
+		}
+		out += ", trained by " + n.Strategy
+		if n.Strategy != study.FedSGD {
+			out += fmt.Sprintf(", %s a round", plot.Plural(n.Epochs, "epoch", "epochs"))
+		}
+		if n.Clip > 0 {
+			out += ", gradients clipped at " + plot.Plain(n.Clip)
+		}
+		return out
+	}
+	return ""
+}
+
+func robust(m study.Model) string {
+	if m.Robust {
+		return ", robust standard errors"
 	}
 	return ""
 }

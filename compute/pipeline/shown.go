@@ -14,6 +14,9 @@ import (
 // Shown says what the opened sums show beside the model, as far as the study
 // tells: whoever approves it should know.
 func Shown(s *study.Study) []string {
+	if s.Monitor != nil {
+		return watchShown(s)
+	}
 	var notes []string
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	cell := s.Fairness.MinimumCell
@@ -50,6 +53,9 @@ func Shown(s *study.Study) []string {
 		}
 	}
 	notes = append(notes, mitigationShown(s)...)
+	if s.Fairness.Every > 0 {
+		note("fairness: while the model is trained the errors of each group that is large enough are opened every %d rounds, of the model as it then is, always of the same patients.", s.Fairness.Every)
+	}
 	if cell < 5 {
 		note("fairness: groups of %s are shown; most hospitals ask for a minimum_cell of 5 to 11.", count(cell, "patient"))
 	}
@@ -65,7 +71,7 @@ func survivalNote(s *study.Study) string {
 		coarser = fmt.Sprintf(" A coarser outcome.time.grid shows less: grid: {step: %s}.", step)
 	}
 	if s.Model.Kind == study.Cox && s.Model.Stratify == study.StratifyNone {
-		return fmt.Sprintf("stratify: none: for each of %s of time the sums show, over all hospitals, how many patients are at risk, how many have the event, and the sums of the features of those at risk. Between two intervals that one patient leaves, the difference is that patient's features. Choose intervals in which %d patients or more leave; stratify: site shows no risk set.%s",
+		return fmt.Sprintf("stratify: none: for each of %s of time the sums show, over all hospitals, how many patients are at risk, how many have the event, and the sums of the features of those at risk. Intervals are joined until at least %d patients leave between two risk sets, so that no difference of sums is of fewer. stratify: site shows no risk set.%s",
 			intervals, s.Fairness.MinimumCell, coarser)
 	}
 	return fmt.Sprintf("survival: the sums show how many patients have the event in each of %s of time, over all hospitals, however few.%s", intervals, coarser)

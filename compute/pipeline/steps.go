@@ -38,6 +38,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 	}
 	for _, step := range mitigationSteps(s, halves[s.Model.Kind].steps(s)) {
 		step.Rounds *= trained
+		step.Usual *= trained
 		out = append(out, step)
 	}
 	if s.Validation.Kind != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -94,6 +95,7 @@ type summaryJSON struct {
 	Version    int         `json:"version"`
 	Kind       string      `json:"kind"`
 	Family     string      `json:"family,omitempty"`
+	Model      string      `json:"model,omitempty"` // its settings, in words
 	Outcome    string      `json:"outcome"`
 	Columns    []string    `json:"columns"`
 	Terms      []string    `json:"terms"`
@@ -118,7 +120,8 @@ type groupJSON struct {
 type sumJSON struct {
 	Step    string      `json:"step"`
 	Purpose string      `json:"purpose"`
-	Rounds  int         `json:"rounds"` // at most
+	Rounds  int         `json:"rounds"`          // at most
+	Usual   int         `json:"usual,omitempty"` // at most as long as no hospital comes or goes, where that is fewer
 	Numbers int         `json:"numbers"`
 	Fields  []fieldJSON `json:"fields"`
 	layout  secagg.Layout
@@ -137,6 +140,9 @@ type costJSON struct {
 	Threshold int    `json:"threshold"` // of them, to open a sum
 	Rounds    int    `json:"rounds"`    // at most
 	Bytes     uint64 `json:"bytes"`     // at most, for the whole study
+	// As long as no hospital comes or goes.
+	UsualRounds int    `json:"usual_rounds"`
+	UsualBytes  uint64 `json:"usual_bytes"`
 }
 
 type dryRunJSON struct {
@@ -158,13 +164,16 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 	}
 	out := &summaryJSON{
 		Study: statement.Digest(s.Digest()).String(), Name: s.Name, Title: s.Title, Version: s.Version,
-		Kind: s.Model.Kind, Family: s.Model.Family, Outcome: outcomeText(s.Outcome), Columns: s.Columns(),
+		Kind: s.Model.Kind, Family: s.Model.Family, Model: page.Settings(s.Model), Outcome: outcomeText(s.Outcome), Columns: s.Columns(),
 		Terms: []string{}, Parameters: s.Parameters(), Patients: patientsNeeded(s), Groups: []groupJSON{},
 		Validation: validationText(s.Validation), Minimum: s.MinimumContributors(), Hospitals: max(5, s.MinimumContributors()),
 		Shown: pipeline.Shown(s),
 	}
 	for _, t := range s.Terms() {
-		out.Terms = append(out.Terms, t.Name)
+		// The other kinds have none: a baseline hazard, or a bias, stands for it.
+		if t.Name != study.Intercept || s.Model.Kind == study.GLM {
+			out.Terms = append(out.Terms, t.Name)
+		}
 	}
 	for _, attribute := range s.Fairness.Attributes {
 		out.Groups = append(out.Groups, groupJSON{attribute.Column, attribute.Groups()})
@@ -192,7 +201,7 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 func sumsAmong(s *study.Study, hospitals int) []sumJSON {
 	var sums []sumJSON
 	for _, step := range pipeline.Steps(s, hospitals) {
-		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds}
+		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds, Usual: step.Usual}
 		for _, f := range step.Fields {
 			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})
 			sum.layout = append(sum.layout, secagg.Field(f))
@@ -216,8 +225,14 @@ func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) 
 			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
 		}
 		once := round.Chunks()*round.ChunkBytes() + hospitals*(round.ShareBytes()+sealing) + round.ShareBytes()
+		usual := sum.Rounds
+		if sum.Usual > 0 {
+			usual = sum.Usual
+		}
 		cost.Bytes += uint64(sum.Rounds) * uint64(once)
 		cost.Rounds += sum.Rounds
+		cost.UsualBytes += uint64(usual) * uint64(once)
+		cost.UsualRounds += usual
 	}
 	return cost, nil
 }
@@ -268,9 +283,13 @@ func validationText(v study.Validation) string {
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'g', 4, 64) + "%" }
 
 func (a *app) showSummary(path string, s *summaryJSON) {
-	a.Printf("%s\n%s version %d: %s of %s\n\n", s.Title, s.Name, s.Version, strings.TrimSpace(s.Family+" "+s.Kind), s.Outcome)
+	a.Printf("%s\n%s version %d: %s of %s\n", s.Title, s.Name, s.Version, strings.TrimSpace(s.Family+" "+s.Kind), s.Outcome)
+	if s.Model != "" {
+		a.Printf("%s", filled("", strings.Fields(s.Model)))
+	}
+	a.Printf("\n")
 	a.Printf("A hospital reads these columns and nothing else:\n%s\n", wrapped("  ", s.Columns))
-	if len(s.Terms) > 0 {
+	if len(s.Terms) > 0 && s.Kind != study.Describe {
 		a.Printf("The model has %s:\n%s\n", console.Count(len(s.Terms), "term"), wrapped("  ", s.Terms))
 	}
 	a.showNeeds(s)
@@ -285,6 +304,9 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 		times := "once"
 		if sum.Rounds > 1 {
 			times = fmt.Sprintf("at most %d times", sum.Rounds)
+		}
+		if sum.Usual > 0 {
+			times += fmt.Sprintf(" (%d unless a hospital comes or goes)", sum.Usual)
 		}
 		if sum.varies {
 			times += fmt.Sprintf(" among %d hospitals", s.Hospitals)
@@ -302,8 +324,12 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 		a.Printf("\n")
 	}
 	for _, c := range s.Cost {
-		a.Printf("Among %d hospitals each one sends %s at most, in %s; %d of them must agree to open a sum.\n",
-			c.Hospitals, console.Size(c.Bytes), console.Count(c.Rounds, "sum"), c.Threshold)
+		unless := ""
+		if c.UsualRounds < c.Rounds {
+			unless = fmt.Sprintf(" (%s in %s unless a hospital comes or goes)", console.Size(c.UsualBytes), console.Count(c.UsualRounds, "sum"))
+		}
+		a.Printf("Among %d hospitals each one sends %s at most, in %s%s; %d of them must agree to open a sum.\n",
+			c.Hospitals, console.Size(c.Bytes), console.Count(c.Rounds, "sum"), unless, c.Threshold)
 	}
 	if s.Data != nil {
 		a.Printf("\nOf %s in the file %d are usable.\n", console.Count(s.Data.Records, "record"), s.Data.Usable)
@@ -320,14 +346,17 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 }
 
 // fieldTexts names fields with their lengths. Fields that differ only in the
-// number behind a slash, such as those of a tree's nodes, are named once.
+// numbers behind slashes, such as those of a tree's nodes, are named once.
 func fieldTexts(fields []fieldJSON) []string {
 	kind := func(f fieldJSON) string {
-		name, number, _ := strings.Cut(f.Name, "/")
-		if _, err := strconv.Atoi(number); err != nil {
-			name = f.Name
+		parts := strings.Split(f.Name, "/")
+		for len(parts) > 1 {
+			if _, err := strconv.Atoi(parts[len(parts)-1]); err != nil {
+				break
+			}
+			parts = parts[:len(parts)-1]
 		}
-		return fmt.Sprintf("%s (%d)", name, f.Length)
+		return fmt.Sprintf("%s (%d)", strings.Join(parts, "/"), f.Length)
 	}
 	times := make(map[string]int)
 	for _, f := range fields {
