@@ -2,12 +2,13 @@ package fairness
 
 import "slices"
 
-// Calibration curves of the groups of an attribute share their steps, each wide
-// enough that in every group those with the outcome and those without are none or
-// at least the minimum cell. The patients who are in no group that is shown are
-// such a group too: they are what is left of the curve of all patients. Between
-// curves of several attributes nothing adds up but that, so intersections have
-// none.
+// A step of a group's calibration curve has at least the minimum cell of
+// patients. Under complementary disclosure the groups of an attribute share their
+// steps, each wide enough that in every group those with the outcome and those
+// without are none or at least the minimum cell. The patients who are in no group
+// that is shown are such a group too: they are what is left of the curve of all
+// patients. Between curves of several attributes nothing adds up but that, so
+// intersections have none.
 
 // binned are a group's patients, those with the outcome, and the sum of their
 // probabilities, by bin.
@@ -37,23 +38,30 @@ func (r reading) curves(a *Audit, tallies []*tally) {
 				rest.positives[b] -= t.binPositive[b]
 			}
 		}
-		ends := sharedSteps(append(slices.Clone(parts), rest), float64(r.minimum))
+		fewest := float64(r.minimum)
+		shared := r.study.Fairness.Complementary
+		ends := sharedSteps(append(slices.Clone(parts), rest), func(n, up float64) bool {
+			return (up == 0 || up >= fewest) && (n == up || n-up >= fewest)
+		})
 		for k, i := range groups {
+			if !shared {
+				ends = sharedSteps(parts[k:k+1], func(n, _ float64) bool { return n == 0 || n >= fewest })
+			}
 			a.Groups[i].Calibration = parts[k].steps(ends)
 		}
 	}
 }
 
 // sharedSteps are the ends of steps of the bins in which every part has enough
-// patients with the outcome and without, or none; nil if that is a single step.
-func sharedSteps(parts []binned, fewest float64) (ends []int) {
+// patients, of whom so many have the outcome; nil if that is a single step.
+func sharedSteps(parts []binned, suffices func(n, up float64) bool) (ends []int) {
 	enough := func(from, to int) bool {
 		return !slices.ContainsFunc(parts, func(p binned) bool {
-			up, down := 0.0, 0.0
+			n, up := 0.0, 0.0
 			for b := from; b < to; b++ {
-				up, down = up+p.positives[b], down+p.n[b]-p.positives[b]
+				n, up = n+p.n[b], up+p.positives[b]
 			}
-			return up > 0 && up < fewest || down > 0 && down < fewest
+			return !suffices(n, up)
 		})
 	}
 	empty := func(from, to int) bool {

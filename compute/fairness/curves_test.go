@@ -21,7 +21,7 @@ func TestStepsOfCurvesHoldEnough(t *testing.T) {
 				parts[i].n[b], parts[i].positives[b] = float64(n), float64(up)
 			}
 		}
-		ends := sharedSteps(parts, 11)
+		ends := sharedSteps(parts, func(n, up float64) bool { return (up == 0 || up >= 11) && (n == up || n-up >= 11) })
 		if ends == nil {
 			continue
 		}

@@ -19,7 +19,8 @@ type measure struct {
 	Unit                 string
 	Scale                float64
 	Digits               int
-	Plot, Zero           bool // draw it; with a line at zero
+	Plot, Zero           bool    // draw it; with a line where it is right
+	None                 float64 // which is here
 	Floor, Ceiling       *float64
 }
 
@@ -89,7 +90,7 @@ func doseMeasures(a *fairness.Audit) []measure {
 		{Name: "rmse", Table: errorTable, Short: "RMSE", Title: "Root mean square error", Unit: u, Scale: 1, Digits: 2, Floor: zero},
 		{Name: "r2", Table: errorTable, Short: "R²", Title: "R²", Scale: 1, Digits: 3},
 		{Name: "correlation", Table: errorTable, Short: "Correlation", Title: "Correlation", Scale: 1, Digits: 3},
-		{Name: "calibration_slope", Table: errorTable, Short: "Calibration slope", Title: "Are differences between predictions as large as those between outcomes?", Scale: 1, Digits: 2, Plot: true,
+		{Name: "calibration_slope", Table: errorTable, Short: "Calibration slope", Title: "Are differences between predictions as large as those between outcomes?", Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1,
 			Meaning: "Calibration slope: 1 means that they are; below 1 high predictions are too high and low ones too low."},
 		{Name: "within10", Table: closeTable, Short: "Within 10%", Noun: "share predicted within 10%", Unit: "%", Scale: 1, Digits: 1},
 		{Name: "within30", Table: closeTable, Short: "Within 30%", Noun: "share predicted within 30%", Unit: "%", Scale: 1, Digits: 1},
@@ -114,10 +115,14 @@ func doseMeasures(a *fairness.Audit) []measure {
 
 func survivalMeasures(a *fairness.Audit) []measure {
 	zero, one := bound(0), bound(1)
+	until := ""
+	if len(a.Times) > 0 {
+		until = " " + strings.TrimSpace("up to "+plot.Plain(a.Times[0])+" "+a.Unit)
+	}
 	out := []measure{
 		{Name: "cindex", Table: survivalTable, Short: "C-index", Noun: "C-index", Title: "Who has the event earlier?", Tile: "C-index", Scale: 1, Digits: 3, Plot: true, Floor: zero, Ceiling: one,
 			Meaning: "C-index: of pairs of patients of one hospital, the share in which the one who had the event earlier was given the higher risk. Further right is better; 0.5 is what chance does."},
-		{Name: "oe", Table: survivalTable, Short: "Observed over expected", Noun: "ratio of observed to expected events", Title: "Are as many events seen as expected?", Tile: "observed over expected", Scale: 1, Digits: 2, Plot: true, Floor: zero,
+		{Name: "oe", Table: survivalTable, Short: "Observed over expected" + until, Noun: "ratio of observed to expected events", Title: "Are as many events seen as expected" + until + "?", Tile: "observed over expected" + until, Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1, Floor: zero,
 			Meaning: "Observed events over those that the model expects in the time the patients were followed. Right of 1 the model expects too few events, left of it too many."},
 		{Name: "event_share", Table: survivalTable, Short: "With the event", Noun: "share with the event", Unit: "%", Scale: 100, Digits: 1},
 	}
@@ -157,7 +162,7 @@ func binaryMeasures(a *fairness.Audit) []measure {
 			Meaning: "Area under the curve: of pairs of a patient with the outcome and one without, the share in which the first has the higher probability. Further right is better; 0.5 is what chance does."},
 		{Name: "brier", Table: scoreTable, Short: "Brier score", Noun: "Brier score", Title: "Error of the probabilities", Tile: "Brier score", Scale: 1, Digits: 3, Plot: true, Floor: zero, Ceiling: one,
 			Meaning: "Brier score: mean squared distance between probability and outcome. It also grows with how common the outcome is." + smallerNoWorse},
-		{Name: "calibration_slope", Table: scoreTable, Short: "Calibration slope", Title: "Are differences between probabilities as large as they should be?", Scale: 1, Digits: 2, Plot: true,
+		{Name: "calibration_slope", Table: scoreTable, Short: "Calibration slope", Title: "Are differences between probabilities as large as they should be?", Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1,
 			Meaning: "Slope of a logistic regression of the outcome on the predicted odds: 1 is right; below 1 high probabilities are too high and low ones too low."},
 		{Name: "calibration_intercept", Table: scoreTable, Short: "Calibration intercept", Scale: 1, Digits: 2},
 		{Name: "observed_over_expected", Table: scoreTable, Short: "Observed over expected", Scale: 1, Digits: 2},

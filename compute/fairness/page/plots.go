@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page/plot"
@@ -72,7 +73,7 @@ func newAxis(values []float64, m measure) (axis, []tick) {
 		lo, hi = min(lo, v), max(hi, v)
 	}
 	if m.Zero {
-		lo, hi = min(lo, 0), max(hi, 0)
+		lo, hi = min(lo, m.None), max(hi, m.None)
 	}
 	if !(hi > lo) {
 		lo, hi = lo-1, hi+1
@@ -126,12 +127,16 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 	}
 	a, ticks := newAxis(values, m)
 	f.Ticks = ticks
-	f.Zero, f.HasZero = a.x(0), m.Zero
+	f.Zero, f.HasZero = a.x(m.None), m.Zero
 	f.Reference = a.x(whole.Groups[0].Metrics[m.Name].Estimate)
 
-	y := 0.0
+	y, head := 0.0, ""
 	for i, g := range whole.Groups {
-		if i > 0 && g.Attribute != whole.Groups[i-1].Attribute {
+		if local == nil && g.State == fairness.Zero && strings.Contains(g.Attribute, " × ") {
+			continue // combinations that nobody has are in the tables
+		}
+		if i > 0 && g.Attribute != head {
+			head = g.Attribute
 			f.Rows = append(f.Rows, forestRow{Y: y, Head: g.Attribute})
 			y += headHeight
 		}
