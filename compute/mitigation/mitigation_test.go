@@ -1,0 +1,274 @@
+package mitigation
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+)
+
+const (
+	number = `{column: y, type: number, range: [10, 90]}`
+	binary = `{column: y, type: binary, positive: ["1"]}`
+)
+
+func parse(t testing.TB, outcome, mitigation, fairness string) *study.Study {
+	t.Helper()
+	family := "gaussian"
+	if outcome == binary {
+		family = "binomial"
+	}
+	s, err := study.Parse(fmt.Appendf(nil, `
+study: mitigation
+version: 1
+outcome: %s
+features: [{column: x, type: number, range: [0, 1]}]
+model: {kind: glm, family: %s}
+fairness: {attributes: [{column: h, levels: [u]}, {column: g, levels: [A, B, C]}], %s minimum_cell: 11}
+mitigation: %s
+`, outcome, family, fairness, mitigation))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// site has so many patients of each group, every other one with the outcome.
+func site(t testing.TB, s *study.Study, groups map[string]int) *study.Matrix {
+	t.Helper()
+	b, err := s.NewBuilder([]string{"y", "x", "g", "h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []string{"A", "B", "C", ""} {
+		for i := range groups[g] {
+			y := strconv.Itoa(i % 2)
+			if s.Outcome.Type == study.Number {
+				y = strconv.Itoa(10 + i%81)
+			}
+			b.Add([]string{y, "0.5", g, "u"})
+		}
+	}
+	return b.Matrix()
+}
+
+func open(t testing.TB, s *study.Study, step string, parameters []byte, sites []*study.Matrix, predictions []float64) compute.Sum {
+	t.Helper()
+	fields, err := Layout(s, step, parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total []float64
+	for _, m := range sites {
+		values, err := Answer(s, step, parameters, m, predictions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total == nil {
+			total = make([]float64, len(values))
+		}
+		for i, x := range values {
+			total[i] += x
+		}
+	}
+	sum, err := compute.NewSum(len(sites), fields, total)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+func groupsOfSites(t testing.TB, s *study.Study, sites []*study.Matrix) *Groups {
+	t.Helper()
+	g := NewGroups(s)
+	for {
+		q, done, err := g.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			return g
+		}
+		if err := g.Absorb(open(t, s, q.Step, q.Parameters, sites, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+const recalibrate = "{method: recalibrate, attribute: g, strength: [1], release: none}"
+
+func TestWhichGroupsTakePart(t *testing.T) {
+	for name, c := range map[string]struct {
+		sites    []map[string]int
+		fairness string
+		open     []int
+	}{
+		"all":                   {[]map[string]int{{"A": 20, "B": 9, "C": 5}, {"A": 20, "B": 9, "C": 5}, {"A": 20, "B": 9, "C": 5}}, "", []int{0, 1, 2}},
+		"below the cell":        {[]map[string]int{{"A": 20, "B": 9, "C": 3}, {"A": 20, "B": 9, "C": 3}, {"A": 20, "B": 9, "C": 4}}, "", []int{0, 1}},
+		"too few hospitals":     {[]map[string]int{{"A": 20, "B": 9, "C": 50}, {"A": 20, "B": 9, "C": 50}, {"A": 20, "B": 9}}, "", []int{0, 1}},
+		"dominated":             {[]map[string]int{{"A": 20, "B": 9, "C": 90}, {"A": 20, "B": 9, "C": 1}, {"A": 20, "B": 9, "C": 1}}, "", []int{0, 1}},
+		"unknown is a group":    {[]map[string]int{{"A": 20, "": 9}, {"A": 20, "": 9}, {"A": 20, "": 9}}, "", []int{0, 3}},
+		"the rest gives C away": {[]map[string]int{{"A": 20, "B": 9, "C": 1}, {"A": 20, "B": 9, "C": 1}, {"A": 20, "B": 9, "C": 1}}, "disclosure: complementary,", []int{0}},
+		"the rest hides C":      {[]map[string]int{{"A": 20, "B": 9, "C": 3, "": 3}, {"A": 20, "B": 9, "C": 3, "": 3}, {"A": 20, "B": 9, "C": 3, "": 3}}, "disclosure: complementary,", []int{0, 1}},
+	} {
+		s := parse(t, number, recalibrate, c.fairness)
+		var sites []*study.Matrix
+		for _, groups := range c.sites {
+			sites = append(sites, site(t, s, groups))
+		}
+		if got := groupsOfSites(t, s, sites).Open(); !slices.Equal(got, c.open) {
+			t.Errorf("%s: %v take part, want %v", name, got, c.open)
+		}
+	}
+}
+
+// Whatever a model predicts, an answer keeps the bounds that the layout declares.
+func TestAnswersKeepTheirBounds(t *testing.T) {
+	for _, c := range []struct {
+		outcome, mitigation, step, parameters string
+		predictions                           []float64
+	}{
+		{number, recalibrate, StepLines, `{"groups":[0,1]}`, []float64{math.Inf(1), math.Inf(-1), 1e300, -1e300, math.NaN(), 50}},
+		{number, "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", StepLosses, `{"groups":[0,1]}`, []float64{math.Inf(1), math.Inf(-1), 1e300, -1e300, math.NaN(), 50}},
+		{binary, "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", StepLosses, `{"groups":[0,1]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
+		{binary, recalibrate, StepLines, `{"groups":[0,1],"at":[[0,15],[10000000000000,-10000000000000]]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
+		{binary, "{method: thresholds, attribute: g, strength: [1], release: none, equalize: tpr}", StepScores, `{"groups":[0,1]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
+	} {
+		s := parse(t, c.outcome, c.mitigation, "")
+		m := site(t, s, map[string]int{"A": 60, "B": 60, "C": 60})
+		predictions := make([]float64, m.Rows())
+		for i := range predictions {
+			predictions[i] = c.predictions[i%len(c.predictions)]
+		}
+		fields, err := Layout(s, c.step, []byte(c.parameters))
+		if err != nil {
+			t.Fatal(c.step, err)
+		}
+		values, err := Answer(s, c.step, []byte(c.parameters), m, predictions)
+		if err != nil {
+			t.Fatal(c.step, err)
+		}
+		at := 0
+		for _, f := range fields {
+			for range f.Length {
+				// A single site's numbers are those of few patients: hold them to the
+				// bound of as many.
+				if most := f.Bound / maxRows * float64(m.Rows()); !(math.Abs(values[at]) <= max(most, f.Bound/maxRows)) {
+					t.Errorf("%s: %s is %v, more than %v", c.step, f.Name, values[at], most)
+				}
+				at++
+			}
+		}
+		if at != len(values) {
+			t.Errorf("%s: %d numbers for a layout of %d", c.step, len(values), at)
+		}
+	}
+}
+
+func TestForeignQuestionsAreRefused(t *testing.T) {
+	for _, c := range []struct{ outcome, mitigation, step, parameters, why string }{
+		{number, recalibrate, StepClasses, `{"groups":[0]}`, "no step"},
+		{number, recalibrate, StepLosses, `{"groups":[0]}`, "no step"},
+		{number, recalibrate, StepSizes, `{}`, "without parameters"},
+		{number, recalibrate, StepLines, `{"groups":[]}`, "no group"},
+		{number, recalibrate, StepLines, `{"groups":[1,0]}`, "ascending"},
+		{number, recalibrate, StepLines, `{"groups":[0,0]}`, "ascending"},
+		{number, recalibrate, StepLines, `{"groups":[4]}`, "ascending"},
+		{number, recalibrate, StepLines, `{"groups":[-1]}`, "ascending"},
+		{number, recalibrate, StepLines, `{"groups":[0],"at":[[0,1]]}`, "lines are not"},
+		{number, recalibrate, StepLines, `{"groups":[0],"patients":[40]}`, "sizes are not"},
+		{number, recalibrate, StepLines, `{"groups":[0] }`, "one spelling"},
+		{number, recalibrate, StepShares, `{"groups":[0]}`, "sizes are not"},
+		{number, recalibrate, StepShares, `{"groups":[0],"patients":[10]}`, "minimum cell"},
+		{binary, recalibrate, StepLines, `{"groups":[0]}`, "lines are not"},
+		{binary, recalibrate, StepLines, `{"groups":[0],"at":[[0,1],[0,1]]}`, "lines are not"},
+		{binary, recalibrate, StepLines, `{"groups":[0],"at":[[-0,1]]}`, "second way"},
+		{binary, recalibrate, StepLines, `{"groups":[0],"at":[[1e14,1]]}`, "one spelling"},
+		{binary, recalibrate, StepLines, `{"groups":[0],"at":[[100000000000000,1]]}`, "beyond"},
+	} {
+		s := parse(t, c.outcome, c.mitigation, "")
+		if _, err := Layout(s, c.step, []byte(c.parameters)); err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s %s: %v, want %q", c.step, c.parameters, err, c.why)
+		}
+	}
+}
+
+func TestWeightsAreCapped(t *testing.T) {
+	s := parse(t, number, "{method: reweigh, attribute: g, strength: [1], release: none, balance: size}", "")
+	var sites []*study.Matrix
+	for range 3 {
+		sites = append(sites, site(t, s, map[string]int{"A": 2000, "B": 4}))
+	}
+	g := groupsOfSites(t, s, sites)
+	r := NewReweighing(s, g)
+	if _, done, err := r.Next(); !done || err != nil {
+		t.Fatal("the sizes are known: nothing is left to ask")
+	}
+	weights := Weights(s, r.Changes(1))
+	if want := [][]float64{{6012.0 / (2 * 6000)}, {study.MostMitigationWeight}, {1}, {1}}; !slices.EqualFunc(weights, want, slices.Equal) {
+		t.Errorf("weights %v, want %v", weights, want)
+	}
+	if err := CheckWeights(s, weights); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where those with and without the outcome are told apart, a logistic line has no
+// end; where there are too few of them, it is not looked for.
+func TestALineThatDoesNotSettleIsNone(t *testing.T) {
+	s := parse(t, binary, recalibrate, "")
+	var sites []*study.Matrix
+	for range 3 {
+		sites = append(sites, site(t, s, map[string]int{"A": 60, "B": 7}))
+	}
+	predictions := make([]float64, sites[0].Rows())
+	for i := range predictions {
+		predictions[i] = 0.2 + 0.6*sites[0].Outcome(i)
+	}
+	r := NewRecalibration(s, groupsOfSites(t, s, sites))
+	rounds := 0
+	for {
+		q, done, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			break
+		}
+		if rounds++; rounds > newtonRounds {
+			t.Fatal("the search does not end")
+		}
+		if err := r.Absorb(open(t, s, q.Step, q.Parameters, sites, predictions)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range r.Changes(1)[:2] {
+		if c.Slope != nil || c.General == "" {
+			t.Errorf("%s: %+v", c.Level, c)
+		}
+	}
+	if lines := (&Applied{Method: study.Recalibrate, Groups: r.Changes(1)}).Lines(); lines.Move(s, 0, 0.3) != 0.3 {
+		t.Error("a group without a line has the general model")
+	}
+}
+
+func TestBinsOfScoresAgreeWithThresholds(t *testing.T) {
+	s := parse(t, binary, "{method: thresholds, attribute: g, strength: [1], release: none, equalize: tpr}", "thresholds: [0.123],")
+	all := edges(s)
+	if len(all) != scoreBins+2 {
+		t.Fatalf("%d edges", len(all))
+	}
+	for _, p := range append(slices.Clone(all[:len(all)-1]), 0, 0.29, 0.57, 0.58, 0.1229999, 0.123, 0.9999, 1) {
+		b := bin(all, p)
+		for e, edge := range all {
+			if (p >= edge) != (b >= e) {
+				t.Errorf("%v is in bin %d, and at least %v is %v", p, b, edge, p >= edge)
+			}
+		}
+	}
+}
