@@ -158,7 +158,7 @@ func (s *Study) readMonitor(r *reader, n *yaml.Node, file *section) {
 	m := &Monitor{Release: r.text(at.need("release", "name the release by its digest"), "monitor.release")}
 	s.Monitor = m
 	if r.fault == nil && !digestText.MatchString(m.Release) {
-		r.fail(at.values["release"], "monitor.release", "consilium release show prints it", "monitor.release must be the 64 hexadecimal digits of the release's digest")
+		r.fail(at.values["release"], "monitor.release", "consilium release list --json shows it", "monitor.release must be the 64 hexadecimal digits of the release's digest")
 	}
 	m.readPeriods(r, at.need("periods", "write periods: {column: visit, type: date, from: 2026-01-01, every: 30d, times: 12}"))
 	if at.has("delay") {

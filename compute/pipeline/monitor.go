@@ -96,3 +96,20 @@ func answerWindow(s *study.Study, step string, parameters []byte, site Site) ([]
 	}
 	return drift.Answer(s, step, parameters, site.Records, f)
 }
+
+// watchShown says what the sums of a monitor show, for whoever approves it.
+func watchShown(s *study.Study) (notes []string) {
+	m := s.Monitor
+	from, _ := m.Window(0)
+	_, to := m.Window(m.Windows() - 1)
+	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	note("monitor: this hospital's installed copy of release %.12s is applied to its records from %s up to %s; a hospital that has not installed it declines.", m.Release, from, to)
+	if at, waits := m.Due(m.Windows() - 1); waits {
+		note("monitor: one approval covers all %d windows. Each is asked about once, when it is over; the last on %s.", m.Windows(), at.Format(time.DateOnly))
+	}
+	note("monitor: for each group of %s or more in a window the sums show how many patients are in each bin of the predictions and of each feature, over all hospitals; in a small group a bin can hold few. The report shows distances of these histograms, not the bins.", count(s.Fairness.MinimumCell, "patient"))
+	if s.Fairness.MinimumCell < 5 {
+		note("fairness: groups of %s are shown; most hospitals ask for a minimum_cell of 5 to 11.", count(s.Fairness.MinimumCell, "patient"))
+	}
+	return notes
+}

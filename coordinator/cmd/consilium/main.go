@@ -68,7 +68,8 @@ Researchers and auditors have an identity: a directory with their keys, made by
 Studies and releases are named by their digest; the first 8 digits will do where
 they are not ambiguous.
 
-Exit codes: 0 it worked; 1 it failed or did not hold; 2 the command line is wrong.`,
+Exit codes: 0 it worked; 1 it failed or did not hold; 2 the command line is wrong;
+4 a watched release has an alert.`,
 		Example: `  consilium study check warfarin.yaml            what would hospitals compute and send?
   consilium study propose warfarin.yaml          ask the hospitals to approve it
   consilium study start 3f9a01c2 --wait-approvals all

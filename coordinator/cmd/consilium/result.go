@@ -87,7 +87,10 @@ show who says it; that the numbers are what the hospitals' sums give is what
 With --out the files are written too: result.html, the page to read and print,
 with the plots; result.json; study.yaml, the study's file; and the signed audit.json
 and release.json once there are any, each beside the proof that the ledger holds it.
-With --study, your own copy of the study's file, the command fails if that is another.`,
+With --study, your own copy of the study's file, the command fails if that is another.
+
+Of a study that watches an installed release it shows the windows that are done so
+far, also while the study runs. Exit code 4 says that there is an alert.`,
 		Example: `  consilium study result 3f9a01c2
   consilium study result 3f9a01c2 --out results/warfarin --study warfarin.yaml`,
 		Args: console.Arguments("the study's DIGEST"),
@@ -116,13 +119,16 @@ With --study, your own copy of the study's file, the command fails if that is an
 				if len(o.raw) > 0 {
 					result = json.RawMessage(o.raw)
 				}
-				return a.PrintJSON(map[string]any{"status": o.status, "result": result})
+				if err := a.PrintJSON(map[string]any{"status": o.status, "result": result}); err != nil {
+					return err
+				}
+				return alerted(o.result)
 			}
 			a.showResult(o)
 			if out != "" {
 				a.Printf("\nWritten to %s.\n", out)
 			}
-			return nil
+			return alerted(o.result)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.html, result.json, audit.json and release.json to")
@@ -231,6 +237,7 @@ func (a *app) showResult(o *outcome) {
 	a.showValidation(o.result)
 	a.showDescription(o.result)
 	a.showFairness(o.result)
+	a.showMonitor(o.result)
 	a.showGate(s)
 	if o.release != nil {
 		votes := tally(s.ReleaseDecisions)

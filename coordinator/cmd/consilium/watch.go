@@ -29,7 +29,7 @@ line is written whenever something changes. With --json every change is one
 JSON object on a line, the same object as "study list --json" shows.
 
 Interrupting does not stop the study. Exit code 1 says that the study ended
-without a model.`,
+without a model, exit code 4 that the release which it watches has an alert.`,
 		Example: `  consilium study watch 3f9a01c2
   consilium study watch 3f9a01c2 --json | jq .state`,
 		Args: console.Arguments("the study's DIGEST"),
@@ -61,7 +61,14 @@ func (a *app) watch(ctx context.Context, c *connection, digest string) error {
 	if err != nil {
 		return err
 	}
-	return a.ending(last)
+	if err := a.ending(last); err != nil {
+		return err
+	}
+	o, err := c.outcome(ctx, digest)
+	if err != nil {
+		return err
+	}
+	return alerted(o.result)
 }
 
 // reconnecting is how long a study is followed without news of the coordinator.
