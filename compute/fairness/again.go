@@ -2,7 +2,9 @@ package fairness
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/consilium-fl/consilium/study"
 )
@@ -70,4 +72,18 @@ func (a *Audit) byGroup() (out []float64) {
 		out = append(out, c.From)
 	}
 	return out
+}
+
+// ownThresholds says that groups are called positive from probabilities of their
+// own; nothing where they are not.
+func (a *Audit) ownThresholds() []string {
+	if a.Cuts == nil {
+		return nil
+	}
+	var cuts []string
+	for _, c := range a.Cuts {
+		cuts = append(cuts, fmt.Sprintf("%s %.4g", c.Level, c.From))
+	}
+	return []string{fmt.Sprintf("In place of the threshold of %.4g, the released model calls patients positive from a probability that depends on %s: %s.",
+		a.Thresholds[0], a.Cuts[0].Attribute, strings.Join(cuts, ", "))}
 }

@@ -541,5 +541,5 @@ func limits(s *study.Study, a *Audit, q question) []string {
 	if q.Prevalence != nil {
 		out = append(out, "Rates without a suffix call a patient positive at a probability of 0.5 or more; those ending in at_prevalence, at the prevalence of the outcome or more.")
 	}
-	return out
+	return append(out, a.ownThresholds()...)
 }
