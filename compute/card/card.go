@@ -39,6 +39,10 @@ type Release struct {
 	Accepted int     // hospitals that took the release after trying it on their own patients
 	Refused  int
 
+	// Override is who had the release offered although the study's criteria block
+	// it; nil for nobody.
+	Override *Override
+
 	// Remark says what is unusual about how the release came about, such as that
 	// it is a simulation; empty for a consortium's.
 	Remark string

@@ -214,8 +214,8 @@ func (c *Card) notInCare() text {
 
 func (c *Card) stage() text {
 	t := stated(c.r.About.Stage)
-	if c.r.Remark != "" {
-		t.blocks = append([]block{{paragraph: c.r.Remark}}, t.blocks...)
+	if c.remark() != "" {
+		t.blocks = append([]block{{paragraph: c.remark()}}, t.blocks...)
 		t.computed = true
 	}
 	return t

@@ -384,13 +384,7 @@ func (c *Card) compared() text {
 	if sentences != nil {
 		blocks = append(blocks, block{items: sentences})
 	}
-	if a := c.r.Result.Audit; a != nil && len(a.Criteria) > 0 {
-		var judged []string
-		for _, j := range a.Criteria {
-			judged = append(judged, j.Sentence)
-		}
-		blocks = append(blocks, paragraph("By the criteria that the study declared beforehand:"), block{items: judged})
-	}
+	blocks = append(blocks, c.judged()...)
 	if hidden := c.hidden(); hidden != nil {
 		blocks = append(blocks, block{items: hidden})
 	}

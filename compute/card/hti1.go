@@ -42,7 +42,7 @@ func (c *Card) HTI1() ([]byte, error) {
 	err := e.Encode(Profile{
 		Schema: "consilium/hti1-source-attributes/v1", Alignment: alignment,
 		Model: clean(c.title()), Version: c.r.Study.Version, Study: c.r.Result.Study,
-		Release: c.r.Digest, Released: c.r.Signed.UTC().Format("2006-01-02"), Remark: c.r.Remark,
+		Release: c.r.Digest, Released: c.r.Signed.UTC().Format("2006-01-02"), Remark: c.remark(),
 		Attributes: c.attributes(),
 	})
 	return b.Bytes(), err

@@ -24,8 +24,8 @@ type form interface {
 func (c *Card) read(p form) {
 	a := &c.r.About
 	p.title("Model card: " + c.title())
-	if c.r.Remark != "" {
-		p.say(computed(block{paragraph: c.r.Remark}))
+	if c.remark() != "" {
+		p.say(computed(block{paragraph: c.remark()}))
 	}
 	p.say(c.summary())
 	p.say(computed(block{head: []string{"This card is of", ""}, rows: [][]string{
@@ -81,8 +81,10 @@ func (c *Card) read(p form) {
 	p.say(c.fairness())
 	p.under("Goals for groups of patients", a.GoalFairness)
 	p.under("What was done for fairness", a.FairnessApproach)
-	p.under("What was done against bias", a.BiasManagement)
 	p.say(computed(c.mitigated()...))
+	if a.BiasManagement != "" || c.r.Result.Mitigation == nil {
+		p.under("What was done against bias", a.BiasManagement)
+	}
 
 	p.section("Elsewhere and later")
 	p.say(c.external())

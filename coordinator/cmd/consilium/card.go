@@ -161,6 +161,9 @@ func (a *app) releaseFor(ctx context.Context, digest string) (release card.Relea
 	for _, r := range o.release.Rounds {
 		release.Rounds = append(release.Rounds, card.Round{Step: r.Step, Contributors: len(r.Contributors)})
 	}
+	if s := o.status.Override; s != nil {
+		release.Override = &card.Override{Auditor: s.Auditor, Reason: s.Reason, Time: s.Time}
+	}
 	votes := tally(o.status.ReleaseDecisions)
 	release.Accepted, release.Refused = votes["accepted"], votes["refused"]
 	if release.Study = o.protocol; release.Study == nil {
