@@ -272,3 +272,40 @@ func TestBinsOfScoresAgreeWithThresholds(t *testing.T) {
 		}
 	}
 }
+
+// Weights of the other classes would tell how many patients a small class has.
+func TestAGroupWithASmallClassIsNotReweighedWhereThatIsWithheld(t *testing.T) {
+	for disclosure, want := range map[string]bool{"primary": true, "complementary": false} {
+		s := parse(t, binary, "{method: reweigh, attribute: g, strength: [1], release: none}", "disclosure: "+disclosure+",")
+		b, err := s.NewBuilder([]string{"y", "x", "g", "h"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 60 {
+			y := strconv.Itoa(i % 2)
+			b.Add([]string{y, "0.5", "A", "u"})
+			if i == 2 {
+				y = "1" // of B, three in all
+			} else {
+				y = "0"
+			}
+			b.Add([]string{y, "0.5", "B", "u"})
+		}
+		sites := []*study.Matrix{b.Matrix(), b.Matrix(), b.Matrix()}
+		r := NewReweighing(s, groupsOfSites(t, s, sites))
+		q, _, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Absorb(open(t, s, q.Step, q.Parameters, sites, nil)); err != nil {
+			t.Fatal(err)
+		}
+		c := r.Changes(1)[1]
+		if (c.Weights != nil) != want || want && c.Weights[1] != 1 {
+			t.Errorf("%s: %+v", disclosure, c)
+		}
+		if _, done, err := r.Next(); !done || err != nil {
+			t.Errorf("%s: the counts are asked for again", disclosure)
+		}
+	}
+}

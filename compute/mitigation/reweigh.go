@@ -13,14 +13,16 @@ import (
 type Reweighing struct {
 	study  *study.Study
 	groups *Groups
-	counts [][]float64 // by group that takes part, by class
+	open   []int       // groups that have weights
+	counts [][]float64 // of those, by class
 }
 
 // NewReweighing begins after the groups.
 func NewReweighing(s *study.Study, g *Groups) *Reweighing {
 	r := &Reweighing{study: s, groups: g}
 	if s.Mitigation.Balance == study.BalanceSize {
-		for _, k := range g.Open() { // the sizes are known
+		r.open = g.Open()
+		for _, k := range r.open { // the sizes are known
 			r.counts = append(r.counts, []float64{float64(g.patients[k])})
 		}
 	}
@@ -44,15 +46,22 @@ func (r *Reweighing) Absorb(sum compute.Sum) error {
 	if err := check(layout(r.study, StepClasses, len(open)), sum); err != nil {
 		return err
 	}
-	for i := range open {
+	r.counts = [][]float64{}
+	for i, k := range open {
 		var of []float64
+		few := false
 		for _, n := range sum.Field("classes")[i*classes : (i+1)*classes] {
 			if n = math.Round(n); n < 0 {
 				return errors.New("the opened sums are not counts")
 			}
+			few = few || n > 0 && n < float64(r.study.Fairness.MinimumCell)
 			of = append(of, n)
 		}
-		r.counts = append(r.counts, of)
+		if few && r.study.Fairness.Complementary { // weights of the others would tell how few
+			r.groups.why[k] = fmt.Sprintf("a class of its outcome has fewer than %d patients", r.study.Fairness.MinimumCell)
+			continue
+		}
+		r.open, r.counts = append(r.open, k), append(r.counts, of)
 	}
 	return nil
 }
@@ -63,7 +72,7 @@ func (r *Reweighing) Absorb(sum compute.Sum) error {
 // that take part.
 func (r *Reweighing) Changes(strength float64) []Change {
 	out := r.groups.changes()
-	open := r.groups.Open()
+	open := r.open
 	n, of := 0.0, make([]float64, r.study.Classes())
 	group := make([]float64, len(open))
 	for i := range open {
