@@ -59,15 +59,44 @@ func (t Table) Protect(floor int, withhold, public, silent []bool) []bool {
 		hidden[i] = secret || count > 0 && !is(public, i) && is(silent, i)
 		s.done[i] = !secret
 	}
+	s.run()
+	return hidden
+}
+
+// Extend withholds more beside what is hidden already, until the counts that
+// secret names are protected as in Protect, and returns all that is hidden then.
+// Other hidden counts need no protection. A count of which fixed is true stays.
+// Counts of one kind, by number, are withheld together.
+func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []bool {
+	s := &search{table: t, floor: floor, hidden: append([]bool(nil), hidden...), public: fixed,
+		lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
+	s.kind = make(map[int][]int)
+	for i := range s.done {
+		s.done[i] = !secret[i]
+		s.kind[kind[i]] = append(s.kind[kind[i]], i)
+	}
+	s.of = kind
+	s.run()
+	return s.hidden
+}
+
+// run withholds counts until every one is safe that needs to be.
+func (s *search) run() {
 	for {
 		cell, part := s.unsafe()
 		if cell < 0 {
-			return hidden
+			return
 		}
-		if next := s.complement(cell, part); next >= 0 {
-			hidden[next] = true
-		} else {
+		next := s.complement(cell, part)
+		if next < 0 {
 			s.done[cell] = true
+			continue
+		}
+		s.hidden[next] = true
+		if s.of != nil {
+			for _, i := range s.kind[s.of[next]] {
+				s.hidden[i] = s.hidden[i] || s.table.Counts[i] > 0 && !(s.public != nil && s.public[i])
+			}
 		}
 	}
 }
@@ -80,6 +109,8 @@ type search struct {
 	hidden, public []bool
 	lo, hi         []int  // of a count in the tables seen
 	done           []bool // needs no protection, or nothing is left to hide it behind
+	of             []int  // by count, its kind; nil for each its own
+	kind           map[int][]int
 }
 
 func (s *search) wide(cell int) bool { return s.hi[cell]-s.lo[cell] >= s.floor || s.done[cell] }

@@ -178,6 +178,7 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 				}
 			}
 		}
+		l.jointly(s, q, tallies, floor, out)
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/disclosure/attack"
 )
 
 const described = `study: described
@@ -154,8 +155,8 @@ func (w *world) figures(r *Result) (out []figure) {
 
 // knows is what a reader of the figures knows: what is shown, that what is
 // withheld is not zero, and the totals.
-func (w *world) knows(t *testing.T, figures []figure) *attacker {
-	a := &attacker{atoms: len(w.truth)}
+func (w *world) knows(t *testing.T, figures []figure) *attack.Attacker {
+	a := &attack.Attacker{Atoms: len(w.truth)}
 	for _, f := range figures {
 		switch truth := w.count(f.of); {
 		case f.count.State == describe.Suppressed && truth == 0:
@@ -163,11 +164,11 @@ func (w *world) knows(t *testing.T, figures []figure) *attacker {
 		case f.count.State == describe.Suppressed && f.count.N != nil:
 			t.Errorf("%s: a withheld count has a number", f.name)
 		case f.count.State == describe.Suppressed:
-			a.atLeast(f.of, 1)
+			a.AtLeast(f.of, 1)
 		case *f.count.N != truth:
 			t.Errorf("%s is %d, shown as %d", f.name, truth, *f.count.N)
 		default:
-			a.is(f.of, *f.count.N)
+			a.Is(f.of, *f.count.N)
 		}
 	}
 	return a
@@ -203,7 +204,7 @@ func TestNothingBelowTheFloorFollowsFromADescription(t *testing.T) {
 				continue
 			}
 			small++
-			if lo, hi := a.interval(t, f.of, n, floor); hi-lo < floor && !exhausted(figures) {
+			if lo, hi := a.Interval(f.of, n, floor); hi-lo < floor && !exhausted(figures) {
 				t.Errorf("round %d, floor %d: %s must be from %d to %d", round, floor, f.name, lo, hi)
 			}
 		}
@@ -239,15 +240,15 @@ func TestPrimaryDescriptionCanBeWorkedOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		figures := w.figures(r)
-		a := &attacker{atoms: len(w.truth)}
+		a := &attack.Attacker{Atoms: len(w.truth)}
 		for _, f := range figures {
 			if f.count.N != nil {
-				a.is(f.of, *f.count.N)
+				a.Is(f.of, *f.count.N)
 			}
 		}
 		for _, f := range figures {
 			if n := w.count(f.of); f.count.N == nil && n > 0 && n < floor {
-				if lo, hi := a.interval(t, f.of, n, floor); lo == hi {
+				if lo, hi := a.Interval(f.of, n, floor); lo == hi {
 					kind, _, _ := strings.Cut(f.name, " ")
 					if strings.Contains(f.name, ",") {
 						kind = "cross table"
