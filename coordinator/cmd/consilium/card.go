@@ -16,6 +16,7 @@ import (
 	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/durable"
 	"github.com/consilium-fl/consilium/internal/settings"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
 // cardFormats are the forms of a model card, by the word that asks for each.
@@ -27,7 +28,7 @@ var cardFormats = map[string]func(*card.Card) ([]byte, error){
 
 func (a *app) releaseCardCommand() *cobra.Command {
 	var format, about, out string
-	var template bool
+	var template, publish bool
 	cmd := &cobra.Command{
 		Use:   "card DIGEST --out FILE",
 		Short: "Write the model card of a release",
@@ -41,10 +42,13 @@ was not examined. DIGEST is the release's or its study's.
 
 What only people know, such as the intended use, comes from a file given with
 --about; --about-template prints one to fill in. What it leaves out reads "not
-stated by the developer": nothing is made up.`,
+stated by the developer": nothing is made up.
+
+With --publish the researcher of the study signs the card and puts it beside the
+release: its digest enters the ledger, and the evidence holds it.`,
 		Example: `  consilium release card --about-template > about.yaml
   consilium release card 9c41d0aa --about about.yaml --out card.md
-  consilium release card 9c41d0aa --about about.yaml --format chai-xml --out card.xml`,
+  consilium release card 9c41d0aa --about about.yaml --format chai-xml --out card.xml --publish`,
 		Args: console.Arguments("[the release's DIGEST]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if template && a.JSON {
@@ -84,18 +88,53 @@ stated by the developer": nothing is made up.`,
 			if err := durable.WriteFile(out, content, 0o644); err != nil {
 				return console.Fail("the model card was not written", err, "choose another --out")
 			}
+			if publish {
+				if err := a.publishCard(cmd.Context(), release, format, content); err != nil {
+					return err
+				}
+			}
 			if a.JSON {
-				return a.PrintJSON(map[string]any{"release": release.Digest, "format": format, "card": out})
+				return a.PrintJSON(map[string]any{"release": release.Digest, "format": format, "card": out, "published": publish})
 			}
 			a.Printf("The model card is %s.\n", out)
+			if publish {
+				a.Printf("It is in the ledger, signed by you, beside release %s.\n", console.Short(release.Digest))
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "markdown", "markdown, chai-xml or hti1-json")
 	cmd.Flags().StringVar(&about, "about", "", "`FILE` with what people state of the model (YAML)")
 	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write the card to")
+	cmd.Flags().BoolVar(&publish, "publish", false, "sign the card and put it beside the release, in the ledger")
 	cmd.Flags().BoolVar(&template, "about-template", false, "print a file for --about to fill in, and nothing else")
 	return cmd
+}
+
+// publishCard signs a card and hands it in.
+func (a *app) publishCard(ctx context.Context, release card.Release, format string, content []byte) error {
+	const what = "the model card was not published"
+	of, err := statement.ParseDigest(release.Digest)
+	if err != nil {
+		return console.Fail(what, err, "")
+	}
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	signed, err := statement.Sign(statement.KindCard, statement.Card{
+		Study: release.Study.Digest(), Release: of, Format: format, Card: statement.DigestOf(content), Researcher: c.node.Name(), Time: a.now(),
+	}, c.node.Name(), c.node.Keys().Signing())
+	if err != nil {
+		return console.Fail(what, err, "")
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := c.study.PublishCard(ctx, &consiliumv1.PublishCardRequest{Statement: signed, Card: content}); err != nil {
+		return refusedCall(what, err)
+	}
+	return nil
 }
 
 // readAbout reads what people state; without a file they state nothing.
