@@ -473,13 +473,28 @@ func TestASiteRefusesWeightsAndLinesOfNoMitigation(t *testing.T) {
 }
 
 func TestStepsBoundTheRoundsOfAMitigation(t *testing.T) {
-	for _, c := range everyMethod {
-		outcome, family := numberOutcome, "gaussian"
+	src := strings.Replace(groupsStudy, "{kind: glm, family: %s}", "%s", 1)
+	const linear, logistic, sgd = "{kind: glm, family: gaussian, splines: [\"spline(x, df: 3)\"]}", "{kind: glm, family: binomial}", "{kind: neural, optimizer: {name: sgd, rate: 0.05}}"
+	for _, c := range []struct {
+		binary          bool
+		model, fairness string
+		method          string
+	}{
+		{false, linear, "", "{method: recalibrate, attribute: g, strength: [0.5, 1], release: none}"},
+		{false, linear, "", "{method: bounded-group-loss, attribute: g, strength: [0.5, 1], release: 1, rounds: 3}"},
+		{false, linear, "bands: [20],", "{method: reweigh, attribute: g, strength: [0.5, 1], release: 1}"},
+		{true, logistic, "", "{method: reweigh, attribute: g, strength: [0.5, 1], release: 1}"},
+		{true, logistic, "", "{method: recalibrate, attribute: g, strength: [0.5, 1], release: 1}"},
+		{true, logistic, "", "{method: thresholds, attribute: g, strength: [0.5, 1], release: 1, equalize: fpr}"},
+		{false, sgd, "", "{method: q-fedavg, attribute: g, strength: [0.5, 1], release: 1}"},
+		{false, sgd, "every: 15,", "{method: reweigh, attribute: g, strength: [0.5, 1], release: 1, balance: size}"},
+	} {
+		outcome := numberOutcome
 		if c.binary {
-			outcome, family = binaryOutcome, "binomial"
+			outcome = binaryOutcome
 		}
-		s := parse(t, fmt.Sprintf(groupsStudy, outcome, family, heldOut, "", c.method))
-		records, site := grouped(1200, c.binary, c.shift)
+		s := parse(t, fmt.Sprintf(src, outcome, c.model, heldOut, c.fairness, c.method))
+		records, site := grouped(1200, c.binary, 3)
 		sites := matrices(t, s, []string{"y", "x", "z", "g"}, records, site)
 		asked := map[string]int{}
 		session := New(s)
