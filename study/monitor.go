@@ -26,7 +26,7 @@ type Monitor struct {
 	Cuts  []float64
 	Delay int // days after the end of a window before it is asked about
 
-	Horizon float64              // of a survival outcome: events up to this time
+	Horizon float64              // of a survival outcome: events up to this time of its grid
 	Bins    map[string][]float64 // cuts by number feature, and of Predictions
 
 	Margin float64 // of observed to expected, as a share; of a number, the bias in its unit
@@ -233,13 +233,16 @@ func (s *Study) readHorizon(r *reader, at *section) {
 		at.refuse("horizon", "only a survival outcome has one")
 		return
 	}
+	if r.fault == nil && !s.HasBaseline() {
+		r.fail(at.node, "monitor", "watch a model of kind cox", "monitor: model.kind %s has no baseline, so it expects no number of events", s.Model.Kind)
+	}
 	if r.fault != nil {
 		return
 	}
 	last := s.Outcome.Grid[len(s.Outcome.Grid)-1]
 	s.Monitor.Horizon = at.real("horizon", last, s.Outcome.Range.Lo, last)
-	if r.fault == nil && !(s.Monitor.Horizon > s.Outcome.Range.Lo) {
-		r.fail(at.values["horizon"], "monitor.horizon", "", "monitor.horizon must be above the lowest time")
+	if r.fault == nil && !slices.Contains(s.Outcome.Grid, s.Monitor.Horizon) {
+		r.fail(at.values["horizon"], "monitor.horizon", "", "monitor.horizon must be a time of the outcome's grid")
 	}
 }
 

@@ -218,7 +218,7 @@ var outcomes = map[string]func(string) string{
 	},
 	"survival": func(p string) string {
 		p = strings.Replace(p, `{column: y, type: binary, positive: ["1"]}`,
-			`{type: survival, time: {column: time, range: [0, 12], grid: [3, 6, 9]}, event: {column: y, positive: ["1"]}}`, 1)
+			`{type: survival, time: {column: time, range: [0, 12], grid: {step: 0.05}}, event: {column: y, positive: ["1"]}}`, 1)
 		return strings.Replace(p, "{kind: glm, family: binomial}", "{kind: cox, stratify: none}", 1)
 	},
 }

@@ -244,10 +244,12 @@ func patient(s *study.Study, m *study.Matrix, i int, f Forecast, add func(name s
 	predicted, shown := f.Values[i], f.Values[i]
 	switch s.Outcome.Type {
 	case study.Survival:
+		// A baseline counts whoever is there when an interval of the grid begins as
+		// at risk in all of it: so does what is expected of it.
 		horizon := s.Monitor.Horizon
-		t := min(m.Outcome(i), horizon)
+		until := s.Outcome.Grid[slices.IndexFunc(s.Outcome.Grid, func(end float64) bool { return end >= min(m.Outcome(i), horizon) })]
 		add("observed", 0, one(m.Event(i) && m.Outcome(i) <= horizon))
-		add("expected", 0, min(-math.Log(f.Survival(predicted, t)), mostHazard))
+		add("expected", 0, min(-math.Log(f.Survival(predicted, until)), mostHazard))
 		shown = 1 - f.Survival(predicted, horizon)
 	case study.Binary:
 		e := m.Outcome(i) - predicted

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"math"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -24,7 +25,7 @@ func progress(a *fairness.Audit) *plot.Chart {
 	names := map[[2]string]string{}
 	lines := map[[2]string][]plot.XY{}
 	var order [][2]string
-	top := 0.0
+	bottom, top := math.Inf(1), 0.0
 	for _, p := range a.Progress {
 		for _, g := range p.Groups {
 			m, ok := g.Metrics[metric]
@@ -40,14 +41,14 @@ func progress(a *fairness.Audit) *plot.Chart {
 				}
 			}
 			lines[key] = append(lines[key], plot.XY{X: float64(p.Round), Y: m.Estimate})
-			top = max(top, m.Estimate)
+			bottom, top = min(bottom, m.Estimate), max(top, m.Estimate)
 		}
 	}
 	if len(order) == 0 || top == 0 {
 		return nil
 	}
 	c := &plot.Chart{ID: "progress", Title: "Errors over the rounds of training", XLabel: "rounds of training", YLabel: name,
-		X: plot.XAxisTo(float64(a.Progress[0].Round), float64(a.Progress[len(a.Progress)-1].Round)), Y: plot.YAxis(0, top),
+		X: plot.XAxisTo(float64(a.Progress[0].Round), float64(a.Progress[len(a.Progress)-1].Round)), Y: plot.YAxis(bottom, top),
 		Caption: "The model as it was on the way, judged on the same patients each time: what differs between two rounds is the model, not who was asked."}
 	for i, key := range order {
 		if i == mostCurves {
