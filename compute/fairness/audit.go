@@ -311,7 +311,7 @@ func Local(s *study.Study, whole *Audit, m *study.Matrix, f Forecast) (*Audit, e
 	if err != nil {
 		return nil, err
 	}
-	r := reading{study: s, question: q, minimum: 1, unseen: true}
+	r := reading{study: s, question: q, minimum: 1, unseen: true, own: true}
 	if s.Outcome.Type == study.Binary {
 		r.refit = newRecalibration(s, q, opened)
 		for !r.refit.done {
@@ -334,6 +334,7 @@ type reading struct {
 	question  question
 	minimum   int
 	unseen    bool
+	own       bool           // one hospital's patients: what would be drawn is not part of its comparison
 	gate      *gate          // nil where nothing is withheld
 	refit     *recalibration // of probabilities; nil where there is none
 	hospitals *int           // that have enough patients; nil where they are not counted
@@ -401,7 +402,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	a.Gaps = append(a.Gaps, gaps(s, a.Groups, tallies, against)...)
 	a.judge(s, tallies, against)
-	if s.Fairness.Bootstrap > 0 {
+	if s.Fairness.Bootstrap > 0 && !r.own {
 		newChance(s, digest).add(a, s, tallies, against)
 	}
 	if q.Against != nil {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -157,7 +158,7 @@ func calibrationByGroup(a *fairness.Audit) *plot.Chart {
 func curvesByGroup(a *fairness.Audit) *plot.Chart {
 	c := &plot.Chart{ID: "calibration-groups", Title: "Calibration by group", X: plot.XAxisTo(0, 1).Percent(), Y: plot.YAxis(0, 1).Percent(),
 		XLabel: "mean predicted probability", YLabel: "share with the outcome",
-		Caption: "Each group's patients in steps of their predicted probability. The groups of an attribute share their steps, wide enough that none tells of a few patients. On the dashed line as many have the outcome as predicted."}
+		Caption: "Each group's patients in steps of their predicted probability. Steps are wide enough that none tells of a few patients. On the dashed line as many have the outcome as predicted."}
 	c.Lines = []plot.Line{c.Diagonal()}
 	for _, g := range a.Groups[1:] {
 		if g.Calibration == nil {
@@ -231,7 +232,10 @@ func dotsByGroup(a *fairness.Audit, predicted, observed string, share bool) *plo
 		if d.m.Lower != nil && d.m.Upper != nil {
 			c.Spans = append(c.Spans, c.Span(plot.XY{X: d.at.X, Y: *d.m.Lower}, plot.XY{X: d.at.X, Y: *d.m.Upper}))
 		}
-		c.Names = append(c.Names, c.Name(d.at, d.name))
+		name := c.Name(d.at, d.name)
+		if !slices.ContainsFunc(c.Names, func(o plot.Name) bool { return math.Abs(o.X-name.X) < 160 && math.Abs(o.Y-name.Y) < 15 }) {
+			c.Names = append(c.Names, name) // the words name those who would be written over another
+		}
 		c.Words += fmt.Sprintf("%s: predicted %s, observed %s. ", d.name, plot.Number(d.at.X), plot.Number(d.at.Y))
 	}
 	c.Series = []plot.Series{s}
