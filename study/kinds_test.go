@@ -44,6 +44,9 @@ func TestEveryDocumentedModelIsAccepted(t *testing.T) {
 		{number, "{kind: boost, loss: squared, trees: 100, depth: 6, bins: 64, learning_rate: 0.1, min_leaf: 20}"},
 		{binary, "{kind: boost, monotone: {age: -1}, early_stopping: {patience: 10, fraction: 0.2}}"},
 		{count, "{kind: boost, loss: poisson}"},
+		{survival, "{kind: cox, stratify: none, time_transform: km}"},
+		{survival, "{kind: cox, stratify: none, time_transform: log}"},
+		{survival, "{kind: cox, time_transform: identity}"},
 		{survival, "{kind: boost, loss: cox}"},
 		{binary, "{kind: neural, hidden: [64, 32], activation: relu, strategy: fedavg, epochs: 1, batch: 32, optimizer: {name: adam, rate: 0.001}, seed: 1}"},
 		{number, "{kind: neural, hidden: [], strategy: fedsgd, batch: 0, server: {name: sgd, rate: 0.1}}"},
@@ -181,6 +184,13 @@ func TestRefusedModels(t *testing.T) {
 			"line 9: model.standard_errors: random site effects already say how alike the patients of a site are; remove it"},
 		{"standard errors misspelt", numberOutcome, glm("standard_errors: sandwich"), "", `line 9: model.standard_errors: "sandwich" is not one of model, robust`},
 		{"ties misspelt", survivalOutcome, "{kind: cox, ties: exact}", "", `line 9: model.ties: "exact" is not one of efron, breslow`},
+		{"transform misspelt", survivalOutcome, "{kind: cox, time_transform: rnak}", "", `line 9: model.time_transform: "rnak" is not one of identity, log, km, rank; did you mean "rank"?`},
+		{"order of strata", survivalOutcome, "{kind: cox, time_transform: km}", "",
+			"line 9: model.time_transform: km needs the order of all patients' times, which no hospital knows; use log or identity, or stratify: none"},
+		{"logarithm of nothing", survivalOutcome, "{kind: cox, time_transform: log}", "",
+			"line 9: model.time_transform: a time of 0, which outcome.time.range allows, has no logarithm; let outcome.time.range begin above 0"},
+		{"transform under a ridge", survivalOutcome, "{kind: cox, ridge: 1, time_transform: identity}", "",
+			"line 9: model.time_transform: with a ridge proportional hazards are not tested; remove it, or ridge"},
 		{"stratify by a column", survivalOutcome, "{kind: cox, stratify: sex}", "", `line 9: model.stratify: "sex" is not one of site, none`},
 
 		// Interactions.
@@ -271,7 +281,7 @@ func TestModelDefaults(t *testing.T) {
 	}{
 		{countOutcome, "{kind: glm, family: poisson, offset: d, weights: w}", Model{Kind: GLM, Family: Poisson, SiteEffects: NoSiteEffects,
 			Offset: &Covariate{"d", Range{-50, 50}}, Weights: &Covariate{"w", Range{0, 1e6}}}},
-		{survivalOutcome, "{kind: cox}", Model{Kind: Cox, Stratify: StratifySite, Ties: Efron}},
+		{survivalOutcome, "{kind: cox}", Model{Kind: Cox, Stratify: StratifySite, Ties: Efron, TimeTransform: TimeIdentity}},
 		{numberOutcome, "{kind: boost}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossSquared, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1}}},
 		{binaryOutcome, "{kind: boost, early_stopping: {}}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossLogistic, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1,
 			Patience: 10, Fraction: 0.2}}},

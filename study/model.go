@@ -34,6 +34,9 @@ type Model struct {
 
 	Stratify string // cox: StratifySite or StratifyNone
 	Ties     string // cox: Efron or Breslow
+	// TimeTransform is that of the time in the test of proportional hazards of a
+	// cox model: TimeIdentity, TimeLog, and with StratifyNone TimeKM or TimeRank.
+	TimeTransform string
 
 	Boost  *BoostModel  // kind boost
 	Neural *NeuralModel // kind neural
@@ -52,6 +55,14 @@ const (
 	StratifyNone = "none" // one baseline, on the outcome's grid
 	Efron        = "efron"
 	Breslow      = "breslow"
+)
+
+// Transforms of time in the test of proportional hazards, as R's cox.zph has them.
+const (
+	TimeIdentity = "identity"
+	TimeLog      = "log"
+	TimeKM       = "km"   // one less the Kaplan-Meier estimate before the event
+	TimeRank     = "rank" // among all times
 )
 
 // Covariate is a column that enters a model other than as a feature.

@@ -14,7 +14,7 @@ var modelKeys = []struct {
 	keys []string
 }{
 	{GLM, []string{"kind", "family", "ridge", "offset", "weights", "interactions", "splines", "site_effects", "standard_errors"}},
-	{Cox, []string{"kind", "stratify", "ties", "ridge", "interactions", "splines", "standard_errors"}},
+	{Cox, []string{"kind", "stratify", "ties", "ridge", "interactions", "splines", "standard_errors", "time_transform"}},
 	{Boost, []string{"kind", "loss", "trees", "depth", "bins", "learning_rate", "min_leaf", "lambda", "monotone", "early_stopping"}},
 	{Neural, []string{"kind", "hidden", "activation", "strategy", "epochs", "batch", "optimizer", "server", "proximal", "clip", "decay", "seed", "interactions", "splines"}},
 	{Describe, []string{"kind"}},
@@ -173,4 +173,16 @@ func (s *Study) readCox(r *reader, at *section) {
 	}
 	s.Model.Stratify = at.choice("stratify", StratifySite, StratifySite, StratifyNone)
 	s.Model.Ties = at.choice("ties", Efron, Efron, Breslow)
+	s.Model.TimeTransform = at.choice("time_transform", TimeIdentity, TimeIdentity, TimeLog, TimeKM, TimeRank)
+	n := at.values["time_transform"]
+	switch pooled := s.Model.Stratify == StratifyNone; {
+	case r.fault != nil:
+	case n != nil && s.Model.Ridge > 0:
+		r.fail(n, "model.time_transform", "remove it, or ridge", "model.time_transform: with a ridge proportional hazards are not tested")
+	case pooled:
+	case s.Model.TimeTransform == TimeKM || s.Model.TimeTransform == TimeRank:
+		r.fail(n, "model.time_transform", "use log or identity, or stratify: none", "model.time_transform: %s needs the order of all patients' times, which no hospital knows", s.Model.TimeTransform)
+	case s.Model.TimeTransform == TimeLog && s.Outcome.Range.Lo <= 0:
+		r.fail(n, "model.time_transform", "let outcome.time.range begin above 0", "model.time_transform: a time of 0, which outcome.time.range allows, has no logarithm")
+	}
 }

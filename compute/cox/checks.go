@@ -25,6 +25,8 @@ const (
 type fitted struct {
 	point
 	Shared *shared `json:"shared,omitempty"`
+	// Clock is the transformed time of each run, where hospitals cannot know it.
+	Clock []float64 `json:"clock,omitempty"`
 }
 
 // shared is by run of intervals, and where it is about columns by run and
@@ -44,6 +46,9 @@ func readFitted(s *study.Study, parameters []byte) (p fitted, err error) {
 		return p, err
 	}
 	if err := p.check(s); err != nil {
+		return p, err
+	}
+	if err := p.checkClock(s); err != nil {
 		return p, err
 	}
 	if (p.Shared != nil) != needsShared(s) {
@@ -87,8 +92,8 @@ func trial(s *study.Study) []describe.Grouping {
 
 // checksLayout is the vector of StepChecks: pairs of patients for the
 // concordance; the site's events, and these times its cumulative baseline hazard
-// at each time of the grid; the score and information of the columns times t, scaled to
-// the end of the declared range; the products of the site's score; and events and
+// at each time of the grid; the score and information of the columns times t, which is
+// the transformed time between 0 and 1; the products of the site's score; and events and
 // censorings by level of the first category. Without strata the coordinator has
 // most of it already.
 func checksLayout(s *study.Study) []compute.Field {
@@ -127,11 +132,14 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 		out = append(out, sums...)
 	} else {
 		sums := compute.NewAccumulator(len(at.Coefficients))
+		g := at.Clock
+		if g == nil {
+			g = at.clocks(s)
+		}
 		for i, z := range records.z {
 			if in, died := at.place(s, records.time[i], records.event[i]); died {
-				g := s.Outcome.Grid[at.Intervals[in]] / s.Outcome.Range.Hi
 				for j, x := range z {
-					sums.Add(j, g*x)
+					sums.Add(j, g[in]*x)
 				}
 			}
 		}
@@ -166,8 +174,9 @@ func (p *patients) followUp(s *study.Study) (sums, score []float64) {
 	surplus := make([]float64, width)
 	var times, hazards []float64 // descending
 	events := 0
+	transformed := clock(s, s.Outcome.Range.Lo)
 	p.walk(s.Model.Ties == study.Breslow, func(m *moment, first, last int) {
-		g := p.time[first] / s.Outcome.Range.Hi
+		g := transformed(p.time[first])
 		p.surplus(surplus, m, first, last)
 		for j, v := range surplus {
 			scores.Add(j, v)
@@ -215,6 +224,9 @@ func (p *patients) score(s *study.Study, at fitted) []float64 {
 // fitted are the parameters of StepChecks.
 func (f *Fit) fitted() fitted {
 	out := fitted{point: f.point()}
+	if needsClock(f.study) {
+		out.Clock = f.clocks()
+	}
 	if !needsShared(f.study) {
 		return out
 	}

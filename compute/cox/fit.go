@@ -41,7 +41,8 @@ type Fit struct {
 
 	step      string
 	merged    merged
-	beta      []float64 // of kept terms, scaled
+	lifetable describe.Lifetable // without strata
+	beta      []float64          // of kept terms, scaled
 	rounds    int
 	before    *accepted // whence beta was reached; nil at the start
 	halved    int
@@ -131,7 +132,8 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 			return err
 		}
 		var d *compute.Diagnosis
-		if f.merged, d = merge(tables[0][0], f.study.Fairness.MinimumCell); d != nil {
+		f.lifetable = tables[0][0]
+		if f.merged, d = merge(f.lifetable, f.study.Fairness.MinimumCell); d != nil {
 			return d
 		}
 		f.step = StepNewton

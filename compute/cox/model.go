@@ -50,7 +50,9 @@ type Model struct {
 	Baseline     []BaselinePoint    `json:"baseline"`
 	Concordance  *Concordance       `json:"concordance,omitempty"`
 	Proportional []ProportionalTest `json:"proportional_hazards,omitempty"` // by feature, then GLOBAL; none under a ridge
-	RMST         *describe.RMST     `json:"rmst,omitempty"`                 // by the first category
+	// TimeTransform of these tests, where it is not the identity.
+	TimeTransform string         `json:"time_transform,omitempty"`
+	RMST          *describe.RMST `json:"rmst,omitempty"` // by the first category
 }
 
 // Term is a coefficient, the test that it is zero, and its hazard ratio.
@@ -88,7 +90,7 @@ type BaselinePoint struct {
 }
 
 // ProportionalTest is the score test that the coefficients of a feature do not
-// change linearly with time; cox.zph(fit, transform = "identity").
+// change linearly with the transformed time; cox.zph(fit, transform = ...).
 type ProportionalTest struct {
 	Term string `json:"term"` // column, interaction, or GLOBAL
 	Test
@@ -131,6 +133,9 @@ func (f *Fit) finish(sum compute.Sum) error {
 		image.MulVec(e.information, beta)
 		m.Wald = chiSquared(mat.Dot(beta, &image), p)
 		f.proportional(m, sum)
+		if s.Model.TimeTransform != study.TimeIdentity {
+			m.TimeTransform = s.Model.TimeTransform
+		}
 	}
 	m.AIC = -2*m.LogLikelihood + 2*df
 	model := covariance
@@ -287,8 +292,9 @@ func (f *Fit) timeSums(sum compute.Sum) (score []float64, cross, square *mat.Sym
 	for j, x := range sum.Field("event_times") {
 		total.Add(j, x)
 	}
+	clocks := f.clocks()
 	for k, m := range f.final.moments {
-		g := f.study.Outcome.Grid[f.merged.Intervals[f.final.intervals[k]]] / f.study.Outcome.Range.Hi
+		g := clocks[f.final.intervals[k]]
 		for j, v := range m.mean {
 			total.Add(j, -g*v)
 		}

@@ -115,6 +115,7 @@ func TestDamagedModelsAreRefused(t *testing.T) {
 
 func TestQuestionsAreChecked(t *testing.T) {
 	site, none := parse(t, fmt.Sprintf(small, "site", 0., 3, 25)), parse(t, fmt.Sprintf(small, "none", 0., 3, 25))
+	timed := parse(t, strings.Replace(fmt.Sprintf(small, "none", 0., 3, 25), "ties: efron", "ties: efron, time_transform: km", 1))
 	const at = `"coefficients":[0,0,0,0],"centre":[0,0,0.3,0.3]`
 	for _, c := range []struct {
 		s                *study.Study
@@ -144,6 +145,13 @@ func TestQuestionsAreChecked(t *testing.T) {
 		{site, StepNewton, `{"coefficients":[0,0,0,-0],"centre":[0,0,0.3,0.3]}`, false},
 		{site, StepNewton, `{"coefficients":[0,0,0,1e9],"centre":[0,0,0.3,0.3]}`, false},
 		{site, StepChecks, `{` + at + `,"shared":{}}`, false},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[0,0.5]}`, true},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1]}`, false},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[0]}`, false},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[0.5,0]}`, false},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[0,1.1]}`, false},
+		{timed, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[-1,0]}`, false},
+		{none, StepChecks, `{` + at + `,"intervals":[3,49],"leave":[1],"clock":[0,0.5]}`, false},
 	} {
 		if _, err := Layout(c.s, c.step, []byte(c.parameters)); (err == nil) != c.ok {
 			t.Errorf("%s %s: %v", c.step, c.parameters, err)

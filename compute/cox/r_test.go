@@ -50,7 +50,7 @@ rob <- coxph(f, d, ties=ties, control=control, cluster=site)
 d$lp <- drop(fit$x %*% coef(fit))
 con <- concordance(as.formula("Surv(exact, status) ~ lp + strata(site)"), d, reverse=TRUE)
 n <- if (is.matrix(con$count)) colSums(con$count) else con$count
-z <- cox.zph(fit, transform="identity", terms=TRUE)
+z <- cox.zph(fit, transform=a[7], terms=TRUE)
 centre <- sum(colMeans(fit$x) * coef(fit))
 hazard <- rep(0, length(times))
 groups <- if (strat) split(d, d$site) else list(d)
@@ -80,13 +80,14 @@ cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"
 
 // question is a fit that R is asked for.
 type question struct {
-	name     string
-	file     string
-	stratify string
-	formula  string
-	ties     string
-	model    *Model
-	leave    []int // without strata: of the baseline's times, those at which the censored leave
+	name      string
+	file      string
+	stratify  string
+	formula   string
+	ties      string
+	model     *Model
+	transform string
+	leave     []int // without strata: of the baseline's times, those at which the censored leave
 }
 
 func askR(t *testing.T, questions []question) (out []answers) {
@@ -107,7 +108,7 @@ func askR(t *testing.T, questions []question) (out []answers) {
 		for _, k := range q.leave {
 			leave = append(leave, times[k])
 		}
-		lines = append(lines, strings.Join([]string{q.file, q.stratify, q.formula, strings.Join(times, ","), q.ties, strings.Join(leave, ",") + ",Inf"}, "|"))
+		lines = append(lines, strings.Join([]string{q.file, q.stratify, q.formula, strings.Join(times, ","), q.ties, strings.Join(leave, ",") + ",Inf", q.transform}, "|"))
 	}
 	list := filepath.Join(t.TempDir(), "fits")
 	if err := os.WriteFile(list, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
@@ -214,23 +215,28 @@ func TestAgainstR(t *testing.T) {
 		file := write(t, d)
 		for _, ties := range []string{"efron", "breslow"} {
 			for _, v := range []struct {
-				stratify string
-				cell     int
-			}{{"site", 9}, {"none", 1}, {"none", 9}} {
+				stratify  string
+				cell      int
+				transform string
+			}{{"site", 9, "identity"}, {"site", 9, "log"}, {"none", 1, "identity"}, {"none", 9, "identity"}, {"none", 9, "log"}, {"none", 1, "km"}, {"none", 9, "km"}, {"none", 9, "rank"}} {
+				least := 0.0
+				if v.transform == "log" {
+					least = 0.5 // of times in whole days
+				}
 				s := parse(t, fmt.Sprintf(`
 study: against-r
 version: 1
-outcome: {type: survival, time: {column: time, range: [0, %g], grid: {step: %g}}, event: {column: status, positive: ["1"]}}
+outcome: {type: survival, time: {column: time, range: [%g, %g], grid: {step: %g}}, event: {column: status, positive: ["1"]}}
 features:
-%smodel: {kind: cox, stratify: %s, ties: %s, standard_errors: robust}
+%smodel: {kind: cox, stratify: %s, ties: %s, standard_errors: robust, time_transform: %s}
 fairness: {attributes: [{column: site, levels: [s01]}], minimum_cell: %d}
-`, c.to, c.to/50, c.features, v.stratify, ties, v.cell))
-				name := fmt.Sprintf("%s/%g/%s/%s/cell=%d", c.file, c.round, v.stratify, ties, v.cell)
+`, least, c.to, c.to/50, c.features, v.stratify, ties, v.transform, v.cell))
+				name := fmt.Sprintf("%s/%g/%s/%s/cell=%d/%s", c.file, c.round, v.stratify, ties, v.cell, v.transform)
 				m, f, err := federate(t, s, divide(t, s, d, by(d, "site")))
 				if err != nil {
 					t.Fatal(name, err)
 				}
-				questions = append(questions, question{name, file, v.stratify, c.formula, ties, m, f.merged.Leave})
+				questions = append(questions, question{name, file, v.stratify, c.formula, ties, m, v.transform, f.merged.Leave})
 			}
 		}
 	}

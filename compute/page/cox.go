@@ -73,11 +73,21 @@ func coxFacts(m *cox.Model) []Fact {
 	return append(facts, Fact{"Events per coefficient", plot.Number(m.EventsPerCoefficient) + few}, Fact{"Rounds of the fit", strconv.Itoa(m.Iterations)})
 }
 
+// transforms of time, in words.
+var transforms = map[string]string{
+	study.TimeLog:  "the logarithm of time",
+	study.TimeKM:   "the share of patients who have had the event by then",
+	study.TimeRank: "the rank of the time",
+}
+
 func proportional(m *cox.Model) []block {
 	if len(m.Proportional) == 0 {
 		return nil
 	}
 	t := &table{Head: []string{"Feature", "χ²", "Degrees of freedom", "p"}, Caption: "A small p says that a feature's hazard ratio changes with time: then one number does not describe it."}
+	if transform, ok := transforms[m.TimeTransform]; ok {
+		t.Caption += " Change is looked for with " + transform + "."
+	}
 	for _, p := range m.Proportional {
 		name := p.Term
 		if name == "GLOBAL" {
