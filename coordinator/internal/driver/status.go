@@ -196,10 +196,11 @@ func (s *StudyStatus) Over() bool {
 }
 
 // Progress is a short text that changes with every change of the status, so
-// that a watcher is told once.
+// that a watcher is told once. Of the rounds only the last can still change.
 func (s *StudyStatus) Progress() string {
-	text := fmt.Sprint(s.State, s.Reason, s.Decisions, s.ReleaseDecisions)
-	for _, r := range s.Rounds {
+	text := fmt.Sprint(s.State, s.Reason, s.Decisions, s.ReleaseDecisions, len(s.Rounds))
+	if n := len(s.Rounds); n > 0 {
+		r := s.Rounds[n-1]
 		text += fmt.Sprint(r.ID, r.State, r.Contributors, r.Openers, r.ChunksStored)
 	}
 	return text
