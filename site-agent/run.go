@@ -229,6 +229,9 @@ func (a *Agent) roundEnded(ended uplink.RoundEnded) error {
 		return err
 	}
 	a.log.Info("round ended", zap.String("round", ended.Round), zap.String("step", known.Plan.Step), zap.String("state", end.State))
+	if known.Header == nil || known.Receipt != nil {
+		return nil // nothing was sealed, or it was removed when it counted
+	}
 	return a.vault.Wipe(id)
 }
 

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 // maxCheckpoint bounds a checkpoint in bytes before it is parsed.
@@ -60,6 +63,25 @@ func VerifyCheckpoint(data []byte, origin string, key ed25519.PublicKey) (*Check
 	if len(data) > maxCheckpoint {
 		return nil, fmt.Errorf("checkpoint of %d bytes is too large", len(data))
 	}
+	all := sha256.New()
+	fmt.Fprintf(all, "%q %x\n", origin, []byte(key))
+	all.Write(data)
+	name := memo.Key(all.Sum(nil))
+	if known, ok := checkpoints.Get(name); ok {
+		return &known, nil
+	}
+	c, err := verifyCheckpoint(data, origin, key)
+	if err == nil {
+		checkpoints.Put(name, *c, len(data))
+	}
+	return c, err
+}
+
+// checkpoints are those that were verified lately, by the digest of all that the
+// verdict depends on.
+var checkpoints = memo.New[Checkpoint](1 << 20)
+
+func verifyCheckpoint(data []byte, origin string, key ed25519.PublicKey) (*Checkpoint, error) {
 	verifier, err := noteVerifier(origin, key)
 	if err != nil {
 		return nil, err

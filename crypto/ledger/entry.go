@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/consilium-fl/consilium/crypto/memo"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
@@ -58,16 +59,27 @@ func (e Entry) Leaf() ([]byte, error) {
 	return statement.Encode(e)
 }
 
+// entries are those that were read lately, by the digest of their leaf.
+var entries = memo.New[Entry](4 << 20)
+
 // ParseEntry reads a leaf and refuses any but the one spelling of an entry.
 func ParseEntry(leaf []byte) (Entry, error) {
 	var e Entry
 	if len(leaf) > maxEntry {
 		return Entry{}, fmt.Errorf("ledger entry of %d bytes is too large", len(leaf))
 	}
+	name := memo.Key(statement.DigestOf(leaf))
+	if known, ok := entries.Get(name); ok {
+		return known, nil
+	}
 	if err := statement.Decode(leaf, &e); err != nil {
 		return Entry{}, fmt.Errorf("ledger entry: %w", err)
 	}
-	return e, e.check()
+	if err := e.check(); err != nil {
+		return e, err
+	}
+	entries.Put(name, e, 2*len(leaf))
+	return e, nil
 }
 
 func (e Entry) check() error {

@@ -113,6 +113,9 @@ func parse(data []byte) (*envelope, error) {
 	if len(data) > MaxEnvelope {
 		return nil, fmt.Errorf("envelope of %d bytes is too large: at most %d are read", len(data), MaxEnvelope)
 	}
+	if env, ok := parsePlain(data); ok {
+		return env, nil
+	}
 	var env envelope
 	if err := Decode(data, &env); err != nil {
 		return nil, err

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// glance is how often the federation looks how the study stands.
-	glance = 25 * time.Millisecond
+	// glance is how often the federation looks how the study stands, unless a look
+	// takes long: then it is more than restful times as long until the next.
+	glance  = 25 * time.Millisecond
+	restful = 30
 	// patience is how long in real time a study may stand still before the
 	// federation is given up.
 	patience = 2 * time.Minute
@@ -83,6 +85,7 @@ func (c *consortium) startStudy(ctx context.Context) error {
 func (c *consortium) follow(ctx context.Context, what string, come func(*coordinator.StudyStatus) bool) error {
 	progress, changed := "", time.Now()
 	for {
+		looked := time.Now()
 		now, err := c.status()
 		if err != nil {
 			return fmt.Errorf("waiting for %s: %w", what, err)
@@ -99,7 +102,7 @@ func (c *consortium) follow(ctx context.Context, what string, come func(*coordin
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
-		case <-time.After(glance):
+		case <-time.After(max(glance, restful*time.Since(looked))):
 		}
 	}
 }

@@ -25,19 +25,25 @@ type spoolLayout struct {
 
 // Contribution is a sealed contribution in the spool, ready to leave:
 // ciphertext, key shares already sealed to the committee, and the signed header
-// over both. The ciphertext stays in its file; each chunk is read when it is
-// asked for.
+// over both. The ciphertext stays in its file, where each chunk is read when it is
+// asked for, unless it is short and was sealed just now.
 type Contribution struct {
 	Header []byte // envelope of statement.ContributionHeader
 	Shares [][]byte
 
-	file    *os.File
-	lengths []int   // of the chunks
-	offsets []int64 // of the chunks in the file
+	chunks  [][]byte // of one that is in memory
+	file    *os.File // of one that is not
+	lengths []int    // of the chunks
+	offsets []int64  // of the chunks in the file
 }
 
 // Close gives the file back.
-func (c *Contribution) Close() error { return c.file.Close() }
+func (c *Contribution) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
 
 // Chunks is the number of chunks.
 func (c *Contribution) Chunks() int { return len(c.lengths) }
@@ -45,8 +51,11 @@ func (c *Contribution) Chunks() int { return len(c.lengths) }
 // ChunkBytes is the length of a chunk.
 func (c *Contribution) ChunkBytes(i int) int { return c.lengths[i] }
 
-// Chunk reads a chunk. The bytes are the caller's.
+// Chunk reads a chunk. The caller does not change it.
 func (c *Contribution) Chunk(i int) ([]byte, error) {
+	if c.file == nil {
+		return c.chunks[i], nil
+	}
 	chunk := make([]byte, c.lengths[i])
 	_, err := c.file.ReadAt(chunk, c.offsets[i])
 	return chunk, err

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -31,20 +32,35 @@ type Sealing struct {
 
 	file   *bufio.Writer
 	layout spoolLayout
+
+	// What was written so far, until it is more than keptBytes of chunks.
+	chunks, shares [][]byte
+	chunkBytes     int
 }
+
+// keptBytes is how much ciphertext of a contribution that was just sealed stays
+// in memory, where it need not be read again to be sent.
+const keptBytes = 1 << 20
 
 // Chunk appends a chunk of ciphertext, the next in order. The bytes are the
 // caller's again when it returns.
 func (s *Sealing) Chunk(ciphertext []byte) error {
 	s.Chunks = append(s.Chunks, statement.DigestOf(ciphertext))
 	s.layout.Chunks = append(s.layout.Chunks, len(ciphertext))
+	if s.chunkBytes += len(ciphertext); s.chunkBytes <= keptBytes {
+		s.chunks = append(s.chunks, bytes.Clone(ciphertext))
+	} else {
+		s.chunks = nil
+	}
 	return s.write(ciphertext)
 }
 
-// Share appends a key share that is sealed to the next committee member.
+// Share appends a key share that is sealed to the next committee member. The
+// bytes do not change any more.
 func (s *Sealing) Share(sealed []byte) error {
 	s.Shares = append(s.Shares, statement.DigestOf(sealed))
 	s.layout.Shares = append(s.layout.Shares, len(sealed))
+	s.shares = append(s.shares, sealed)
 	return s.write(sealed)
 }
 
@@ -82,13 +98,15 @@ func (v *Vault) Seal(round statement.Digest, write func(*Sealing) (header []byte
 	}
 	defer v.endSealing(round)
 	var header statement.Digest
+	var envelope []byte
 	var unmade error // write's own error, which is not the disk's
+	s := new(Sealing)
 	err := durable.Write(v.spoolPath(round), 0o600, func(to io.Writer) error {
-		s := &Sealing{file: bufio.NewWriterSize(to, 1<<16)}
-		var envelope, payload []byte
+		s.file = bufio.NewWriterSize(to, 1<<16)
 		if envelope, unmade = write(s); unmade != nil {
 			return unmade
 		}
+		var payload []byte
 		if _, payload, unmade = statement.Payload(envelope); unmade != nil {
 			return unmade
 		}
@@ -104,7 +122,15 @@ func (v *Vault) Seal(round statement.Digest, write func(*Sealing) (header []byte
 	if err := v.recordSealed(round, header); err != nil {
 		return nil, err
 	}
+	if s.chunkBytes <= keptBytes {
+		return s.contribution(envelope), nil
+	}
 	return openSpool(v.spoolPath(round))
+}
+
+// contribution is what was sealed, from memory.
+func (s *Sealing) contribution(header []byte) *Contribution {
+	return &Contribution{Header: header, Shares: s.shares, lengths: s.layout.Chunks, chunks: s.chunks}
 }
 
 func (v *Vault) beginSealing(round statement.Digest) error {

@@ -9,12 +9,18 @@ import (
 // parts: one durable write for a contribution, whatever the committee's size, of
 // which a part can be read without the others.
 func pack(parts [][]byte) []byte {
-	var lengths, all []byte
+	total := 4 * len(parts)
 	for _, p := range parts {
-		lengths = binary.BigEndian.AppendUint32(lengths, uint32(len(p)))
-		all = append(all, p...)
+		total += len(p)
 	}
-	return append(lengths, all...)
+	packed := make([]byte, 0, total)
+	for _, p := range parts {
+		packed = binary.BigEndian.AppendUint32(packed, uint32(len(p)))
+	}
+	for _, p := range parts {
+		packed = append(packed, p...)
+	}
+	return packed
 }
 
 var errPack = errors.New("a pack of sealed shares does not hold what it names")

@@ -25,7 +25,11 @@ CREATE TABLE IF NOT EXISTS leaves (seq BIGINT PRIMARY KEY, leaf BLOB NOT NULL);
 const version = 1
 
 // DB is a store.Store.
-type DB struct{ db *sql.DB }
+type DB struct {
+	db *sql.DB
+	// Of every append, and so prepared once.
+	sizes, putFact, putLeaf *sql.Stmt
+}
 
 var _ store.Store = (*DB)(nil)
 
@@ -38,10 +42,30 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("cannot open the database: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	if err := prepare(ctx, db); err != nil {
+	d := &DB{db: db}
+	err = prepare(ctx, db)
+	if err == nil {
+		err = d.prepare(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &DB{db}, nil
+	return d, nil
+}
+
+func (d *DB) prepare(ctx context.Context) error {
+	for text, statement := range map[string]**sql.Stmt{
+		sizeQuery: &d.sizes,
+		"INSERT INTO facts (seq, stream, body) VALUES ($1, $2, $3)": &d.putFact,
+		"INSERT INTO leaves (seq, leaf) VALUES ($1, $2)":            &d.putLeaf,
+	} {
+		prepared, err := d.db.PrepareContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("cannot prepare the database: %w", err)
+		}
+		*statement = prepared
+	}
+	return nil
 }
 
 func prepare(ctx context.Context, db *sql.DB) error {
@@ -65,20 +89,21 @@ func (d *DB) Append(ctx context.Context, facts, leaves uint64, b store.Batch) er
 		return fmt.Errorf("cannot append: %w", err)
 	}
 	defer tx.Rollback() // of no effect once committed
-	nf, nl, err := size(ctx, tx)
+	nf, nl, err := size(ctx, tx.StmtContext(ctx, d.sizes))
 	if err != nil {
 		return err
 	}
 	if nf != facts || nl != leaves {
 		return fmt.Errorf("%w: expected %d facts and %d leaves, there are %d and %d", store.ErrConflict, facts, leaves, nf, nl)
 	}
+	putFact, putLeaf := tx.StmtContext(ctx, d.putFact), tx.StmtContext(ctx, d.putLeaf)
 	for i, f := range b.Facts {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO facts (seq, stream, body) VALUES ($1, $2, $3)", int64(facts)+int64(i), f.Stream, f.Body); err != nil {
+		if _, err := putFact.ExecContext(ctx, int64(facts)+int64(i), f.Stream, f.Body); err != nil {
 			return fmt.Errorf("cannot append a fact: %w", err)
 		}
 	}
 	for i, leaf := range b.Leaves {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO leaves (seq, leaf) VALUES ($1, $2)", int64(leaves)+int64(i), leaf); err != nil {
+		if _, err := putLeaf.ExecContext(ctx, int64(leaves)+int64(i), leaf); err != nil {
 			return fmt.Errorf("cannot append a leaf: %w", err)
 		}
 	}
@@ -141,7 +166,7 @@ func (d *DB) Leaves(ctx context.Context, start, end uint64) ([][]byte, error) {
 }
 
 // Size implements store.Store.
-func (d *DB) Size(ctx context.Context) (facts, leaves uint64, err error) { return size(ctx, d.db) }
+func (d *DB) Size(ctx context.Context) (facts, leaves uint64, err error) { return size(ctx, d.sizes) }
 
 // Close implements store.Store.
 func (d *DB) Close() error { return d.db.Close() }
@@ -155,14 +180,11 @@ func (d *DB) Durability(ctx context.Context) (journal string, synchronous int, e
 	return journal, synchronous, err
 }
 
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
+// The sequences have no gaps, so the largest number says how many there are.
+const sizeQuery = "SELECT (SELECT coalesce(max(seq)+1, 0) FROM facts), (SELECT coalesce(max(seq)+1, 0) FROM leaves)"
 
-func size(ctx context.Context, q querier) (facts, leaves uint64, err error) {
-	// The sequences have no gaps, so the largest number says how many there are.
-	const query = "SELECT (SELECT coalesce(max(seq)+1, 0) FROM facts), (SELECT coalesce(max(seq)+1, 0) FROM leaves)"
-	if err := q.QueryRowContext(ctx, query).Scan(&facts, &leaves); err != nil {
+func size(ctx context.Context, query *sql.Stmt) (facts, leaves uint64, err error) {
+	if err := query.QueryRowContext(ctx).Scan(&facts, &leaves); err != nil {
 		return 0, 0, fmt.Errorf("cannot read the size of the store: %w", err)
 	}
 	return facts, leaves, nil
