@@ -19,7 +19,7 @@ help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the programs, static, into bin/
-	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./site-agent/cmd/site-agent ./simulations/cmd/simulate ./simulations/demo
+	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./coordinator/cmd/checkbundle ./site-agent/cmd/site-agent ./simulations/cmd/simulate ./simulations/demo
 
 test: ## every test
 	go test -count=1 -timeout 15m ./...

@@ -118,6 +118,7 @@ func Open(o Options) (c *Coordinator, err error) {
 	c.driver, err = driver.Open(context.Background(), driver.Options{
 		Node: node, Store: o.Store, Blobs: blobs.Recent(o.Blobs, recentBlobs), Logger: o.Logger, Now: o.Now,
 		CertificateTTL: o.CertificateTTL, AfterAppend: o.AfterAppend,
+		CosignedFile: filepath.Join(o.Dir, "cosigned.json"),
 	})
 	for _, l := range []net.Listener{o.Listener, o.WebListener} {
 		if err == nil && l != nil {

@@ -12,8 +12,8 @@ import (
 
 // cosignature is the word of a site that it saw the log up to a size, as the
 // extension of all it saw before. What sites cosigned is not a fact: each hands
-// in its last cosignature with every call for work, so a coordinator that starts
-// again has them back within seconds.
+// in its last cosignature with every call for work. Those of what was worth
+// witnessing are kept in a file as well, for sites that do not come back.
 type cosignature struct {
 	size  uint64
 	key   ed25519.PublicKey
@@ -48,6 +48,10 @@ func (d *Driver) Cosigned(site string, size uint64, signed []byte) error {
 		return nil // a late one
 	}
 	d.cosigned[site] = cosignature{size, bytes.Clone(key), bytes.Clone(signed)}
+	if before := d.keptAt[site]; before < d.toWitness && size >= d.toWitness {
+		d.keptAt[site] = size
+		d.keepCosigned()
+	}
 	close(d.witnessed)
 	d.witnessed = make(chan struct{})
 	return nil

@@ -53,7 +53,7 @@ func witnessed(t *testing.T, leaves int) (d *Driver, sites map[string]*identity.
 	}
 	d = &Driver{
 		Options: Options{Node: server, Now: time.Now}, changed: make(chan struct{}), poked: make(chan struct{}, 1),
-		heard: map[string]*presence{}, cosigned: map[string]cosignature{}, witnessed: make(chan struct{}),
+		heard: map[string]*presence{}, cosigned: map[string]cosignature{}, keptAt: map[string]uint64{}, witnessed: make(chan struct{}),
 		log: ledger.NewLog(ledger.Origin("test"), ledger.NewMemory()),
 	}
 	for range leaves {

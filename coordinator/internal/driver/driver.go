@@ -34,7 +34,8 @@ import (
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
-// Options are what a Driver works with. All are required but AfterAppend.
+// Options are what a Driver works with. All are required but AfterAppend and
+// CosignedFile.
 type Options struct {
 	Node           *identity.Node
 	Store          store.Store
@@ -43,6 +44,7 @@ type Options struct {
 	Now            func() time.Time
 	CertificateTTL time.Duration
 	AfterAppend    func(store.Batch) // called with every batch once it is durable
+	CosignedFile   string            // outlives the process with the hospitals' last cosignatures; empty for none
 }
 
 // Driver is the coordinator without its network. It is safe for concurrent use.
@@ -76,6 +78,7 @@ type Driver struct {
 
 	cosigned  map[string]cosignature // by site
 	witnessed chan struct{}          // closed and replaced at every cosignature
+	keptAt    map[string]uint64      // size of each site's cosignature that was last written to the file
 	toWitness uint64                 // the size from which on sites are asked to cosign
 }
 
@@ -92,6 +95,7 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 		heard:   map[string]*presence{},
 
 		cosigned:  map[string]cosignature{},
+		keptAt:    map[string]uint64{},
 		witnessed: make(chan struct{}),
 	}
 	for f, err := range o.Store.Facts(ctx) {
@@ -113,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 	if err := d.ledgerRosters(); err != nil {
 		return nil, err
 	}
+	d.readCosigned()
 	return d, nil
 }
 
