@@ -237,7 +237,7 @@ func TestBoundedGroupLossEqualsThePooledSearch(t *testing.T) {
 func TestRecalibrationOfANumberEqualsThePooledLine(t *testing.T) {
 	records, site := grouped(1200, false, 5)
 	s, sites, result := groupsResult(t, fmt.Sprintf(groupsStudy, numberOutcome, "gaussian", heldOut, "",
-		"{method: recalibrate, attribute: g, strength: [1], release: 1}"), records, site)
+		"{method: recalibrate, attribute: g, strength: [0.25, 1], release: 1}"), records, site)
 	p := trainedOn(s, sites)
 	predicted := p.predict(p.leastSquares(t), false)
 	for g, level := range []string{"A", "B"} {
@@ -251,6 +251,10 @@ func TestRecalibrationOfANumberEqualsThePooledLine(t *testing.T) {
 		c := result.Model.Mitigation.Groups[g]
 		if c.Level != level || math.Abs(*c.Intercept-a) > 1e-7 || math.Abs(*c.Slope-b) > 1e-8 {
 			t.Errorf("%s: line %v + %v x, want %v + %v x", level, *c.Intercept, *c.Slope, a, b)
+		}
+		c = result.Mitigation.Points[1].Changes[g]
+		if math.Abs(*c.Intercept-a/4) > 1e-7 || math.Abs(*c.Slope-(1+(b-1)/4)) > 1e-8 {
+			t.Errorf("%s: a quarter of the way is %v + %v x", level, *c.Intercept, *c.Slope)
 		}
 	}
 }
