@@ -2,6 +2,7 @@ package fairness
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/consilium-fl/consilium/study"
@@ -56,7 +57,7 @@ type JudgedGroup struct {
 	Estimate   *float64 `json:"estimate,omitempty"`
 	Lower      *float64 `json:"lower,omitempty"`
 	Upper      *float64 `json:"upper,omitempty"`
-	Detectable *float64 `json:"detectable,omitempty"` // of a difference
+	Detectable *float64 `json:"detectable,omitempty"` // smallest difference, or ratio above 1, that would be found in four of five studies
 	Verdict    string   `json:"verdict"`
 	Why        string   `json:"why,omitempty"` // there is no estimate
 }
@@ -120,10 +121,11 @@ func (a *Audit) judgeGroup(j Judged, m comparison, i int, tallies []*tally, agai
 		return g, true
 	}
 	g.Estimate, g.Lower, g.Upper = &estimate, &lower, &upper
-	if j.Kind == difference {
-		d := Detectable(lower, upper)
-		g.Detectable = &d
+	d := Detectable(lower, upper)
+	if j.Kind != difference {
+		d = math.Exp(Detectable(math.Log(lower), math.Log(upper)))
 	}
+	g.Detectable = &d
 	if verdict, err := j.verdict(g); err == nil {
 		g.Verdict = verdict
 	}

@@ -235,6 +235,21 @@ func (t *tally) measureDose(g *Group) {
 	} else {
 		g.Undefined["r2"] = "everyone in the group has the same outcome"
 	}
+	if t.outcomeSpread > rounding && t.predictedSpread > rounding {
+		g.Metrics["correlation"] = correlation(t.together/math.Sqrt(t.outcomeSpread*t.predictedSpread), t.n)
+	} else {
+		g.Undefined["correlation"] = "everyone in the group has the same outcome or prediction"
+	}
+	if t.n > 1 {
+		// Bland and Altman's limits, between which 95 of 100 errors lie if they are
+		// normal (Lancet 327, 1986).
+		center, sd := t.err.mean(), math.Sqrt(t.err.variance())
+		margin := student(t.n-1) * sd * math.Sqrt(1/t.n+normal*normal/(2*(t.n-1)))
+		for name, limit := range map[string]float64{"agreement_lower": center - normal*sd, "agreement_upper": center + normal*sd} {
+			lower, upper := limit-margin, limit+margin
+			g.Metrics[name] = Metric{Estimate: limit, Lower: &lower, Upper: &upper, Method: "Bland and Altman, Student t"}
+		}
+	}
 	if t.predictedSpread > rounding {
 		slope := t.together / t.predictedSpread
 		m := Metric{Estimate: slope}
@@ -248,6 +263,18 @@ func (t *tally) measureDose(g *Group) {
 	} else {
 		g.Undefined["calibration_slope"] = "everyone in the group has the same prediction"
 	}
+}
+
+// correlation with Fisher's interval (Metron 1, 1921).
+func correlation(r, n float64) Metric {
+	r = min(max(r, -1), 1)
+	m := Metric{Estimate: r}
+	if n > 3 && math.Abs(r) < 1 {
+		margin := normal / math.Sqrt(n-3)
+		lower, upper := math.Tanh(math.Atanh(r)-margin), math.Tanh(math.Atanh(r)+margin)
+		m.Lower, m.Upper, m.Method = &lower, &upper, "Fisher's transformation"
+	}
+	return m
 }
 
 func whole(x []float64) []int {

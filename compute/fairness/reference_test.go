@@ -3,8 +3,10 @@ package fairness
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/consilium-fl/consilium/internal/publicdata"
@@ -229,4 +231,88 @@ func TestHospitalsTermsShowTheReversal(t *testing.T) {
 	q, i2 = heterogeneity(2, 200, 100, 100)
 	near(t, "Q", q, 50, 1e-12)
 	near(t, "I2", i2, 0.98, 1e-12)
+}
+
+// Holistic AI's doses: predicted and actual of two groups.
+func TestHolisticAIsDoses(t *testing.T) {
+	s := parsed(t, `
+study: doses
+version: 1
+outcome: {column: y, type: number, range: [0, 1]}
+features:
+  - {column: x, type: number, range: [0, 1]}
+model: {kind: glm, family: gaussian}
+fairness:
+  attributes: [{column: g, levels: [A, B]}]
+`)
+	b, err := s.NewBuilder([]string{"y", "x", "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f Forecast
+	for _, p := range []struct {
+		predicted float64
+		y, g      string
+	}{{0.9, "0.8", "A"}, {0.7, "0.9", "A"}, {0.3, "0.2", "A"}, {0.2, "0.1", "A"},
+		{0.8, "0.7", "B"}, {1, "0.9", "B"}, {0.8, "0.9", "B"}, {0.2, "0.3", "B"}, {0.1, "0.2", "B"}, {0.2, "0.1", "B"}} {
+		b.Add([]string{p.y, "0", p.g})
+		f.Values = append(f.Values, p.predicted)
+	}
+	a, err := Local(s, &Audit{}, b.Matrix(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := a.Group("g", "A").Metrics, a.Group("g", "B").Metrics
+	for name, want := range map[string][2]float64{"mae": {0.125, 0.1}, "rmse": {0.1322876, 0.1}, "bias": {0.025, 0}, "correlation": {0.9390591, 0.9611013}} {
+		near(t, name+" of A", first[name].Estimate, want[0], 1e-7)
+		near(t, name+" of B", second[name].Estimate, want[1], 1e-7)
+	}
+	near(t, "gap of the means", first["mean_predicted"].Estimate-second["mean_predicted"].Estimate, 0.1/12, 1e-12)
+	near(t, "ratio of the means", first["mean_predicted"].Estimate/second["mean_predicted"].Estimate, 1.0161290, 1e-7)
+	near(t, "RMSE ratio", first["rmse"].Estimate/second["rmse"].Estimate, 1.3228757, 1e-7)
+	near(t, "MAE ratio", first["mae"].Estimate/second["mae"].Estimate, 1.25, 1e-12)
+	near(t, "gap of r", first["correlation"].Estimate-second["correlation"].Estimate, -0.0220421, 1e-7)
+}
+
+// declearn's counts at the thresholds 0, 0.1 to 1.
+func TestDeclearnsThresholds(t *testing.T) {
+	var thresholds []float64
+	for k := range 11 {
+		thresholds = append(thresholds, float64(k)/10)
+	}
+	selected, right := make([]float64, 11), make([]float64, 11)
+	for i, p := range []float64{0.4, 0.8, 0.6, 0.8} {
+		binaryErrors(func(name string, at int, v float64) {
+			switch name {
+			case "selected":
+				selected[at] += v
+			case "selected_positives":
+				right[at] += v
+			}
+		}, p, one(i >= 2), thresholds)
+	}
+	for k, want := range []struct{ tp, fp float64 }{{2, 2}, {2, 2}, {2, 2}, {2, 2}, {2, 2}, {2, 1}, {2, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}} {
+		if right[k] != want.tp || selected[k]-right[k] != want.fp {
+			t.Errorf("at %v: %v true, %v false positives", thresholds[k], right[k], selected[k]-right[k])
+		}
+	}
+}
+
+// The Poisson bootstrap of Fairlearn's selection rates has the quantiles of its
+// own, up to what a hundred of their replicates leave open.
+func TestFairlearnsBootstrap(t *testing.T) {
+	c := &chance{replicates: 4000, source: rand.NewPCG(1, 2)}
+	for _, g := range []struct{ k, n, low, middle, high float64 }{{5, 7, 0.5, 0.7, 0.892}, {5, 11, 0.333, 0.441, 0.583}} {
+		var rates []float64
+		for range c.replicates {
+			d := c.poisson([]float64{g.k, g.n - g.k})
+			if d[0]+d[1] > 0 {
+				rates = append(rates, d[0]/(d[0]+d[1]))
+			}
+		}
+		slices.Sort(rates)
+		for p, want := range map[float64]float64{0.159: g.low, 0.5: g.middle, 0.841: g.high} {
+			near(t, "quantile", rates[int(p*float64(len(rates)))], want, 0.06)
+		}
+	}
 }

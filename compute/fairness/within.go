@@ -155,16 +155,17 @@ func siteTerms(a, b sample, rate bool) [terms]float64 {
 
 // Within compares a group with its reference inside hospitals.
 type Within struct {
-	Metric    string  `json:"metric"`
-	Attribute string  `json:"attribute"`
-	Level     string  `json:"level"`
-	Reference string  `json:"reference"`
-	Sites     int     `json:"sites"` // that have enough of both groups
-	Adjusted  Metric  `json:"adjusted"`
-	Crude     float64 `json:"crude"` // over all hospitals
-	Q         float64 `json:"q"`     // Cochran's
-	QPValue   float64 `json:"q_p"`
-	I2        float64 `json:"i2"`
+	Metric     string  `json:"metric"`
+	Attribute  string  `json:"attribute"`
+	Level      string  `json:"level"`
+	Reference  string  `json:"reference"`
+	Sites      int     `json:"sites"` // that have enough of both groups
+	Adjusted   Metric  `json:"adjusted"`
+	Crude      float64 `json:"crude"`                // over all hospitals
+	Detectable float64 `json:"detectable,omitempty"` // smallest difference inside them that would be found in four of five studies
+	Q          float64 `json:"q"`                    // Cochran's
+	QPValue    float64 `json:"q_p"`
+	I2         float64 `json:"i2"`
 	// Reversal: the differences inside hospitals and over all of them point in
 	// opposite directions (Simpson's paradox).
 	Reversal bool `json:"reversal,omitempty"`
@@ -216,6 +217,7 @@ func readWithin(s *study.Study, q question, groups []Group, gaps map[[2]int]floa
 			d, margin := term(termWeighted)/term(termWeight), normal*math.Sqrt(max(0, term(termVariance)))/term(termWeight)
 			lower, upper := unit*(d-margin), unit*(d+margin)
 			w.Adjusted = Metric{Estimate: unit * d, Lower: &lower, Upper: &upper, Method: "Mantel-Haenszel weights, normal"}
+			w.Detectable = Detectable(lower, upper)
 			w.Q, w.I2 = heterogeneity(sites, term(termPrecision), term(termPrecise), term(termPreciseSquared))
 			w.QPValue = chiSquared(w.Q, sites-1)
 			w.Reversal = crude*d < 0

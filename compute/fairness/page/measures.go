@@ -92,6 +92,8 @@ func doseMeasures(a *fairness.Audit) []measure {
 		{Name: "correlation", Table: errorTable, Short: "Correlation", Title: "Correlation", Scale: 1, Digits: 3},
 		{Name: "calibration_slope", Table: errorTable, Short: "Calibration slope", Title: "Are differences between predictions as large as those between outcomes?", Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1,
 			Meaning: "Calibration slope: 1 means that they are; below 1 high predictions are too high and low ones too low."},
+		{Name: "agreement_lower", Table: errorTable, Short: "95% of errors above", Unit: u, Scale: 1, Digits: 1},
+		{Name: "agreement_upper", Table: errorTable, Short: "95% of errors below", Unit: u, Scale: 1, Digits: 1},
 		{Name: "within10", Table: closeTable, Short: "Within 10%", Noun: "share predicted within 10%", Unit: "%", Scale: 1, Digits: 1},
 		{Name: "within30", Table: closeTable, Short: "Within 30%", Noun: "share predicted within 30%", Unit: "%", Scale: 1, Digits: 1},
 		{Name: "under20", Table: closeTable, Short: "Over 20% too low", Noun: "share predicted more than 20% too low", Unit: "%", Scale: 1, Digits: 1},

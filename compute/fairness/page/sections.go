@@ -362,10 +362,7 @@ func (v *view) WithinViews() (out []withinView) {
 	for _, w := range v.Audit.Within {
 		m, _ := measureOf(list, w.Metric)
 		one := withinView{Within: w, What: m.Noun, Unit: m.Unit, Inside: m.text(w.Adjusted.Estimate), Interval: m.interval(w.Adjusted),
-			OverAll: m.text(w.Crude), I2Text: plot.Percent(w.I2)}
-		if w.Adjusted.Lower != nil && w.Adjusted.Upper != nil {
-			one.Detectable = m.text(fairness.Detectable(*w.Adjusted.Lower, *w.Adjusted.Upper))
-		}
+			OverAll: m.text(w.Crude), I2Text: plot.Percent(w.I2), Detectable: m.text(w.Detectable)}
 		out = append(out, one)
 	}
 	return out
