@@ -2,9 +2,7 @@ package page_test
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -18,6 +16,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/fairness/page"
+	"github.com/consilium-fl/consilium/compute/page/pagetest"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -123,69 +122,18 @@ func pages(t *testing.T) map[string]string {
 	return out
 }
 
-// The file is read offline and archived: nothing in it runs or is fetched.
-func TestPageIsSelfContained(t *testing.T) {
-	forbidden := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|<object|\son[a-z]+=|src=|href="[^#]|url\(|@import|javascript:`)
+// Nothing in a page runs or is fetched, any reader shows the same, and what a
+// researcher writes is text.
+func TestPagesHaveNoFaults(t *testing.T) {
 	for name, html := range pages(t) {
-		if found := forbidden.FindString(html); found != "" {
-			t.Errorf("%s contains %q", name, found)
-		}
-		if strings.Contains(html, "ZgotmplZ") || strings.Contains(html, "NaN") || strings.Contains(html, "Inf") || strings.Contains(html, "%!") {
-			t.Errorf("%s has a value that could not be written", name)
+		for _, fault := range pagetest.Faults(html) {
+			t.Errorf("%s: %s", name, fault)
 		}
 		if !strings.Contains(html, "&lt;script&gt;alert(1)") {
 			t.Errorf("%s does not show the group's name", name)
 		}
-	}
-}
-
-// Every element is closed where it must be, so that any reader shows the same.
-func TestPageIsWellFormed(t *testing.T) {
-	for name, html := range pages(t) {
-		d := xml.NewDecoder(strings.NewReader(html))
-		d.Strict = true
-		d.Entity = xml.HTMLEntity
-		for {
-			_, err := d.Token()
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-		}
-	}
-}
-
-// Drawings have words, tables have headings, the language is said, and ids are
-// unique (WCAG 2.2: 1.1.1, 1.3.1, 3.1.1).
-func TestPageIsAccessible(t *testing.T) {
-	id := regexp.MustCompile(`\sid="([^"]+)"`)
-	reference := regexp.MustCompile(`aria-labelledby="([^"]+)"`)
-	for name, html := range pages(t) {
-		if !strings.Contains(html, `<html lang="en">`) || strings.Count(html, "<h1>") != 1 {
-			t.Errorf("%s: language or heading", name)
-		}
-		ids := map[string]bool{}
-		for _, m := range id.FindAllStringSubmatch(html, -1) {
-			if ids[m[1]] {
-				t.Errorf("%s: id %s twice", name, m[1])
-			}
-			ids[m[1]] = true
-		}
-		for _, m := range reference.FindAllStringSubmatch(html, -1) {
-			for _, target := range strings.Fields(m[1]) {
-				if !ids[target] {
-					t.Errorf("%s: %s is referred to and not there", name, target)
-				}
-			}
-		}
-		drawings := strings.Count(html, "<svg")
-		if drawings < 4 || drawings != strings.Count(html, `role="img" aria-label`) {
-			t.Errorf("%s: %d drawings, not all with words", name, drawings)
-		}
-		if strings.Contains(html, "<th>") || strings.Count(html, "<table") != strings.Count(html, "<thead>") {
-			t.Errorf("%s: a table heading without scope", name)
+		if strings.Count(html, "<svg") < 4 {
+			t.Errorf("%s has few drawings", name)
 		}
 	}
 }
@@ -324,28 +272,8 @@ func TestContrast(t *testing.T) {
 		if colour[pair[0]] == "" || colour[pair[1]] == "" {
 			t.Fatalf("no colour for %v", pair)
 		}
-		if c := contrast(colour[pair[0]], colour[pair[1]]); c < 4.5 {
+		if c := pagetest.Contrast(colour[pair[0]], colour[pair[1]]); c < 4.5 {
 			t.Errorf("%s on %s: contrast %.2f", pair[0], pair[1], c)
 		}
 	}
-}
-
-func contrast(a, b string) float64 {
-	x, y := luminance(a), luminance(b)
-	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
-}
-
-func luminance(hex string) float64 {
-	sum := 0.0
-	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
-		v, _ := strconv.ParseUint(hex[1+2*i:3+2*i], 16, 8)
-		c := float64(v) / 255
-		if c <= 0.04045 {
-			c /= 12.92
-		} else {
-			c = math.Pow((c+0.055)/1.055, 2.4)
-		}
-		sum += weight * c
-	}
-	return sum
 }

@@ -5,10 +5,10 @@ import (
 	"html/template"
 	"math"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/compute/page/pagetest"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 )
 
@@ -89,7 +89,7 @@ func TestContrastOfTintsAndLines(t *testing.T) {
 		colours[m[1]] = m[2]
 	}
 	for _, m := range tints {
-		if c := contrast(colours["ink"], m[2]); c < 4.5 {
+		if c := pagetest.Contrast(colours["ink"], m[2]); c < 4.5 {
 			t.Errorf("numbers on %s: contrast %.2f", m[1], c)
 		}
 	}
@@ -98,28 +98,8 @@ func TestContrastOfTintsAndLines(t *testing.T) {
 		t.Fatalf("%d looks of lines", len(lines))
 	}
 	for _, m := range lines {
-		if c := contrast(colours[m[1]], "#ffffff"); c < 3 {
+		if c := pagetest.Contrast(colours[m[1]], "#ffffff"); c < 3 {
 			t.Errorf("line of colour %s: contrast %.2f", m[1], c)
 		}
 	}
-}
-
-func contrast(a, b string) float64 {
-	x, y := luminance(a), luminance(b)
-	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
-}
-
-func luminance(hex string) float64 {
-	sum := 0.0
-	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
-		v, _ := strconv.ParseUint(hex[1+2*i:3+2*i], 16, 8)
-		c := float64(v) / 255
-		if c <= 0.04045 {
-			c /= 12.92
-		} else {
-			c = math.Pow((c+0.055)/1.055, 2.4)
-		}
-		sum += weight * c
-	}
-	return sum
 }
