@@ -185,6 +185,10 @@ func TestABlockedModelReachesNoHospitalUntilAnAuditorOverrides(t *testing.T) {
 		t.Errorf("the evidence says %+v: %s", f, detail(f, "release gate"))
 	}
 
+	if r, err := c.Report(t.Context()); err != nil || r.Gate == nil || r.Gate.Outcome != fairness.Blocked || r.Release != nil || r.Card != nil || !strings.Contains(string(r.Page), "no hospital is offered the model") {
+		t.Errorf("the report of a blocked study: %+v, %v", r, err)
+	}
+
 	// Who may not, and what is no override.
 	send := func(p *person, envelope []byte) error {
 		_, err := c.as(p).OverrideRelease(context.Background(), &consiliumv1.OverrideReleaseRequest{Study: c.digest(), Override: envelope}, grpc.WaitForReady(true))

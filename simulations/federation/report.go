@@ -121,6 +121,7 @@ func (r *Result) AddComputed(encoded []byte) error {
 	if computed.Audit == nil {
 		return nil
 	}
+	r.Gate = computed.Audit.Decision
 	r.Fairness = &Fairness{Groups: groups(computed.Audit), Gaps: computed.Audit.Gaps}
 	if err := r.renderCard(&computed); err != nil {
 		return err

@@ -35,7 +35,8 @@ type Result struct {
 	Description *describe.Description `json:"description,omitempty"` // of a study that fits no model
 	Monitor     *drift.Report         `json:"monitor,omitempty"`     // of a study that watches a release
 	Diagnoses   []compute.Diagnosis   `json:"diagnoses,omitempty"`   // all of them, also of terms that were left out of a model
-	Release     *Release              `json:"release"`               // null unless the study completed
+	Gate        *fairness.Decision    `json:"gate,omitempty"`        // what the study's criteria make of the release, where it declares any
+	Release     *Release              `json:"release"`               // null unless the study completed and its criteria let it be offered
 
 	Ledger       Ledger        `json:"ledger"`
 	Verification *Verification `json:"verification"`

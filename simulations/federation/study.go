@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -128,6 +129,9 @@ func (c *consortium) releaseDecided() func(*coordinator.StudyStatus) bool {
 		waiting := slices.ContainsFunc(s.ReleaseDecisions, func(d coordinator.SiteDecision) bool {
 			return d.Decision == "pending" && !c.spec.dropped(d.Site, Away)
 		})
+		if s.Gate == fairness.Blocked && s.Override == nil {
+			c.spec.Progress("release: blocked by the study's own criteria, so no site is offered it")
+		}
 		if waiting {
 			byHand(s)
 		} else if len(s.ReleaseDecisions) > 0 {
