@@ -3,6 +3,7 @@ package siteagent
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/fairness/page"
@@ -32,7 +33,9 @@ type GroupComparison struct {
 	OwnN      int                `json:"own_n"`
 	WholeN    *int               `json:"whole_n,omitempty"` // nil where it is withheld
 	Own       map[string]float64 `json:"own,omitempty"`
-	Whole     map[string]float64 `json:"whole,omitempty"`
+	// OwnLimits are the 95% intervals of own figures, of those that have one.
+	OwnLimits map[string][2]float64 `json:"own_limits,omitempty"`
+	Whole     map[string]float64    `json:"whole,omitempty"`
 }
 
 // compare tests a release on this hospital's own patients. It returns the
@@ -73,7 +76,7 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	for i, g := range here.Groups {
 		row := GroupComparison{
 			Attribute: g.Attribute, Level: g.Level,
-			WholeN: whole.Groups[i].N, Own: estimates(g), Whole: estimates(whole.Groups[i]), // page.Compare has seen to it that the groups are the same
+			WholeN: whole.Groups[i].N, Own: estimates(g), OwnLimits: limits(g), Whole: estimates(whole.Groups[i]), // page.Compare has seen to it that the groups are the same
 		}
 		if g.N != nil {
 			row.OwnN = *g.N
@@ -94,6 +97,16 @@ func estimates(g fairness.Group) map[string]float64 {
 	return m
 }
 
+func limits(g fairness.Group) map[string][2]float64 {
+	m := make(map[string][2]float64)
+	for name, metric := range g.Metrics {
+		if metric.Lower != nil && metric.Upper != nil {
+			m[name] = [2]float64{*metric.Lower, *metric.Upper}
+		}
+	}
+	return m
+}
+
 // within says whether the errors on all own patients are within the policy's
 // limits; known is false where they cannot be told.
 func (c *Comparison) within(p *Policy) (good, known bool) {
@@ -108,9 +121,21 @@ func (c *Comparison) within(p *Policy) (good, known bool) {
 	case study.Survival:
 		// None where no two own patients can be compared: then a person decides.
 		concordance, ok := all.Own["cindex"]
-		return concordance >= p.WorstConcordance, ok
+		return concordance >= p.WorstConcordance && all.expected(p.WorstEventRatio), ok
 	}
 	own, hasOwn := all.Own["mae"]
 	whole, hasWhole := all.Whole["mae"]
 	return own <= p.WorstErrorRatio*whole, hasOwn && hasWhole
+}
+
+// expected says whether as many own patients have the event as the model
+// expects, give or take the ratio: at no time does the whole interval of observed
+// over expected events lie beyond it.
+func (g *GroupComparison) expected(ratio float64) bool {
+	for name, interval := range g.OwnLimits {
+		if (name == "oe" || strings.HasPrefix(name, "oe_")) && (interval[0] > ratio || interval[1] < 1/ratio) {
+			return false
+		}
+	}
+	return true
 }

@@ -20,6 +20,11 @@ func TestThePolicyMeasuresOwnPatients(t *testing.T) {
 	survival := func(x float64) *Comparison {
 		return &Comparison{Type: string(study.Survival), Groups: []GroupComparison{{Own: map[string]float64{"cindex": x}}}}
 	}
+	events := func(concordance, lower, upper float64) *Comparison {
+		c := survival(concordance)
+		c.Groups[0].OwnLimits = map[string][2]float64{"oe_at_365": {lower, upper}, "event_share": {9, 9}}
+		return c
+	}
 	for name, test := range map[string]struct {
 		c           *Comparison
 		good, known bool
@@ -31,6 +36,10 @@ func TestThePolicyMeasuresOwnPatients(t *testing.T) {
 		"the whole is withheld":   {dose(mae(8), nil), false, false},
 		"no groups":               {&Comparison{}, false, false},
 		"brier below a coin's":    {&Comparison{Type: string(study.Binary), Groups: []GroupComparison{{Own: map[string]float64{"brier": 0.2}}}}, true, true},
+		"as many as expected":     {events(0.9, 0.5, 1.4), true, true},
+		"too many, by chance":     {events(0.9, 0.5, 9), true, true},
+		"too many":                {events(0.9, 2.1, 3), false, true},
+		"too few":                 {events(0.9, 0.1, 0.4), false, true},
 		"concordance of a coin":   {survival(0.5), true, true},
 		"worse than a coin":       {survival(0.49), false, true},
 		"nobody to compare":       {&Comparison{Type: string(study.Survival), Groups: []GroupComparison{{Own: map[string]float64{"event_share": 0.2}}}}, false, false},
@@ -73,6 +82,7 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		"sums over one hospital": {MinimumContributors: 1},
 		"fewer than no records":  {MinimumRows: -1},
 		"a negative error ratio": {WorstErrorRatio: -1},
+		"a ratio below 1":        {WorstEventRatio: 0.5},
 		"a C-index above 1":      {WorstConcordance: 1.1},
 		"a C-index that is none": {WorstConcordance: math.NaN()},
 	} {

@@ -45,6 +45,11 @@ type Policy struct {
 	// WorstConcordance is the least C-index on own patients, for a survival
 	// outcome; 0 is 0.5, that of a coin. It is at most 1.
 	WorstConcordance float64
+	// WorstEventRatio bounds the events observed among own patients as a multiple
+	// of those the model expects, and its inverse, for a survival outcome: a
+	// release is refused whose ratio is beyond it by the whole of its 95%
+	// interval; 0 is 2.
+	WorstEventRatio float64
 }
 
 func (p *Policy) check() error {
@@ -69,6 +74,9 @@ func (p *Policy) check() error {
 	if p.WorstConcordance == 0 {
 		p.WorstConcordance = 0.5
 	}
+	if p.WorstEventRatio == 0 {
+		p.WorstEventRatio = 2
+	}
 	switch {
 	case !slices.Contains([]string{Manual, Listed, Any}, p.Approve):
 		return fmt.Errorf("policy: studies are approved by %q: say %s, %s or %s", p.Approve, Manual, Listed, Any)
@@ -82,6 +90,8 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: a minimum of %d contributors: a sum over fewer than 2 hospitals is one hospital's data", p.MinimumContributors)
 	case !(p.WorstErrorRatio > 0) || !(p.WorstBrier > 0):
 		return fmt.Errorf("policy: limits on local errors are above 0")
+	case !(p.WorstEventRatio >= 1):
+		return fmt.Errorf("policy: a ratio of events of at most %g: it is at least 1, and bounds the inverse too", p.WorstEventRatio)
 	case !(p.WorstConcordance > 0) || p.WorstConcordance > 1:
 		return fmt.Errorf("policy: a C-index of at least %g: it is above 0 and at most 1, and 0.5 is what a coin gets", p.WorstConcordance)
 	}

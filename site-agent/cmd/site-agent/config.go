@@ -25,7 +25,7 @@ type config struct {
 func defaults() config {
 	return config{dir: "state", logLevel: zapcore.InfoLevel, policy: siteagent.Policy{
 		Approve: siteagent.Manual, MinimumRows: 1, MinimumContributors: 3,
-		Releases: siteagent.Manual, Warnings: siteagent.Ask, WorstErrorRatio: 1.5, WorstBrier: 0.25, WorstConcordance: 0.5,
+		Releases: siteagent.Manual, Warnings: siteagent.Ask, WorstErrorRatio: 1.5, WorstBrier: 0.25, WorstConcordance: 0.5, WorstEventRatio: 2,
 	}}
 }
 
@@ -63,6 +63,7 @@ func (c *config) keys() settings.Keys {
 		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
 		"releases.worst_brier":         settings.Positive(&c.policy.WorstBrier),
 		"releases.worst_concordance":   settings.Positive(&c.policy.WorstConcordance),
+		"releases.worst_event_ratio":   settings.Positive(&c.policy.WorstEventRatio),
 	}
 }
 

@@ -33,7 +33,7 @@ func TestTheExampleIsTheDefaults(t *testing.T) {
 		t.Errorf("example %+v, defaults %+v", c, want)
 	}
 	if c.policy.Approve != want.policy.Approve || c.policy.MinimumRows != want.policy.MinimumRows || c.policy.MinimumContributors != want.policy.MinimumContributors ||
-		c.policy.Releases != want.policy.Releases || c.policy.WorstErrorRatio != want.policy.WorstErrorRatio || c.policy.WorstBrier != want.policy.WorstBrier || c.policy.WorstConcordance != want.policy.WorstConcordance || len(c.policy.Studies) != 0 {
+		c.policy.Releases != want.policy.Releases || c.policy.WorstErrorRatio != want.policy.WorstErrorRatio || c.policy.WorstBrier != want.policy.WorstBrier || c.policy.WorstConcordance != want.policy.WorstConcordance || c.policy.WorstEventRatio != want.policy.WorstEventRatio || len(c.policy.Studies) != 0 {
 		t.Errorf("example's policy %+v, default %+v", c.policy, want.policy)
 	}
 	for key := range c.keys() {
