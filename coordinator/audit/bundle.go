@@ -441,7 +441,7 @@ func (v *verifier) sort(r *record, files *listing) error {
 // compareFiles holds the directory against the listing.
 func (v *verifier) compareFiles(files *listing) (string, error) {
 	present := make(map[string]bool)
-	var bytesRead int64
+	var blobs []string
 	err := fs.WalkDir(v.bundle, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s cannot be read", path)
@@ -453,16 +453,17 @@ func (v *verifier) compareFiles(files *listing) (string, error) {
 			return fmt.Errorf("%s is surplus: no entry names it", path)
 		}
 		present[path] = true
-		if digest, isBlob := strings.CutPrefix(path, "blobs/"); isBlob {
-			size, err := v.hash(path, digest)
-			if err != nil {
-				return err
-			}
-			bytesRead += size
+		if strings.HasPrefix(path, "blobs/") {
+			blobs = append(blobs, path)
 		}
 		return nil
 	})
 	if err != nil {
+		return "", err
+	}
+	if err := inParallel(len(blobs), func(i int) error {
+		return v.hash(blobs[i], strings.TrimPrefix(blobs[i], "blobs/"))
+	}); err != nil {
 		return "", err
 	}
 	for _, file := range files.required {
@@ -484,21 +485,20 @@ func (v *verifier) compareFiles(files *listing) (string, error) {
 }
 
 // hash reads a blob piece by piece and compares it with its name.
-func (v *verifier) hash(path, name string) (int64, error) {
+func (v *verifier) hash(path, name string) error {
 	file, err := v.bundle.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("%s cannot be read", path)
+		return fmt.Errorf("%s cannot be read", path)
 	}
 	defer file.Close()
 	hasher := sha256.New()
-	size, err := io.Copy(hasher, file)
-	if err != nil {
-		return 0, fmt.Errorf("%s cannot be read", path)
+	if _, err := io.Copy(hasher, file); err != nil {
+		return fmt.Errorf("%s cannot be read", path)
 	}
 	if hex.EncodeToString(hasher.Sum(nil)) != name {
-		return 0, fmt.Errorf("%s is damaged: its content has another digest", path)
+		return fmt.Errorf("%s is damaged: its content has another digest", path)
 	}
-	return size, nil
+	return nil
 }
 
 // blob reads a file named by its digest. The digest of nothing needs no file.

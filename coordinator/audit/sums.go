@@ -53,32 +53,41 @@ func (v *verifier) open(r *round) (*secagg.Sum, error) {
 // whose value at zero is a sum of that many short keys. With the ciphertexts at
 // hand this is part of opening them, which checkSums does.
 func (v *verifier) checkShares() (string, error) {
+	if err := inParallel(len(v.rounds), func(i int) error { return v.checkOpening(v.rounds[i]) }); err != nil {
+		return "", err
+	}
 	shares, rounds := 0, 0
 	for _, round := range v.rounds {
-		if !round.published() {
-			if _, err := v.openings(round); err != nil {
-				return "", err
-			}
-			continue
+		if round.published() {
+			shares += len(round.shares)
+			rounds++
 		}
-		sum, err := v.open(round)
-		switch {
-		case errors.Is(err, errNoCiphertext):
-		case err != nil:
-			if member, ok := errors.AsType[*secagg.MemberError](err); ok {
-				err = fmt.Errorf("%w (%s)", err, round.Plan().Committee[member.Member])
-			}
-			return "", fmt.Errorf("%s does not open: %w", round, err)
-		default:
-			round.recomputed = sum
-		}
-		shares += len(round.shares)
-		rounds++
 	}
 	if rounds == 0 {
 		return "", notChecked("no round has been opened")
 	}
 	return fmt.Sprintf("%d opening shares of %d rounds, on one polynomial each, key sums within bounds", shares, rounds), nil
+}
+
+// checkOpening checks the shares of one round, and keeps what its ciphertexts
+// open to.
+func (v *verifier) checkOpening(round *round) error {
+	if !round.published() {
+		_, err := v.openings(round)
+		return err
+	}
+	sum, err := v.open(round)
+	if errors.Is(err, errNoCiphertext) {
+		return nil
+	}
+	if err != nil {
+		if member, ok := errors.AsType[*secagg.MemberError](err); ok {
+			err = fmt.Errorf("%w (%s)", err, round.Plan().Committee[member.Member])
+		}
+		return fmt.Errorf("%s does not open: %w", round, err)
+	}
+	round.recomputed = sum
+	return nil
 }
 
 // checkSums reads every opened sum and, where the ciphertexts are at hand,

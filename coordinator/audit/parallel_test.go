@@ -1,0 +1,30 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+)
+
+// Whichever core is first, the error is that of the first thing that has one.
+func TestInParallelIsALoop(t *testing.T) {
+	var done atomic.Int64
+	if err := inParallel(1000, func(int) error { done.Add(1); return nil }); err != nil || done.Load() != 1000 {
+		t.Errorf("%d of 1000 were done: %v", done.Load(), err)
+	}
+	for range 50 {
+		err := inParallel(200, func(i int) error {
+			if i%70 == 63 {
+				return fmt.Errorf("thing %d", i)
+			}
+			return nil
+		})
+		if err == nil || err.Error() != "thing 63" {
+			t.Fatalf("the error is %v", err)
+		}
+	}
+	if err := inParallel(0, func(int) error { return errors.New("of nothing") }); err != nil {
+		t.Error(err)
+	}
+}
