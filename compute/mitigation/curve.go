@@ -187,7 +187,8 @@ func Limits(s *study.Study, r *Result) []string {
 	}
 	out = append(out,
 		"Which strength is released was declared before there was a result. To choose another after seeing the curve is a new study, and a new look at the same patients.",
-		"The interval of a gap is of the two groups that are widest apart; of several groups that do not differ, two always are. The noise floor says how far.")
+		"The interval of a gap is of the two groups that are widest apart; of several groups that do not differ, two always are. The noise floor says how far.",
+		"A gap also closes where errors grow for those who had small ones. The figures of every group say whose did.")
 	m := s.Mitigation
 	column := r.Attribute
 	switch m.Method {
