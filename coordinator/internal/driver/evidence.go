@@ -155,6 +155,7 @@ type bundle struct {
 	emit        File
 	ciphertexts bool
 	sent        map[statement.Digest]bool
+	scratch     []byte
 }
 
 // blob sends and returns a blob that is read here, too.
@@ -182,11 +183,15 @@ func (b *bundle) stream(name statement.Digest) error {
 		return err
 	}
 	defer from.Close()
+	if b.scratch == nil {
+		b.scratch = make([]byte, piece)
+	}
 	for first := true; ; first = false {
-		data, err := io.ReadAll(io.LimitReader(from, piece))
-		if err != nil {
+		n, err := io.ReadFull(from, b.scratch)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return err
 		}
+		data := bytes.Clone(b.scratch[:n]) // what is sent may not change any more
 		if first || len(data) > 0 {
 			if err := b.emit("blobs/"+name.String(), data); err != nil {
 				return err
