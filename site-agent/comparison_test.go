@@ -79,6 +79,7 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 	for name, p := range map[string]Policy{
 		"a word unknown":         {Approve: "yes"},
 		"releases by list":       {Releases: Listed},
+		"warnings overlooked":    {Warnings: "ignore"},
 		"sums over one hospital": {MinimumContributors: 1},
 		"fewer than no records":  {MinimumRows: -1},
 		"a negative error ratio": {WorstErrorRatio: -1},

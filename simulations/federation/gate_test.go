@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -222,6 +223,19 @@ func TestABlockedModelReachesNoHospitalUntilAnAuditorOverrides(t *testing.T) {
 		ok(t, siteagent.Decide(c.siteDir(site.Name), siteagent.Decision{Kind: siteagent.DecideRelease, Digest: offered()[0].Release, Yes: true}))
 	}
 	ok(t, c.follow(t.Context(), "acceptance by hand", func(s *coordinator.StudyStatus) bool { return tally(s.ReleaseDecisions, "accepted") == 3 }))
+
+	// A prediction rests on the override as it does on the release: without it, or
+	// with another, the installed model is refused.
+	dir, patient := c.siteDir("site-01"), records.Memory([]string{"age", "sex"}, [][]string{{"50", "male"}})
+	if _, err := siteagent.Predict(dir, "gated", patient, io.Discard); err != nil {
+		t.Errorf("under an override: %v", err)
+	}
+	part := filepath.Join(dir, "releases", offered()[0].Release.String(), "override.json")
+	ok(t, os.Rename(part, part+".away"))
+	if _, err := siteagent.Predict(dir, "gated", patient, io.Discard); err == nil || !strings.Contains(err.Error(), "criteria block the release") {
+		t.Errorf("a blocked model without its override predicts: %v", err)
+	}
+	ok(t, os.Rename(part+".away", part))
 
 	s, err = c.status()
 	ok(t, err)

@@ -33,7 +33,8 @@ type ReleaseRequest struct {
 
 // OpenRelease checks that the coordinator of the release's own roster signed
 // it and its audit, that its parts are those it names, and that the study's
-// criteria let it pass or an auditor overrode them. It is asked again before every use of an installed release, also years later and off line.
+// criteria let it pass or an auditor overrode them. It is asked again before every
+// use of an installed release, also years later and off line.
 func OpenRelease(rosters Rosters, in ReleaseRequest) (*Release, error) {
 	// The roster is named inside: it is read before the signature is verified,
 	// and believed only because this site has verified that roster itself.

@@ -58,6 +58,7 @@ func TestAConfigurationThatIsNotUnderstoodIsRefused(t *testing.T) {
 		"studies:\n  list:\n    - abc\n":        `line 3: key "studies.list": a digest is 64 hex digits`,
 		"studies: {minimum_contributors: 1}\n":  `line 1: key "studies.minimum_contributors": it is not a whole number of at least 2`,
 		"studies: {minimum_rows: 0}\n":          "at least 1",
+		"releases: {warnings: ignore}\n":        "it is not one of accept, ask, refuse",
 		"releases: {worst_brier: -1}\n":         "it is not a number above 0",
 		"releases: {worst_error_ratio: .nan}\n": "it is not a number above 0",
 		"proxy: ftp://user:secret@x\n":          "it is not a URL such as",
