@@ -146,7 +146,7 @@ func (s *Study) readMonitor(r *reader, n *yaml.Node, file *section) {
 	if file.has("validation") {
 		r.fail(file.values["validation"], "validation", "remove it", "validation: a monitor fits no model; every patient it sees came after the fit")
 	}
-	for _, key := range []string{"bands", "thresholds", "metrics", "criteria", "bootstrap", "every", "reference"} {
+	for _, key := range []string{"bands", "thresholds", "times", "hospitals", "metrics", "criteria", "bootstrap", "every", "reference"} {
 		if value := keyValue(file.values["fairness"], key); value != nil {
 			r.fail(value, "fairness."+key, "remove it", "fairness.%s: a monitor goes by its own margin and limits", key)
 		}
