@@ -273,18 +273,18 @@ func (c *splineCurve) caption(what string) string {
 func (c *splineCurve) table(what string, write func(float64) float64) *table {
 	const steps = 10
 	t := &table{Fold: "Effect of " + c.column + " as a table", Head: []string{unitIn(c.column, c.unit), what, "95% interval"}}
-	line := func(x float64, note string) {
+	line := func(x float64, name, note string) {
 		p := c.point(x)
-		t.Rows = append(t.Rows, row{Name: plot.Plain(x), Note: note, Cells: cells(plot.Number(write(p.effect)), interval(write(p.lower), write(p.upper)))})
+		t.Rows = append(t.Rows, row{Name: name, Note: note, Cells: cells(plot.Number(write(p.effect)), interval(write(p.lower), write(p.upper)))})
 	}
 	next := 0
 	for k := range steps + 1 {
 		x := c.lo + (c.hi-c.lo)*float64(k)/steps
 		for ; next < len(c.knots) && c.knots[next] <= x; next++ {
-			line(c.knots[next], "knot")
+			line(c.knots[next], plot.Number(c.knots[next]), "knot")
 		}
 		if next == 0 || c.knots[next-1] != x {
-			line(x, "")
+			line(x, plot.Plain(x), "")
 		}
 	}
 	return t
