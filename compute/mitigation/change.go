@@ -150,3 +150,27 @@ func (l Lines) Moved(s *study.Study, m *study.Matrix, i int, p float64) float64 
 	}
 	return l.Move(s, m.Group(i, s.Mitigation.Attribute), p)
 }
+
+// Check refuses what was not done by the study's mitigation.
+func (a *Applied) Check(s *study.Study) error {
+	if a == nil {
+		return nil
+	}
+	m := s.Mitigation
+	if m == nil || a.Method != m.Method || a.Strength != m.Release || a.Attribute != s.Fairness.Attributes[m.Attribute].Column {
+		return errors.New("the model's mitigation is not the one that the study releases")
+	}
+	names := s.Fairness.Attributes[m.Attribute].Groups()
+	if a.Groups == nil && m.Method == study.QFedAvg {
+		return nil
+	}
+	if len(a.Groups) != len(names) {
+		return errors.New("the model's mitigation is not of the study's groups")
+	}
+	for k, c := range a.Groups {
+		if c.Level != names[k] {
+			return errors.New("the model's mitigation is not of the study's groups")
+		}
+	}
+	return a.Lines().Check(s)
+}

@@ -79,7 +79,7 @@ func mitigated(r *pipeline.Result) section {
 	unit := r.Cohort.Outcome.Unit
 	of, gap := measureOf(m.Error, unit), measureOf(m.Measure, unit)
 	blocks := []block{
-		text("%s (%s, by %s). How strongly, and which model is released, was declared before there was a result. %s.", methods[m.Method], m.Method, m.Attribute, releasedText(m)),
+		text("%s (%s; groups by %s). How strongly, and which model is released, was declared before there was a result. %s.", methods[m.Method], m.Method, m.Attribute, releasedText(m)),
 	}
 	if m.NeedsGroup {
 		blocks = append(blocks, note("The released model asks for %s. A patient whose %s is not known, or of a group that was too small, has the general model.", m.Attribute, m.Attribute))

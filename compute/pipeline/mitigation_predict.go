@@ -1,6 +1,12 @@
 package pipeline
 
-import "github.com/consilium-fl/consilium/compute/glm"
+import (
+	"errors"
+	"reflect"
+
+	"github.com/consilium-fl/consilium/compute/glm"
+	"github.com/consilium-fl/consilium/study"
+)
 
 // Group is what a model that asks for a patient's group does for it.
 type Group struct {
@@ -49,4 +55,18 @@ func (p *Predictor) PredictFor(row []float64, offset float64, group int) (glm.Pr
 		out.Lower, out.Upper = out.Upper, out.Lower
 	}
 	return out, own, nil
+}
+
+// sameLines refuses to apply a release whose predictions depend on the group in a
+// study that does not declare the same groups and mitigation.
+func sameLines(s, of *study.Study) error {
+	m := of.Mitigation
+	if !m.NeedsGroup() || m.Method != study.Recalibrate {
+		return nil
+	}
+	if s.Mitigation == nil || s.Mitigation.Method != m.Method ||
+		!reflect.DeepEqual(s.Fairness.Attributes[s.Mitigation.Attribute], of.Fairness.Attributes[m.Attribute]) {
+		return errors.New("the release's predictions depend on the group: the study that watches it repeats the release's mitigation and its attribute")
+	}
+	return nil
 }

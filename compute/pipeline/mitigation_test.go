@@ -546,6 +546,16 @@ func TestPredictionForAGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	damaged := *result.Model
+	short := *damaged.Mitigation
+	short.Groups = short.Groups[:2]
+	damaged.Mitigation = &short
+	if _, err := damaged.Predictor(s); err == nil {
+		t.Error("a model that lacks a group must be refused")
+	}
+	if _, err := damaged.Forecast(s, sites[0]); err == nil {
+		t.Error("a model that lacks a group must not be judged")
+	}
 	row := sites[0].Row(0)
 	general, err := p.Predict(row, 0)
 	if err != nil {
@@ -670,6 +680,38 @@ func TestWeightsInANetworkAreCopiesOfPatients(t *testing.T) {
 			if math.Abs(got[i]-want[i]) > 1e-12*(1+math.Abs(want[i])) {
 				t.Errorf("site %d, number %d: %v, want %v", k, i, got[i], want[i])
 			}
+		}
+	}
+}
+
+// Predictions of a recalibrated release need the group: a study that watches it
+// has to say where to find it.
+func TestARecalibratedReleaseIsWatchedWithItsMitigation(t *testing.T) {
+	const watch = `
+study: watch
+version: 1
+outcome: %s
+features:
+  - {column: x, type: number, range: [-10, 10]}
+  - {column: z, type: number, range: [-10, 10]}
+model: {kind: glm, family: gaussian}
+fairness: {attributes: [%s{column: g, levels: [A, B, C]}], minimum_cell: 11}
+%s
+`
+	const own = "{method: recalibrate, attribute: g, strength: [1], release: 1}"
+	of := parse(t, fmt.Sprintf(groupsStudy, numberOutcome, "gaussian", "", "", own))
+	for _, c := range []struct {
+		others, mitigation string
+		good               bool
+	}{
+		{"", "", false},
+		{"", "mitigation: " + own, true},
+		{"{column: h, levels: [u]}, ", "mitigation: " + own, true},
+		{"", "mitigation: {method: reweigh, attribute: g, strength: [1], release: 1, balance: size}", false},
+	} {
+		s := parse(t, fmt.Sprintf(watch, numberOutcome, c.others, c.mitigation))
+		if err := Watches(s, of); (err == nil) != c.good {
+			t.Errorf("%q: %v", c.mitigation, err)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func Watches(s, of *study.Study) error {
 			return fmt.Errorf("the study that watches the release declares another %s than the release's own study", part.name)
 		}
 	}
-	return nil
+	return sameLines(s, of)
 }
 
 // answerWindow is a site's vector of a step of a monitor.

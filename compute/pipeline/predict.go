@@ -22,6 +22,9 @@ type Predictor struct {
 
 // Predictor checks that the model is one of the study.
 func (m *Model) Predictor(s *study.Study) (*Predictor, error) {
+	if err := m.Mitigation.Check(s); err != nil {
+		return nil, err
+	}
 	known, err := scope{Knots: m.Knots}.study(s)
 	if err != nil {
 		return nil, err
@@ -107,6 +110,9 @@ func (p *Predictor) value(row []float64, offset float64) float64 {
 // judges it: predictions in the outcome's unit, a probability, or a log relative
 // hazard, and how likely patients are to be free of the event.
 func (m *Model) Forecast(s *study.Study, records *study.Matrix) (fairness.Forecast, error) {
+	if err := m.Mitigation.Check(s); err != nil {
+		return fairness.Forecast{}, err
+	}
 	t, err := newTrials(m.Knots, []trial{{leaveOut{}, m}})
 	if err != nil {
 		return fairness.Forecast{}, err
