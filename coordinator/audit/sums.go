@@ -112,7 +112,7 @@ func (v *verifier) checkSums() (string, error) {
 		if round.recomputed != nil && !bytes.Equal(round.recomputed.Bytes(), stated) {
 			return "", fmt.Errorf("the sum of %s is not what its ciphertexts open to", round)
 		}
-		round.sum = sum
+		round.sum, round.recomputed = sum, nil // long, and compared
 		sums++
 	}
 	switch {

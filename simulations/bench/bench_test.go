@@ -62,7 +62,7 @@ func TestTargetsNameWhatIsNotMet(t *testing.T) {
 		for _, name := range []string{"BenchmarkSealStream/values=1000000", "BenchmarkSealStream/values=100000000"} {
 			b = append(b, &Result{Name: name, Metrics: map[string]float64{"peak-MB": 2}})
 		}
-		for _, name := range []string{"gaussian", "boost10"} {
+		for _, name := range []string{"gaussian", "boost50"} {
 			size := "BenchmarkStudy/model=" + name + "/patients=100000/features=100"
 			b = append(b, &Result{Name: size + "/sites=20", NsPerOp: 4e9, Metrics: map[string]float64{"rounds": 9}}, &Result{Name: size + "/pooled", NsPerOp: 3e9})
 		}

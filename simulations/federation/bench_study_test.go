@@ -30,7 +30,7 @@ func BenchmarkStudy(b *testing.B) {
 	rows = nil // both sources have them packed
 	for _, c := range []struct{ name, model string }{
 		{"gaussian", "{kind: glm, family: gaussian}"},
-		{"boost10", "{kind: boost, loss: squared, trees: 10, depth: 6, bins: 64, learning_rate: 0.1, min_leaf: 20}"},
+		{"boost50", "{kind: boost, loss: squared, trees: 50, depth: 6, bins: 64, learning_rate: 0.1, min_leaf: 20}"},
 	} {
 		var protocol strings.Builder
 		fmt.Fprintf(&protocol, "study: bench\nversion: 1\noutcome: {column: y, type: number, range: [-100, 100]}\nmodel: %s\nfeatures:\n", c.model)
