@@ -39,7 +39,7 @@ var measures = []measure{
 	{name: "ppv", title: "Positive predictive value at a probability of 0.5", scale: 100, unit: "%"},
 	{name: "brier", title: "Brier score", scale: 1},
 	{name: "logloss", title: "Log loss", scale: 1},
-	{name: "cindex", title: "Concordance within hospitals (C-index)", scale: 1},
+	{name: "cindex", title: "Concordance within hospitals (C-index)", scale: 1, byGroup: true},
 	{name: "prevalence", title: "Share with the outcome", scale: 100, unit: "%"},
 	{name: "events", title: "Patients with the event", scale: 1, whole: true},
 	{name: "event_share", title: "Share with the event", scale: 100, unit: "%", byGroup: true},
@@ -48,6 +48,8 @@ var measures = []measure{
 	{name: "over20", title: "Predicted more than 20% too high", scale: 1, unit: "%", safety: true},
 	{name: "calibration_in_the_large", title: "Mean of predicted minus observed", scale: 100, unit: "percentage points", safety: true, byGroup: true},
 	{name: "calibration_slope", title: "Calibration slope, 1 being right", scale: 1, safety: true},
+	{name: "oe", title: "Observed over expected events", scale: 1, safety: true, byGroup: true},
+	{name: "interval_coverage", title: "Inside the released interval", scale: 1, unit: "%", safety: true, byGroup: true},
 }
 
 // figure is a number with its interval, already in the unit of the measure.

@@ -201,11 +201,21 @@ var rates = map[string]string{
 	"tpr": "True positive rate", "fnr": "False negative rate", "fpr": "False positive rate", "tnr": "True negative rate",
 	"ppv": "Positive predictive value", "npv": "Negative predictive value", "fdr": "False discovery rate", "for": "False omission rate",
 	"accuracy": "Accuracy", "selection_rate": "Called positive", "calibration_in_the_large": "Predicted minus observed",
+	"predicted_risk": "Predicted risk", "observed_risk": "Observed risk", "event_share": "With the event",
 }
 
 // percentages are those that the audit gives in percent.
 var percentages = map[string]string{
 	"within10": "Within 10%", "within30": "Within 30%", "under20": "More than 20% too low", "over20": "More than 20% too high",
+	"interval_coverage": "Inside the interval", "above_interval": "Above the interval", "below_interval": "Below the interval",
+}
+
+// numbers are figures on scales of their own.
+var numbers = map[string]string{
+	"oe": "Observed over expected", "observed_over_expected": "Observed over expected", "calibration_intercept": "Calibration intercept",
+	"pr_auc": "Average precision", "ece": "Mean calibration error", "mce": "Largest calibration error", "hosmer_lemeshow": "Hosmer-Lemeshow",
+	"hosmer_lemeshow_p": "Hosmer-Lemeshow p", "f1": "F1", "mcc": "Matthews' correlation", "gei": "Generalised entropy", "theil": "Theil index",
+	"correlation": "Correlation", "interval_width": "Width of the interval", "interval_score": "Interval score",
 }
 
 func measureOf(name, unit string) measure {
@@ -226,6 +236,12 @@ func measureOf(name, unit string) measure {
 			title += " at threshold " + at
 		}
 		return measure{title: title, text: plot.Percent}
+	}
+	if title, ok := numbers[base]; ok {
+		if several {
+			title += " at " + at
+		}
+		return measure{title: title, text: plot.Number}
 	}
 	return measure{title: name, text: plot.Number}
 }
