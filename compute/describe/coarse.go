@@ -86,7 +86,13 @@ func hideUntilSafe(everyone Lifetable, tables []Lifetable, hidden []bool, cell i
 		if least < 0 {
 			return nil
 		}
-		if mayTell(rest, cell) {
+		enough := cell
+		for k, table := range tables {
+			if hidden[k] && table.Patients() > 0 {
+				enough = 2 * cell // of several groups, each with one at least
+			}
+		}
+		if mayTell(rest, enough) {
 			if cut := commonEndsOf(append(shown, rest), cell, ends); cut != nil {
 				return cut
 			}

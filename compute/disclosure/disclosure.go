@@ -25,6 +25,8 @@
 // (Wiley, 2012), chapter 4.
 package disclosure
 
+import "slices"
+
 // Table is counts and what is known to add up.
 type Table struct {
 	Counts []int
@@ -146,31 +148,79 @@ func (s *search) unsafe() (int, component) {
 	return -1, component{}
 }
 
-// complement is the smallest count to withhold beside the cell: of its own sums,
-// or of those of the counts that it is bound to.
+// complement is the smallest count to withhold beside the cell: of a sum that gives
+// away what the cell is hidden behind, else of its own sums, else of those of the
+// counts that it is bound to.
 func (s *search) complement(cell int, c component) int {
-	best := -1
-	for _, near := range []bool{true, false} {
+	given := s.given(c)
+	for at, chain := 0, []int{cell}; at < len(chain); at++ {
 		for _, k := range c.sums {
-			sum := s.table.Sums[k]
-			if near && !sum.has(cell) {
+			if !s.table.Sums[k].has(chain[at]) {
 				continue
 			}
-			for _, i := range append([]int{sum.Total}, sum.Parts...) {
-				if s.hidden[i] || s.table.Counts[i] == 0 || s.public != nil && s.public[i] {
+			for _, beside := range s.table.Sums[k].all() {
+				by, known := given[beside]
+				if !known || slices.Contains(chain, beside) {
 					continue
 				}
-				if best < 0 || s.table.Counts[i] < s.table.Counts[best] || s.table.Counts[i] == s.table.Counts[best] && i < best {
-					best = i
+				if best := s.smallest(-1, s.table.Sums[by]); best >= 0 {
+					return best
 				}
+				chain = append(chain, beside)
 			}
 		}
-		if best >= 0 {
-			return best
+	}
+	best := -1
+	for _, k := range c.sums {
+		if sum := s.table.Sums[k]; sum.has(cell) {
+			best = s.smallest(best, sum)
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	for _, k := range c.sums {
+		best = s.smallest(best, s.table.Sums[k])
+	}
+	return best
+}
+
+// smallest is the smaller of a count, -1 for none, and those of a sum that can be
+// withheld.
+func (s *search) smallest(best int, of Sum) int {
+	for _, i := range of.all() {
+		if s.hidden[i] || s.table.Counts[i] == 0 || s.public != nil && s.public[i] {
+			continue
+		}
+		if best < 0 || s.table.Counts[i] < s.table.Counts[best] || s.table.Counts[i] == s.table.Counts[best] && i < best {
+			best = i
 		}
 	}
 	return best
 }
+
+// given are the withheld counts that follow from a sum in which everything else is
+// shown, or follows likewise, with that sum.
+func (s *search) given(c component) map[int]int {
+	out := map[int]int{}
+	for changed := true; changed; {
+		changed = false
+		for _, k := range c.sums {
+			alone, others := -1, 0
+			for _, i := range s.table.Sums[k].all() {
+				if _, known := out[i]; s.hidden[i] && !known {
+					alone, others = i, others+1
+				}
+			}
+			if others == 1 {
+				out[alone], changed = k, true
+			}
+		}
+	}
+	return out
+}
+
+func (s Sum) all() []int { return append([]int{s.Total}, s.Parts...) }
 
 func (s Sum) has(cell int) bool {
 	for _, i := range s.Parts {
@@ -188,7 +238,7 @@ type component struct{ cells, sums []int }
 func (t Table) components(hidden []bool) (out []component) {
 	of := make([][]int, len(t.Counts)) // sums by withheld count
 	for k, sum := range t.Sums {
-		for _, i := range append([]int{sum.Total}, sum.Parts...) {
+		for _, i := range sum.all() {
 			if hidden[i] {
 				of[i] = append(of[i], k)
 			}
@@ -208,7 +258,7 @@ func (t Table) components(hidden []bool) (out []component) {
 				}
 				seenSum[k] = true
 				c.sums = append(c.sums, k)
-				for _, i := range append([]int{t.Sums[k].Total}, t.Sums[k].Parts...) {
+				for _, i := range t.Sums[k].all() {
 					if hidden[i] && !seenCell[i] {
 						seenCell[i] = true
 						c.cells = append(c.cells, i)
