@@ -341,8 +341,8 @@ func TestPlantedShiftIsFound(t *testing.T) {
 // report names is found after as many windows as it says: over seeded runs of the
 // whole computation.
 func TestRatesOverSeededRuns(t *testing.T) {
-	const runs = 150
-	s := parse(t, strings.Replace(protocol, "times: 8", "times: 20", 1))
+	const runs = 80
+	s := parse(t, strings.Replace(protocol, "times: 8", "times: 12", 1))
 	r := rand.New(rand.NewPCG(77, 1))
 	alarms, shifted, after, stated := 0.0, 0.0, 0.0, 0.0
 	for range runs {

@@ -221,13 +221,14 @@ func (q question) answer(s *study.Study, groups *fairness.Groups, m *study.Matri
 		position[c] = slices.Index(q.Cells, c)
 	}
 	sums := compute.NewAccumulator(length)
+	cuts := newHistograms(s)
 	var member []int
 	for i := range m.Rows() {
 		if m.Window(i) != q.Window || math.IsNaN(f.Values[i]) {
 			continue
 		}
 		member = groups.Append(member[:0], m, i)
-		patient(s, m, i, f, func(name string, at int, value float64) {
+		patient(s, cuts, m, i, f, func(name string, at int, value float64) {
 			for _, c := range member {
 				if p := position[c]; p >= 0 {
 					sums.Add(start[name]+p*width[name]+at, value)
@@ -238,8 +239,28 @@ func (q question) answer(s *study.Study, groups *fairness.Groups, m *study.Matri
 	return sums.Values()
 }
 
+// histograms are the cuts of a study's histograms.
+type histograms struct {
+	predictions []float64
+	features    [][]float64 // nil of a category
+	missing     []int       // bin of a missing value, by feature
+	names       []string
+}
+
+func newHistograms(s *study.Study) *histograms {
+	h := &histograms{predictions: s.HistogramCuts(study.Predictions)}
+	for k, f := range s.Features {
+		var cuts []float64
+		if f.Type == study.Number {
+			cuts = s.HistogramCuts(f.Column)
+		}
+		h.features, h.missing, h.names = append(h.features, cuts), append(h.missing, featureBins(s, k)-1), append(h.names, histogramOf(k))
+	}
+	return h
+}
+
 // patient adds one patient's quantities.
-func patient(s *study.Study, m *study.Matrix, i int, f Forecast, add func(name string, at int, value float64)) {
+func patient(s *study.Study, cuts *histograms, m *study.Matrix, i int, f Forecast, add func(name string, at int, value float64)) {
 	add("patients", 0, 1)
 	predicted, shown := f.Values[i], f.Values[i]
 	switch s.Outcome.Type {
@@ -268,18 +289,18 @@ func patient(s *study.Study, m *study.Matrix, i int, f Forecast, add func(name s
 		add("absolute", 0, math.Abs(e))
 		add("within", 0, one(math.Abs(predicted-m.Outcome(i)) <= closeness*math.Abs(m.Outcome(i))))
 	}
-	add("predictions", bin(s.HistogramCuts(study.Predictions), shown), 1)
+	add("predictions", bin(cuts.predictions, shown), 1)
 	for k, feature := range s.Features {
 		value := m.Value(i, k)
-		at := featureBins(s, k) - 1 // missing and kept
+		at := cuts.missing[k]
 		switch {
 		case math.IsNaN(value):
 		case feature.Type == study.Number:
-			at = bin(s.HistogramCuts(feature.Column), value)
+			at = bin(cuts.features[k], value)
 		default:
 			at = int(value)
 		}
-		add(histogramOf(k), at, 1)
+		add(cuts.names[k], at, 1)
 	}
 }
 
