@@ -139,8 +139,12 @@ func newView(whole, local *fairness.Audit) *view {
 		shown = local
 	}
 	all := shown.Groups[0]
+	patients := plot.Grouped(shown.N)
+	if all.State == fairness.Suppressed {
+		patients = "withheld"
+	}
 	v.Tiles = []tile{
-		{plot.Grouped(shown.N), "patients", ""},
+		{patients, "patients", ""},
 		{strconv.Itoa(whole.Contributors), "hospitals", ""},
 	}
 	if local != nil {
