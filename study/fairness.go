@@ -112,8 +112,11 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	if f.Bootstrap > 0 && f.Bootstrap < 50 {
 		r.fail(at.values["bootstrap"], "fairness.bootstrap", "write 0 for none", "fairness.bootstrap: fewer than 50 replicates have no 95%% interval")
 	}
-	for i, element := range r.list(at.need("attributes", "list the columns that divide the patients into groups"), "fairness.attributes", MaxAttributes) {
-		s.readAttribute(r, element, fmt.Sprintf("fairness.attributes[%d]", i))
+	// Without any, all patients are audited as one group: nothing is compared.
+	if slices.ContainsFunc([]string{"attributes", "intersections", "reference", "criteria", "purpose"}, at.has) {
+		for i, element := range r.list(at.need("attributes", "list the columns that divide the patients into groups"), "fairness.attributes", MaxAttributes) {
+			s.readAttribute(r, element, fmt.Sprintf("fairness.attributes[%d]", i))
+		}
 	}
 	if at.has("reference") {
 		s.readReferences(r, at.values["reference"])

@@ -111,3 +111,11 @@ func TestAnAuditHasALimitOfGroups(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who audits all patients as one group may still say how small a figure is shown.
+func TestAnAuditWithoutGroupsKeepsItsCell(t *testing.T) {
+	s := mustParse(t, kindStudy(numberOutcome, "{kind: glm, family: gaussian}", "fairness: {minimum_cell: 25}\n"))
+	if s.Fairness.MinimumCell != 25 || len(s.Fairness.Attributes) != 0 {
+		t.Errorf("%+v", s.Fairness)
+	}
+}

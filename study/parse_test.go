@@ -196,7 +196,7 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "describe with family", old: "kind: glm", new: "kind: describe", want: "S.yaml:6: model.family: describe fits no model; remove it"},
 
 		// Fairness.
-		{name: "fairness without attributes", old: model, new: model + "fairness: {minimum_cell: 11}\n",
+		{name: "criteria without attributes", old: model, new: model + "fairness: {criteria: [{metric: mae, attribute: all, margin: 2}]}\n",
 			want: `S.yaml:7: missing key "fairness.attributes"; list the columns that divide the patients into groups`},
 		{name: "attribute declares only unknown", old: model, new: model + "fairness: {attributes: [{column: sex, levels: [unknown]}]}\n",
 			want: "S.yaml:7: fairness.attributes[0].levels: there is no group but unknown; list the groups"},
