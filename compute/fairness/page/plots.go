@@ -140,24 +140,25 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 			f.Rows = append(f.Rows, forestRow{Y: y, Head: g.Attribute})
 			y += headHeight
 		}
-		r := forestRow{Y: y, Label: label(g), Hidden: hidden(g, whole.MinimumCell)}
+		name := label(g)
 		if i == 0 {
-			r.Label = "all patients"
+			name = "all patients"
 		}
+		r := forestRow{Y: y, Label: narrow(name), Hidden: hidden(g, whole.MinimumCell)}
 		if g.N != nil && *g.N > 0 {
 			r.Count = plot.Grouped(*g.N)
 		}
-		r.Spoken = r.Label + ": " + r.Hidden
+		r.Spoken = name + ": " + r.Hidden
 		if x, ok := g.Metrics[m.Name]; ok {
 			r.Whole = a.mark(x)
 			r.Value, r.IntervalNote = m.text(x.Estimate), m.interval(x)
-			r.Spoken = fmt.Sprintf("%s: %s", r.Label, r.Value)
+			r.Spoken = fmt.Sprintf("%s: %s", name, r.Value)
 			if r.IntervalNote != "" {
 				r.Spoken += ", 95% interval " + r.IntervalNote
 			}
 		} else if r.Hidden == "" {
 			r.Hidden = g.Undefined[m.Name]
-			r.Spoken = r.Label + ": " + r.Hidden
+			r.Spoken = name + ": " + r.Hidden
 		}
 		if local != nil {
 			own := local.Groups[i]

@@ -105,7 +105,7 @@ func gapForests(a *fairness.Audit, list []measure) (out []*plot.Rows) {
 			names = append(names, g.Metric)
 		}
 		by[g.Metric] = append(by[g.Metric], plot.Estimate{
-			Label: g.Level, Value: m.Scale * g.Estimate, Lower: m.Scale * g.Lower, Upper: m.Scale * g.Upper,
+			Label: narrow(g.Level), Value: m.Scale * g.Estimate, Lower: m.Scale * g.Lower, Upper: m.Scale * g.Upper,
 			Text: m.text(g.Estimate), IntervalInText: m.text(g.Lower) + " to " + m.text(g.Upper),
 		})
 	}
@@ -125,6 +125,18 @@ func gapForests(a *fairness.Audit, list []measure) (out []*plot.Rows) {
 			fmt.Sprintf("Each group less the reference of its attribute. On the dashed line there is no gap; up to %s either way counts as none.", m.text(margin)), by[name], false))
 	}
 	return out
+}
+
+// narrow shortens the first name of a combination, so that the others are still
+// read where a label is cut.
+func narrow(label string) string {
+	first, rest, combined := strings.Cut(label, ", ")
+	const most = 27 // of a label in a drawing (plot.Short)
+	spare := most - len([]rune(rest)) - 2
+	if runes := []rune(first); combined && spare > 4 && len(runes) > spare {
+		return string(runes[:spare-1]) + "…, " + rest
+	}
+	return label
 }
 
 const mostCurves = 6 // of groups in one drawing
@@ -251,6 +263,9 @@ type hospitals struct {
 func newHospitals(a *fairness.Audit, list []measure) (out []hospitals) {
 	for _, h := range a.Hospitals {
 		m, _ := measureOf(list, h.Metric)
+		if m.Unit == "percentage points" && h.Metric != "calibration_in_the_large" {
+			m.Unit = "%"
+		}
 		title := "Hospitals by their " + m.Noun
 		if m.Unit != "" {
 			title += ", " + m.Unit
