@@ -21,6 +21,7 @@ type mitigating struct {
 	candidates []candidate // by strength, from 0
 	fitting    int         // the candidate whose fit is under way, 0 for none
 	released   int
+	cut        int // predictions that count as less far outside the outcome's range
 	then       func(*Model, []compute.Diagnosis) error
 }
 
@@ -76,7 +77,10 @@ func (s *Session) change(groups *mitigation.Groups) error {
 		return s.look(m.candidates[0].model, losses, func() error { return s.bound(1, groups, losses) })
 	case study.Recalibrate:
 		r := mitigation.NewRecalibration(s.study, groups)
-		return s.look(m.candidates[0].model, r, func() error { return s.changed(r.Changes) })
+		return s.look(m.candidates[0].model, r, func() error {
+			m.cut = r.Cut()
+			return s.changed(r.Changes)
+		})
 	case study.GroupThresholds:
 		t := mitigation.NewThresholds(s.study, groups)
 		return s.look(m.candidates[0].model, t, func() error { return s.changed(t.Changes) })
@@ -234,6 +238,9 @@ func (s *Session) trade(released *fairness.Session) error {
 		r.Points = append(r.Points, p)
 	}
 	r.Limits = mitigation.Limits(s.study, r)
+	if m.cut > 0 {
+		r.Limits = append(r.Limits, fmt.Sprintf("%d predictions were more than twice the declared range of the outcome outside it, and count in the lines as exactly that far.", m.cut))
+	}
 	s.result.Mitigation = r
 	return nil
 }
