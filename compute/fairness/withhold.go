@@ -41,6 +41,14 @@ func (a *Audit) Withhold(why map[int]string) {
 		}
 		return false
 	})
+	of := map[string]bool{} // attributes of which a group is withheld, and all
+	for n := range hidden {
+		of[n.attribute] = true
+	}
+	a.Inequality = without(a.Inequality, func(i Inequality) bool { return of[i.Attribute] || of[All] })
+	if len(hidden) > 0 {
+		a.Progress = nil // earlier models on the same patients
+	}
 	for i := range a.Criteria {
 		j := &a.Criteria[i]
 		for k, g := range j.Groups {

@@ -78,6 +78,9 @@ func (r *Result) Withhold(s *study.Study, d *differencing.Decision) (*Result, er
 			}
 		}
 		out.Audit.Withhold(of)
+		if len(of) > 0 {
+			out.Mitigation = nil // figures of the same groups under other models
+		}
 		out.Audit.Progress = out.Audit.Followed()
 	}
 	if gone("", "") { // of all patients there is nothing that could not be subtracted
