@@ -218,7 +218,10 @@ func TestAgainstR(t *testing.T) {
 				stratify  string
 				cell      int
 				transform string
-			}{{"site", 9, "identity"}, {"site", 9, "log"}, {"none", 1, "identity"}, {"none", 9, "identity"}, {"none", 9, "log"}, {"none", 1, "km"}, {"none", 9, "km"}, {"none", 9, "rank"}} {
+			}{{"site", 9, "identity"}, {"site", 9, "log"}, {"none", 1, "identity"}, {"none", 9, "identity"}, {"none", 9, "log"}, {"none", 9, "km"}, {"none", 9, "rank"}} {
+				if v.transform != "identity" && ties == "breslow" {
+					continue // the transform does not depend on ties
+				}
 				least := 0.0
 				if v.transform == "log" {
 					least = 0.5 // of times in whole days
