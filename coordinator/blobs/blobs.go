@@ -74,7 +74,10 @@ var (
 )
 
 // Files is a Store in a folder.
-type Files struct{ dir string }
+type Files struct {
+	dir      string
+	volatile bool // nothing is synced
+}
 
 var _ Store = (*Files)(nil)
 
@@ -95,7 +98,17 @@ func OpenFiles(dir string) (*Files, error) {
 			}
 		}
 	}
-	return &Files{dir}, durable.SyncDir(dir)
+	return &Files{dir: dir}, durable.SyncDir(dir)
+}
+
+// OpenVolatile opens a folder that will be thrown away: nothing waits for the
+// disk, and a power cut may leave anything. It is for simulations.
+func OpenVolatile(dir string) (*Files, error) {
+	f, err := OpenFiles(dir)
+	if err == nil {
+		f.volatile = true
+	}
+	return f, err
 }
 
 func (f *Files) path(name statement.Digest) string { return filepath.Join(f.dir, name.String()) }
@@ -132,6 +145,9 @@ func (f *Files) Stage(b Blob) error {
 // Sync implements Store. It syncs the folder even where nothing seems to be
 // new: a blob that was there already may be another writer's, staged just now.
 func (f *Files) Sync() error {
+	if f.volatile {
+		return nil
+	}
 	if err := durable.SyncDir(f.dir); err != nil {
 		return fmt.Errorf("cannot store blobs: %w", err)
 	}
@@ -167,7 +183,7 @@ func (f *Files) write(fill func(io.Writer) (statement.Digest, error)) error {
 		}
 	}()
 	name, err := fill(temp)
-	if err == nil {
+	if err == nil && !f.volatile {
 		err = temp.Sync()
 	}
 	if closed := temp.Close(); err == nil {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/consilium-fl/consilium/coordinator"
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
@@ -153,6 +154,11 @@ func (c *consortium) startCoordinator(listener net.Listener) (err error) {
 	}
 	options := coordinator.Options{
 		Dir: c.coordinatorDir(), Listener: listener, Logger: c.spec.Logger.Named("coordinator"), Now: c.clock.Now,
+	}
+	if c.spec.bulk != "" {
+		if options.Blobs, err = blobs.OpenVolatile(filepath.Join(c.spec.bulk, "blobs")); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	if c.spec.onCoordinator != nil {
 		c.spec.onCoordinator(&options)

@@ -65,6 +65,8 @@ type Spec struct {
 
 	usable []usable // by site, once the records are checked
 
+	bulk string // of temporary folders, the one for ciphertexts; empty: Dir
+
 	// For tests that pull plugs: they see the options before they are used.
 	onCoordinator func(*coordinator.Options)
 	onSite        func(site string, o *siteagent.Options)
@@ -188,12 +190,13 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 		return nil, err
 	}
 	if spec.Dir == "" {
-		dir, err := temporary(protocol, len(spec.Sites))
+		dir, bulk, err := temporary(protocol, len(spec.Sites))
+		defer os.RemoveAll(dir)
+		defer os.RemoveAll(bulk)
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
-		spec.Dir = dir
+		spec.Dir, spec.bulk = dir, bulk
 	}
 	c, err := newConsortium(ctx, spec, protocol)
 	if err != nil {

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -182,7 +183,7 @@ func releaseReport(s *consiliumv1.StudyStatus) *Release {
 func (c *consortium) verify(ctx context.Context, r *Result) error {
 	bundle := c.spec.Bundle
 	if bundle == "" {
-		bundle = filepath.Join(c.spec.Dir, "bundle")
+		bundle = filepath.Join(cmp.Or(c.spec.bulk, c.spec.Dir), "bundle")
 	}
 	if err := fetchEvidence(ctx, consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle); err != nil {
 		return fmt.Errorf("the evidence cannot be fetched: %w", err)
