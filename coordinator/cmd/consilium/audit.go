@@ -36,14 +36,16 @@ every sum is opened again as well.`,
 func (a *app) auditReportCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:   "report DIGEST --out FILE.html",
+		Use:   "report DIGEST --out FILE.html|FILE.pdf",
 		Short: "Write the bias audit as a page to read",
 		Long: `Write the bias audit as one self-contained HTML page, and the coordinator's
 signed JSON next to it (FILE.json), after verifying the signature, and beside that
 the proof that the ledger holds it (FILE.json.tlog-proof). The page needs no network
-and holds no record of any patient, only sums over several hospitals.`,
-		Example: `  consilium audit report 3f9a01c2 --out report.html`,
-		Args:    console.Arguments("the study's DIGEST"),
+and holds no record of any patient, only sums over several hospitals. A file named
+.pdf gets the same page set on paper.`,
+		Example: `  consilium audit report 3f9a01c2 --out report.html
+  consilium audit report 3f9a01c2 --out report.pdf`,
+		Args: console.Arguments("the study's DIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := console.Require(cmd, "out"); err != nil {
 				return err
@@ -61,6 +63,9 @@ and holds no record of any patient, only sums over several hospitals.`,
 				return &console.Problem{What: "there is no bias audit yet", Why: "the study is " + o.status.State, Next: "consilium study watch " + console.Short(digest)}
 			}
 			page, err := renderReport(o)
+			if err == nil && strings.EqualFold(filepath.Ext(out), ".pdf") {
+				page, err = a.onPaper(page)
+			}
 			if err != nil {
 				return console.Fail("the report was not written", err, "update this command: it may be older than the coordinator")
 			}

@@ -29,6 +29,11 @@ func TestAnAuditorProvesAndReplaysAStudy(t *testing.T) {
 	w.as("ines", "study", "watch", id)
 
 	report := filepath.Join(w.dir, "report.html")
+	paper := filepath.Join(w.dir, "report.PDF")
+	w.as("ines", "audit", "report", id, "--out", paper)
+	if content, err := os.ReadFile(paper); err != nil || !strings.HasPrefix(string(content), "%PDF-") {
+		t.Errorf("the report on paper begins with %.20q: %v", content, err)
+	}
 	w.as("ines", "audit", "report", id, "--out", report)
 	proof, err := os.ReadFile(filepath.Join(w.dir, "report.json"+proofExtension))
 	must(t, err)

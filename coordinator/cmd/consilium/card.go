@@ -22,6 +22,8 @@ import (
 // cardFormats are the forms of a model card, by the word that asks for each.
 var cardFormats = map[string]func(*card.Card) ([]byte, error){
 	"markdown":  func(c *card.Card) ([]byte, error) { return c.Markdown(), nil },
+	"html":      (*card.Card).HTML,
+	"pdf":       (*card.Card).PDF,
 	"chai-xml":  (*card.Card).XML,
 	"hti1-json": (*card.Card).HTI1,
 }
@@ -37,6 +39,8 @@ data, how well it predicts and for whom it errs more, what is withheld, and what
 was not examined. DIGEST is the release's or its study's.
 
   markdown    to read
+  html        to read in a browser: one file, with its style inside
+  pdf         to print and to file; it carries the CHAI XML as chaiMcXml
   chai-xml    a CHAI Applied Model Card, for programs
   hti1-json   the 31 source attributes that HTI-1 lists, aligned with its numbers
 
@@ -60,7 +64,7 @@ release: its digest enters the ledger, and the evidence holds it.`,
 			}
 			write, known := cardFormats[format]
 			if !known {
-				return console.Usage(cmd, fmt.Sprintf("--format is markdown, chai-xml or hti1-json, not %q", format))
+				return console.Usage(cmd, fmt.Sprintf("--format is markdown, html, pdf, chai-xml or hti1-json, not %q", format))
 			}
 			if len(args) == 0 {
 				return console.Usage(cmd, "the release's DIGEST is missing")
@@ -103,7 +107,7 @@ release: its digest enters the ledger, and the evidence holds it.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "markdown", "markdown, chai-xml or hti1-json")
+	cmd.Flags().StringVar(&format, "format", "markdown", "markdown, html, pdf, chai-xml or hti1-json")
 	cmd.Flags().StringVar(&about, "about", "", "`FILE` with what people state of the model (YAML)")
 	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write the card to")
 	cmd.Flags().BoolVar(&publish, "publish", false, "sign the card and put it beside the release, in the ledger")

@@ -56,6 +56,15 @@ func TestReleaseCard(t *testing.T) {
 	if err := xml.Unmarshal(content, new(struct{ XMLName xml.Name })); err != nil || !bytes.Contains(content, []byte("<ModelDeveloper>Not stated by the developer.</ModelDeveloper>")) {
 		t.Errorf("the XML is not a card: %v\n%s", err, content)
 	}
+	for format, begins := range map[string]string{"html": "<!DOCTYPE html>", "pdf": "%PDF-"} {
+		file := filepath.Join(w.dir, "card."+format)
+		w.as("rosa", "release", "card", id, "--format", format, "--out", file)
+		content, err := os.ReadFile(file)
+		must(t, err)
+		if !bytes.HasPrefix(content, []byte(begins)) {
+			t.Errorf("card.%s begins with %.20q", format, content)
+		}
+	}
 	profile := filepath.Join(w.dir, "profile.json")
 	w.as("rosa", "release", "card", id, "--format", "hti1-json", "--out", profile)
 	content, err = os.ReadFile(profile)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/consilium-fl/consilium/compute/fairness/page"
+	"github.com/consilium-fl/consilium/compute/page/paper"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/console"
 )
@@ -41,4 +42,9 @@ func renderReport(o *outcome) ([]byte, error) {
 		Cohort:   o.result.Cohort, Model: o.result.Model.GLM, Audit: o.result.Audit,
 		Diagnoses: o.result.Diagnoses, Evidence: evidence,
 	})
+}
+
+// onPaper sets a page as a PDF.
+func (a *app) onPaper(page []byte) ([]byte, error) {
+	return paper.Set(page, paper.About{Time: a.now(), Software: "Consilium"})
 }

@@ -85,7 +85,7 @@ show who says it; that the numbers are what the hospitals' sums give is what
 "consilium audit verify" proves.
 
 With --out the files are written too: result.html, the page to read and print,
-with the plots; result.json; study.yaml, the study's file; and the signed audit.json
+with the plots, and result.pdf, the same on paper; result.json; study.yaml, the study's file; and the signed audit.json
 and release.json once there are any, each beside the proof that the ledger holds it.
 With --study, your own copy of the study's file, the command fails if that is another.
 
@@ -110,7 +110,7 @@ far, also while the study runs. Exit code 4 says that there is an alert.`,
 				}
 			}
 			if out != "" {
-				if err := o.write(cmd.Context(), c, out); err != nil {
+				if err := a.write(cmd.Context(), c, o, out); err != nil {
 					return err
 				}
 			}
@@ -131,7 +131,7 @@ far, also while the study runs. Exit code 4 says that there is an alert.`,
 			return alerted(o.result)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.html, result.json, audit.json and release.json to")
+	cmd.Flags().StringVar(&out, "out", "", "`DIR` to write result.html, result.pdf, result.json, audit.json and release.json to")
 	cmd.Flags().StringVar(&file, "study", "", "your copy of the study's `FILE`, which must be the one that was answered")
 	return cmd
 }
@@ -167,12 +167,16 @@ func protocolOf(file, digest string) (*study.Study, error) {
 
 // write stores what there is of an outcome, and beside what is signed the proof
 // that the ledger holds it.
-func (o *outcome) write(ctx context.Context, c *connection, dir string) error {
+func (a *app) write(ctx context.Context, c *connection, o *outcome, dir string) error {
+	var pdf []byte
 	html, err := o.page()
+	if err == nil && html != nil {
+		pdf, err = a.onPaper(html)
+	}
 	if err != nil {
 		return console.Fail("the result was not written", err, "update this command: it may be older than the coordinator")
 	}
-	files := map[string][]byte{"result.html": html, "result.json": o.raw}
+	files := map[string][]byte{"result.html": html, "result.pdf": pdf, "result.json": o.raw}
 	if o.protocol != nil {
 		files["study.yaml"] = o.protocol.Source()
 	}
