@@ -44,7 +44,7 @@ func (b *bundle) earlier(s *studyState, caller identity.Member, leaves [][]byte)
 		if err != nil {
 			return err
 		}
-		result := &end.Entry.Subject
+		result := subject
 		if end.Entry.Type == ledger.TypeStudyEnd {
 			var stated statement.StudyEnd
 			if err := inside(subject, &stated); err != nil {
@@ -53,10 +53,10 @@ func (b *bundle) earlier(s *studyState, caller identity.Member, leaves [][]byte)
 			if err := b.emit(audit.EarlierEndFile(end.Index), subject); err != nil {
 				return err
 			}
-			if result = stated.Result; result == nil {
+			if stated.Result == nil {
 				continue
 			}
-			if subject, err = b.driver.Blobs.Get(*result); err != nil {
+			if result, err = b.driver.Blobs.Get(*stated.Result); err != nil {
 				return err
 			}
 		}
@@ -64,7 +64,7 @@ func (b *bundle) earlier(s *studyState, caller identity.Member, leaves [][]byte)
 		if err != nil {
 			return err
 		}
-		if err := b.emit(audit.EarlierResultFile(end.Index), subject); err != nil {
+		if err := b.emit(audit.EarlierResultFile(end.Index), result); err != nil {
 			return err
 		}
 		if err := b.emit(audit.EarlierStudyFile(end.Index), protocol); err != nil {
