@@ -25,6 +25,7 @@ type roundState struct {
 	secagg  *secagg.Round                            // made at first use
 	headers map[string]*statement.ContributionHeader // decoded at first use
 	stored  map[string][]bool                        // chunks known to be stored, for progress
+	shown   *RoundStatus                             // once it has ended
 }
 
 func (d *Driver) applyRound(hex string, record round.Record) error {

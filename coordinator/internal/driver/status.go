@@ -161,7 +161,20 @@ func (d *Driver) status(s *studyState) *StudyStatus {
 	return st
 }
 
+// status of a round. That of one that has ended is made once: a study can have
+// hundreds, and is looked at often.
 func (r *roundState) status() RoundStatus {
+	if r.shown != nil {
+		return *r.shown
+	}
+	st := r.look()
+	if r.State().Terminal() {
+		r.shown = &st
+	}
+	return st
+}
+
+func (r *roundState) look() RoundStatus {
 	st := RoundStatus{
 		ID: r.ID(), Question: r.Plan().Question, Step: r.Plan().Step, State: string(r.State()), Reason: r.End().Reason,
 		Invited: r.Plan().Invited, Contributors: r.Contributors(), Openers: r.Openers(), Missing: r.Missing(),
