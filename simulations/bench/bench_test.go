@@ -62,6 +62,7 @@ func TestTargetsNameWhatIsNotMet(t *testing.T) {
 		for _, name := range []string{"BenchmarkSealStream/values=1000000", "BenchmarkSealStream/values=100000000"} {
 			b = append(b, &Result{Name: name, Metrics: map[string]float64{"peak-MB": 2}})
 		}
+		b = append(b, &Result{Name: wideAudit, Metrics: map[string]float64{"audit-s": 12, "audit-core-s": 20, "patients/s": 83e3, "rounds": 5, "bytes/site": 2e6}})
 		for _, name := range []string{"gaussian", "boost50"} {
 			size := "BenchmarkStudy/model=" + name + "/patients=100000/features=100"
 			b = append(b, &Result{Name: size + "/sites=20", NsPerOp: 4e9, Metrics: map[string]float64{"rounds": 9}}, &Result{Name: size + "/pooled", NsPerOp: 3e9})
@@ -95,6 +96,15 @@ func TestTargetsNameWhatIsNotMet(t *testing.T) {
 	if names := unmet(slow); len(names) != 1 || !strings.HasPrefix(names[0], "aggregate") {
 		t.Errorf("not met: %q", names)
 	}
+	late := good()
+	r, err = late.named(wideAudit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Metrics["audit-s"] = 31
+	if names := unmet(late); len(names) != 1 || !strings.HasPrefix(names[0], "audit of 10^6 patients") {
+		t.Errorf("not met: %q", names)
+	}
 	// By wall time alone the aggregate seems to be slower than the plain one.
 	busy := good()
 	r, _ = busy.named("BenchmarkAggregate/suite=rlwe8192")
@@ -112,7 +122,7 @@ func TestBenchmarkNamesAreStable(t *testing.T) {
 	sources := map[string][]string{
 		"../../crypto/secagg": {"BenchmarkSeal", "BenchmarkAggregate", "BenchmarkOpen", "BenchmarkInverseNTT", "BenchmarkKeyShares",
 			"BenchmarkPlainFloat32Encode", "BenchmarkPlainFloat64Accumulate", "BenchmarkLattigoCKKS", "BenchmarkOpenPeak", "BenchmarkSealStream"},
-		"../federation": {"BenchmarkRound", "BenchmarkPlainRound", "BenchmarkStudy"},
+		"../federation": {"BenchmarkRound", "BenchmarkPlainRound", "BenchmarkRounds", "BenchmarkStudy", "BenchmarkAudit"},
 	}
 	function := regexp.MustCompile(`(?m)^func (Benchmark\w+)\(`)
 	for folder, want := range sources {
@@ -134,6 +144,41 @@ func TestBenchmarkNamesAreStable(t *testing.T) {
 			if !slices.Contains(found, name) {
 				t.Errorf("%s has no %s", folder, name)
 			}
+		}
+	}
+}
+
+// Each benchmark of whole studies is in one suite: a pattern does not also take
+// those whose names begin alike, which are measured otherwise.
+func TestSuitesTakeOnlyTheirBenchmarks(t *testing.T) {
+	for name, want := range map[string]string{
+		"BenchmarkRound": "5x", "BenchmarkPlainRound": "5x", "BenchmarkRounds": "1x", "BenchmarkStudy": "1x", "BenchmarkAudit": "1x", "BenchmarkCoordinatorMemory": "",
+	} {
+		var times []string
+		for _, s := range suites {
+			function, _, _ := strings.Cut(s.Pattern, "/")
+			if s.Package == "./simulations/federation" && regexp.MustCompile(function).MatchString(name) {
+				times = append(times, s.BenchTime)
+			}
+		}
+		if got := strings.Join(times, " "); got != want {
+			t.Errorf("%s runs %q, not %q", name, got, want)
+		}
+	}
+}
+
+// The page says what a round and the audit cost, and gives commands that a shell
+// takes as they are.
+func TestPageTellsRoundsAndAudit(t *testing.T) {
+	out, err := render(&Report{Suites: suites, Benchmarks: []*Result{{Name: "BenchmarkRounds/sites=20/trees=5", Passes: 3,
+		Metrics: map[string]float64{"ms/round": 151, "core-ms/round": 240, "rounds": 42}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"takes 151 ms by the clock and 240 ms of the processor time", "The *audit* is from the last round",
+		"-bench '^Benchmark(Plain)?Round$'", "`^BenchmarkStudy$` and `^BenchmarkAudit$/patients=1000000/` run once"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the page does not say %q", want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ var pageText string
 
 var page = template.Must(template.New("performance.md").Funcs(template.FuncMap{
 	"verdict": verdict, "si": si, "size": sizeTable, "others": others, "float": func(v float64) string { return fmt.Sprintf("%.3g", v) },
-	"commands": commands, "committee": committeeTable,
+	"commands": commands, "fewValues": fewValues, "once": once, "committee": committeeTable,
 }).Parse(pageText))
 
 // render writes docs/performance.md.
@@ -129,13 +129,24 @@ func commands(all []suite) string {
 	for _, s := range all {
 		args := s.command()
 		for i, a := range args {
-			if a == "^$" || a == "." {
+			if strings.ContainsAny(a, ".^$()?|") && !strings.HasPrefix(a, "./") {
 				args[i] = "'" + a + "'"
 			}
 		}
 		out = append(out, "    "+strings.Join(args, " "))
 	}
 	return strings.Join(out, "\n")
+}
+
+// once lists the patterns of the suites that are not repeated.
+func once(all []suite) string {
+	var out []string
+	for _, s := range all {
+		if s.Once {
+			out = append(out, "`"+s.Pattern+"`")
+		}
+	}
+	return strings.Join(out, " and ")
 }
 
 // commit names the source that was measured; empty outside a git checkout.

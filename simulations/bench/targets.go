@@ -77,6 +77,7 @@ func targets(b benchmarks) (out []target, err error) {
 		s.federated, s.pool = need(size+"/sites=20"), need(size+"/pooled")
 		studies = append(studies, s)
 	}
+	audit := need(wideAudit)
 	short, long := need("BenchmarkSealStream/values=1000000"), need("BenchmarkSealStream/values=100000000")
 	if err != nil {
 		return nil, err
@@ -127,14 +128,34 @@ func targets(b benchmarks) (out []target, err error) {
 		fmt.Sprintf("%.2f × (%.1f MB)", grown, long.Metrics["peak-MB"]), grown, 1.05))
 	for _, s := range studies {
 		took, pooled, rounds := s.federated.NsPerOp/1e9, s.pool.NsPerOp/1e9, s.federated.Metrics["rounds"]
-		name := "study of 10^5 patients, 100 features, 20 sites, " + map[string]string{"gaussian": "gaussian", "boost50": "50 boosted trees of depth 6 in 64 bins (half of 100 in 60 s)"}[s.name]
+		name := "study of 10^5 patients, 100 features, 20 sites, " + map[string]string{"gaussian": "gaussian", "boost50": "50 boosted trees of depth 6 in 64 bins (the target is 100 trees in 60 s; half of them are measured, against half the time)"}[s.name]
 		const cost = "%.0f sums of %.2f s each, %.0f MB from each hospital: what a round among 20 hospitals costs whatever is asked (key shares sealed to and opened by 20 members, signatures, files), and the way of the ciphertext through vault, connection, store, evidence and verification"
 		out = append(out, atMost(name, fmt.Sprintf("≤ %.0f s", s.limit), fmt.Sprintf("%.1f s, enrolment, release and verification included", took), took, s.limit).
 			bound(cost, rounds, took/rounds, s.federated.Metrics["MB/site"]))
 		out = append(out, atMost(name+", against its pooled twin", "≤ 2 × its time", fmt.Sprintf("%.1f × (%.1f s)", took/pooled, pooled), took/pooled, 2).
 			bound(cost, rounds, took/rounds, s.federated.Metrics["MB/site"]))
 	}
+	auditing := audit.Metrics["audit-s"]
+	out = append(out, atMost("audit of 10^6 patients, 60 intersections, 200 replicates, 20 sites", "≤ 30 s",
+		fmt.Sprintf("%.1f s (%.1f s of processor time; %s patients/s; %.0f rounds, %s from each hospital)", auditing, audit.Metrics["audit-core-s"],
+			si(audit.Metrics["patients/s"]), audit.Metrics["rounds"], octets(int64(audit.Metrics["bytes/site"]))), auditing, 30).
+		bound("%.1f s of processor time on two cores: every hospital counts its patients by group, seals and tries the release; the replicates are drawn by the coordinator", audit.Metrics["audit-core-s"]))
 	return out, nil
+}
+
+// wideAudit is the benchmark of the audit of a large study.
+const wideAudit = "BenchmarkAudit/patients=1000000/intersections=60/replicates=200/sites=20"
+
+// fewValues is what a round costs whatever is asked, in a sentence: there is no
+// target for it, but a study of many rounds takes as long as its rounds do. Empty
+// where it was not measured.
+func fewValues(b []*Result) string {
+	r, err := benchmarks(b).named("BenchmarkRounds/sites=20/trees=5")
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%.0f ms by the clock and %.0f ms of the processor time of all 21 parties together, the mean of the %.0f rounds of a study of 4000 patients and 4 features, enrolment, release and verification included",
+		r.Metrics["ms/round"], r.Metrics["core-ms/round"], r.Metrics["rounds"])
 }
 
 // si writes a number with three significant digits and a letter.
