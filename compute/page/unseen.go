@@ -92,7 +92,7 @@ func calibration(v *validation.Result, binary bool, unit string) []block {
 	number, edge := plot.Number, plot.Plain
 	c := &plot.Chart{Title: "Calibration", X: plot.XAxis(lo, hi), Y: plot.YAxis(lo, hi),
 		XLabel: unitIn("mean prediction", unit), YLabel: unitIn("mean outcome", unit),
-		Caption: "Each dot gathers the patients whose prediction falls into one tenth of its range; a larger dot stands for more patients. On the dashed line the model is right on average, above it it predicts too little."}
+		Caption: "Each dot gathers the patients whose predictions lie between the ends that the table gives; a larger dot stands for more patients. On the dashed line the model is right on average, above it it predicts too little."}
 	if binary {
 		c.X, c.Y, number = c.X.Percent(), c.Y.Percent(), plot.Percent
 		edge = func(x float64) string { return plot.Plain(100*x) + "%" }

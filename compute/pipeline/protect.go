@@ -72,27 +72,8 @@ func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *v
 		v.Prediction = nil
 		v.Remarks = append(v.Remarks, "How many patients are outside the prediction interval is withheld: they are fewer than the minimum cell.")
 	}
-	v.Calibration = slices.Clone(from.Calibration)
 	if s.Outcome.Type == study.Binary {
 		v.Calibration = nil // each of its points is a share; the audit has those that may be shown
 	}
-	hideBeside(v.Calibration, from.N)
 	return &v
-}
-
-// hideBeside withholds the smallest bin that is shown, if others are withheld.
-func hideBeside(bins []validation.Bin, n int) {
-	least := -1
-	for i, b := range bins {
-		if b.N == nil {
-			continue
-		}
-		n -= *b.N
-		if least < 0 || *b.N < *bins[least].N {
-			least = i
-		}
-	}
-	if n > 0 && least >= 0 {
-		bins[least] = validation.Bin{From: bins[least].From, To: bins[least].To}
-	}
 }

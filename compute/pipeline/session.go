@@ -318,31 +318,36 @@ func (s *Session) validate() error {
 	if s.trials == nil {
 		return s.audit()
 	}
-	v := &validating{study: s.study, models: len(s.trials)}
-	err := s.judge(v, func() error {
+	outcome := s.result.Cohort.Outcome
+	parameters, err := validation.Parameters(s.study, outcome.Mean, outcome.SD)
+	if err != nil {
+		return err
+	}
+	v := &validating{study: s.study, models: len(s.trials), parameters: parameters}
+	return s.judge(v, func() error {
 		s.result.Validation = v.result
 		s.result.Model.Interval = v.result.Prediction
 		return s.audit()
 	})
-	return err
 }
 
 // validating is the sum of a validation as a computation.
 type validating struct {
-	study  *study.Study
-	models int
-	result *validation.Result
+	study      *study.Study
+	models     int
+	parameters []byte
+	result     *validation.Result
 }
 
 func (v *validating) Next() (q compute.Question, done bool, err error) {
 	if v.result != nil {
 		return q, true, nil
 	}
-	return compute.Question{Step: validation.Step, Layout: validation.Layout(v.study)}, false, nil
+	return compute.Question{Step: validation.Step, Parameters: v.parameters, Layout: validation.Layout(v.study)}, false, nil
 }
 
 func (v *validating) Absorb(sum compute.Sum) (err error) {
-	v.result, err = validation.Read(v.study, v.study.Validation.Kind, v.models, sum)
+	v.result, err = validation.Read(v.study, v.study.Validation.Kind, v.models, v.parameters, sum)
 	return err
 }
 

@@ -32,7 +32,7 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 			return nil, err
 		}
 		if step == validation.Step {
-			return validation.Layout(s), noParameters(step, t.Parameters)
+			return validation.Layout(s), validation.Check(s, t.Parameters)
 		}
 		return fairness.Layout(s, step, t.Parameters)
 	}
@@ -68,10 +68,7 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 			return nil, err
 		}
 		if step == validation.Step {
-			if err := noParameters(step, t.Parameters); err != nil {
-				return nil, err
-			}
-			return validation.Answer(s, site.Records, f.values, f.by)
+			return validation.Answer(s, t.Parameters, site.Records, f.values, f.by)
 		}
 		return fairness.Answer(s, step, t.Parameters, site.Records, f.audited(s))
 	}
@@ -93,13 +90,6 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 // judges reports whether a step is about predictions.
 func judges(step string) bool {
 	return step == validation.Step || strings.HasPrefix(step, "fairness/")
-}
-
-func noParameters(step string, parameters []byte) error {
-	if len(parameters) != 0 {
-		return fmt.Errorf("step %s takes no parameters of its own", step)
-	}
-	return nil
 }
 
 // belongs refuses a step that the study does not have.

@@ -30,8 +30,9 @@ type Interval struct {
 	Upper float64 `json:"upper"`
 }
 
-// Bin is a step of the calibration curve, by predicted probability or outcome.
-// Bins of fewer patients than the minimum cell have no figures.
+// Bin is a step of the calibration curve, by predicted probability or outcome. It
+// has the minimum cell of patients or more; results of older versions have smaller
+// ones too, without figures.
 type Bin struct {
 	From      float64  `json:"from"`
 	To        float64  `json:"to"`
@@ -55,8 +56,13 @@ const Level = 0.95
 
 const normal = 1.959963984540054 // 0.975 quantile of the standard normal
 
-// Read takes the opened sum apart. Kind and models say how it came about.
-func Read(s *study.Study, kind string, models int, sum compute.Sum) (*Result, error) {
+// Read takes the opened sum of a question apart. Kind and models say how it came
+// about.
+func Read(s *study.Study, kind string, models int, parameters []byte, sum compute.Sum) (*Result, error) {
+	g, err := readGrid(s, parameters)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range Layout(s) {
 		if len(sum.Field(f.Name)) != f.Length {
 			return nil, fmt.Errorf("the opened sum has no field %q of length %d", f.Name, f.Length)
@@ -72,11 +78,11 @@ func Read(s *study.Study, kind string, models int, sum compute.Sum) (*Result, er
 	}}
 	switch s.Outcome.Type {
 	case study.Binary:
-		r.binary()
+		r.binary(g)
 	case study.Survival:
 		r.survival()
 	default:
-		r.number()
+		r.number(g)
 	}
 	return r.Result, nil
 }
@@ -123,7 +129,7 @@ func (r *reader) share(name string, k, scale float64) {
 	r.Intervals[name] = Interval{scale * max(0, middle-half), scale * min(1, middle+half)}
 }
 
-func (r *reader) number() {
+func (r *reader) number(g grid) {
 	o := r.study.Outcome.Range
 	width := o.Hi - o.Lo
 	r.mean("mae", width, r.at("absolute_error"), r.at("error_squared"))
@@ -152,7 +158,7 @@ func (r *reader) number() {
 		r.Remarks = append(r.Remarks, fmt.Sprintf("%.0f errors were larger than twice the declared range of the outcome and count as exactly that.", cut))
 	}
 	r.interval(width)
-	r.curve(o.Lo, width)
+	r.curve(g)
 }
 
 // interval finds the bin of the rank ceil((n+1)Level) among absolute errors.
@@ -170,7 +176,7 @@ func (r *reader) interval(width float64) {
 	}
 }
 
-func (r *reader) binary() {
+func (r *reader) binary(g grid) {
 	positives := math.Round(r.at("positives"))
 	r.mean("logloss", 1, r.at("log_loss"), r.at("log_loss_squared"))
 	r.mean("brier", 1, r.at("error_squared"), r.at("error_fourth"))
@@ -180,7 +186,7 @@ func (r *reader) binary() {
 	} else {
 		r.Undefined["auc"] = "everyone has the same outcome"
 	}
-	r.curve(0, 1)
+	r.curve(g)
 }
 
 // area under the receiver operating characteristic from counts by score, ties
@@ -220,16 +226,4 @@ func (r *reader) survival() {
 	}
 	r.Metrics["cindex"] = (math.Round(r.at("concordant")) + math.Round(r.at("tied"))/2) / comparable
 	r.Remarks = append(r.Remarks, "Patients are compared within their hospital and among those whom the same model predicts; no two hospitals' patients are put in order.")
-}
-
-func (r *reader) curve(lo, width float64) {
-	patients, predicted, actual := r.sum.Field("curve_patients"), r.sum.Field("curve_predicted"), r.sum.Field("curve_actual")
-	for b := range curveBins {
-		bin := Bin{From: lo + width*float64(b)/curveBins, To: lo + width*float64(b+1)/curveBins}
-		if n := math.Round(patients[b]); n >= float64(r.study.Fairness.MinimumCell) {
-			count, p, y := int(n), lo+width*predicted[b]/n, lo+width*actual[b]/n
-			bin.N, bin.Predicted, bin.Actual = &count, &p, &y
-		}
-		r.Calibration = append(r.Calibration, bin)
-	}
 }

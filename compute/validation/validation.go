@@ -25,7 +25,7 @@ import (
 	"github.com/consilium-fl/consilium/study"
 )
 
-// Step is the name of the one question. It has no parameters of its own.
+// Step is the name of the one question. Parameters says what it asks besides.
 const Step = "validation/errors"
 
 const (
@@ -37,8 +37,6 @@ const (
 	// the absolute errors for the interval.
 	scoreBins = 4096
 	errorBins = 4096
-	// curveBins are those of the calibration curve.
-	curveBins = 10
 	// mostLoss cuts the log loss and the Poisson deviance of one patient.
 	mostLoss = 1 << 10
 	// An error within this share of the actual outcome counts as right.
@@ -53,7 +51,8 @@ type quantity struct {
 }
 
 func quantities(s *study.Study) []quantity {
-	curve := []quantity{{"curve_patients", curveBins, 0}, {"curve_predicted", curveBins, mostWidths + 1}, {"curve_actual", curveBins, 1}}
+	cells := curveCells(s)
+	curve := []quantity{{"curve_patients", cells, 0}, {"curve_predicted", cells, mostWidths + 1}, {"curve_actual", cells, 1}}
 	switch s.Outcome.Type {
 	case study.Binary:
 		return append([]quantity{
@@ -118,12 +117,15 @@ func newVector(s *study.Study) vector {
 func (v vector) add(name string, x float64)            { v.sums.Add(v.at[name], x) }
 func (v vector) addAt(name string, bin int, x float64) { v.sums.Add(v.at[name]+bin, x) }
 
-// Answer is a site's vector. Predictions are those of a compute.Predictor, one
+// Answer is a site's vector. Parameters are those of the question; predictions are those of a compute.Predictor, one
 // for each record; NaN where the record is not to be tried. Of a survival
 // outcome, records are compared within a stratum, given for each record: those
 // whom the same model predicts.
-func Answer(s *study.Study, m *study.Matrix, predictions []float64, strata []int) ([]float64, error) {
+func Answer(s *study.Study, parameters []byte, m *study.Matrix, predictions []float64, strata []int) ([]float64, error) {
+	g, err := readGrid(s, parameters)
 	switch {
+	case err != nil:
+		return nil, err
 	case m.Rows() > maxRows:
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
 	case len(predictions) != m.Rows() || len(strata) != m.Rows():
@@ -137,13 +139,13 @@ func Answer(s *study.Study, m *study.Matrix, predictions []float64, strata []int
 		v.add("patients", 1)
 		switch s.Outcome.Type {
 		case study.Binary:
-			v.addBinary(p, m.Outcome(i))
+			v.addBinary(g, p, m.Outcome(i))
 		case study.Survival:
 			if m.Event(i) {
 				v.add("events", 1)
 			}
 		default:
-			v.addNumber(s, p, m.Outcome(i))
+			v.addNumber(s, g, p, m.Outcome(i))
 		}
 	}
 	if s.Outcome.Type == study.Survival {
@@ -155,7 +157,7 @@ func Answer(s *study.Study, m *study.Matrix, predictions []float64, strata []int
 	return v.sums.Values(), nil
 }
 
-func (v vector) addBinary(p, y float64) {
+func (v vector) addBinary(g grid, p, y float64) {
 	v.add("positives", y)
 	loss := min(-math.Log(p), mostLoss)
 	if y == 0 {
@@ -172,10 +174,10 @@ func (v vector) addBinary(p, y float64) {
 	} else {
 		v.addAt("scores_negative", bin, 1)
 	}
-	v.addCurve(p, p, y)
+	v.addCurve(g.cell(p), p, y)
 }
 
-func (v vector) addNumber(s *study.Study, p, y float64) {
+func (v vector) addNumber(s *study.Study, g grid, p, y float64) {
 	r := s.Outcome.Range
 	width := r.Hi - r.Lo
 	within := math.Abs(p-y) <= closeEnough*math.Abs(y)
@@ -201,15 +203,7 @@ func (v vector) addNumber(s *study.Study, p, y float64) {
 	if s.Outcome.Type == study.Count {
 		v.add("deviance", min(poissonDeviance(y, p), mostLoss))
 	}
-	v.addCurve(predicted, predicted, actual)
-}
-
-// addCurve counts a patient in the bin of its prediction.
-func (v vector) addCurve(position, predicted, actual float64) {
-	bin := min(max(int(math.Floor(position*curveBins)), 0), curveBins-1)
-	v.addAt("curve_patients", bin, 1)
-	v.addAt("curve_predicted", bin, predicted)
-	v.addAt("curve_actual", bin, actual)
+	v.addCurve(g.cell(p), predicted, actual)
 }
 
 // smallestError is the lower end, in widths of the outcome's range, of the

@@ -63,11 +63,38 @@ func matrix(t *testing.T, s *study.Study, patients []patient) (*study.Matrix, []
 	return m, predictions, strata
 }
 
+// question is what is asked where the outcomes are these.
+func question(t *testing.T, s *study.Study, outcomes []float64) []byte {
+	t.Helper()
+	var mean, sd *float64
+	if n := float64(len(outcomes)); n > 1 {
+		m, v := 0.0, 0.0
+		for _, y := range outcomes {
+			m += y / n
+		}
+		for _, y := range outcomes {
+			v += (y - m) * (y - m) / (n - 1)
+		}
+		v = math.Sqrt(v)
+		mean, sd = &m, &v
+	}
+	parameters, err := Parameters(s, mean, sd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parameters
+}
+
 // result runs the sum over sites.
 func result(t *testing.T, s *study.Study, patients []patient) *Result {
 	t.Helper()
 	layout := Layout(s)
 	var total []float64
+	var all []float64
+	for _, p := range patients {
+		all = append(all, p.y)
+	}
+	parameters := question(t, s, all)
 	sites := 0
 	for site := range 3 {
 		var own []patient
@@ -77,7 +104,7 @@ func result(t *testing.T, s *study.Study, patients []patient) *Result {
 			}
 		}
 		m, predictions, strata := matrix(t, s, own)
-		values, err := Answer(s, m, predictions, strata)
+		values, err := Answer(s, parameters, m, predictions, strata)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +129,7 @@ func result(t *testing.T, s *study.Study, patients []patient) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Read(s, study.Holdout, 1, sum)
+	r, err := Read(s, study.Holdout, 1, parameters, sum)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +281,7 @@ func TestTooFewPatientsAreNoValidation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Read(s, study.Holdout, 1, sum); fmt.Sprintf("%T", err) != "*compute.Diagnosis" {
+		if _, err := Read(s, study.Holdout, 1, question(t, s, nil), sum); fmt.Sprintf("%T", err) != "*compute.Diagnosis" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
