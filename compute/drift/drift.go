@@ -8,10 +8,12 @@
 // enough, whether one hospital has nearly all of it; then, of those that pass,
 // what was observed, what the model expected, and histograms of the predictions
 // and of each feature on bins that the study declared. A group that does not pass
-// in a window has no figures there and is said to have none.
+// in a window has no figures there and is said to have none. A window whose sums
+// were not all opened, for want of hospitals that answer, has no figures at all;
+// the next one is asked about when it is due.
 //
 // Two kinds of drift are told apart. A shift of the patients is measured against
-// the first window: the population stability index, the Jensen–Shannon divergence
+// the first window that was not missed: the population stability index, the Jensen–Shannon divergence
 // and the Kolmogorov–Smirnov distance. A drift of the outcomes is measured against
 // the model's own expectation: observed to expected, which a CUSUM adds up over
 // windows, with a reference value and a limit that the study declared. The report
@@ -40,4 +42,11 @@ const (
 	OK         = "ok"
 	Suppressed = "suppressed" // some patients, but too few to be shown, or needed to hide those of another group
 	Zero       = "zero"       // no patients
+	Missed     = Insufficient // of a whole window: its sums were not opened
+)
+
+// Why a window was missed.
+const (
+	TooFew    = "too few hospitals answered"
+	NotOpened = "the opening of its sum began and failed, and a sum is not opened twice"
 )

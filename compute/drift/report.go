@@ -67,6 +67,7 @@ type Window struct {
 	To           string `json:"to"` // without
 	Contributors int    `json:"contributors"`
 	State        string `json:"state"`
+	Why          string `json:"why,omitempty"` // it was missed
 	N            *int   `json:"n,omitempty"`
 }
 
@@ -99,7 +100,7 @@ type Point struct {
 	Up       *float64 `json:"cusum_up,omitempty"` // more observed than expected
 	Down     *float64 `json:"cusum_down,omitempty"`
 	Average  *float64 `json:"ewma,omitempty"`
-	Shifts   []Shift  `json:"shifts,omitempty"` // against the first window
+	Shifts   []Shift  `json:"shifts,omitempty"` // against the first window that was not missed
 	Calls    []string `json:"calls,omitempty"`  // what is beyond its limit here
 }
 
@@ -149,7 +150,7 @@ func (s *Session) Report() *Report {
 	}
 	r.Limits = limitsOf(s.study, s.groups.Len())
 	for i, w := range s.windows {
-		shown := Window{Contributors: w.contributors, State: w.state[0]}
+		shown := Window{Contributors: w.contributors, State: w.state[0], Why: w.missed}
 		shown.From, shown.To = m.Window(i)
 		if w.tallies[0] != nil {
 			n := int(w.tallies[0].n)
@@ -195,6 +196,7 @@ func (s *Session) watch(c int, limits Limits) (g Group, signals []Signal) {
 	}
 	called := map[string]bool{} // in the window before
 	charted, margin := 0, 0.0
+	base := s.baseline()
 	for i, w := range s.windows {
 		p := Point{State: w.state[c]}
 		now := map[string]bool{}
@@ -219,7 +221,7 @@ func (s *Session) watch(c int, limits Limits) (g Group, signals []Signal) {
 				charted, margin = charted+1, margin+unit
 				s.chart(&p, z, &chart, average, call)
 			}
-			if first := s.windows[0].tallies[c]; i > 0 && first != nil {
+			if first := base.tallies[c]; t != first && first != nil {
 				p.Shifts = s.shifts(first, t, limits, call)
 			}
 		}
@@ -353,7 +355,7 @@ func score(student distuv.StudentsT, t float64) float64 {
 	return math.Copysign(z, t)
 }
 
-// shifts against the first window.
+// shifts against the baseline.
 func (s *Session) shifts(first, now *tally, limits Limits, call func(chart, of, direction string, value, limit float64)) (out []Shift) {
 	add := func(of string, a, b []float64, ordered bool) {
 		a, b = merge(a, b, float64(max(s.study.Fairness.MinimumCell, 1)), ordered)
@@ -383,6 +385,16 @@ func (s *Session) shifts(first, now *tally, limits Limits, call func(chart, of, 
 	return out
 }
 
+// missed is how many windows were.
+func (r *Report) missed() (n int) {
+	for _, w := range r.Windows {
+		if w.Why != "" {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *Session) notes(r *Report) (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	note("Without a drift the CUSUM of a group calls within all %d windows with probability %.3g, and %d groups have one: expect about %.2g false alarms.",
@@ -390,6 +402,9 @@ func (s *Session) notes(r *Report) (notes []string) {
 	note("A stability index is an alert above %g where it is also above its own noise; all of the report's together pass that by chance with probability 0.05 at most.", r.Limits.PSI)
 	if s.study.Outcome.Type == study.Number {
 		note("Predictions further from the outcome than twice its range count as exactly that far.")
+	}
+	if missed := r.missed(); missed > 0 {
+		note("%d of %d windows so far have no figures, because their sums were not opened. A CUSUM goes on from the window before, and the first window with figures is the baseline.", missed, len(r.Windows))
 	}
 	note("Predictions that are not followed, or that change what is done, change the outcomes too: an alert says that what is observed differs from what the model expects, not why.")
 	return notes

@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,6 +26,7 @@ type Session struct {
 // window is what was opened about one.
 type window struct {
 	contributors int
+	missed       string   // why it has no figures; empty if its sums were opened
 	state        []string // by group
 	tallies      []*tally // by group; nil for what was not opened
 }
@@ -145,6 +147,29 @@ func (s *Session) end(sum compute.Sum) {
 	}
 	s.windows = append(s.windows, w)
 	s.step, s.asked = StepSizes, question{Window: len(s.windows)}
+}
+
+// Miss closes the window that is asked about without figures: no more of its sums
+// will be opened. What was opened of it before says nothing alone.
+func (s *Session) Miss(why string) error {
+	if len(s.windows) == s.study.Monitor.Windows() {
+		return errors.New("all windows are done: none can be missed")
+	}
+	groups := s.groups.Len()
+	w := window{missed: why, state: slices.Repeat([]string{Missed}, groups), tallies: make([]*tally, groups)}
+	s.windows = append(s.windows, w)
+	s.step, s.asked = StepSizes, question{Window: len(s.windows)}
+	return nil
+}
+
+// baseline is the first window that was not missed: later ones are compared with
+// it. It is nil while there is none.
+func (s *Session) baseline() *window {
+	i := slices.IndexFunc(s.windows, func(w window) bool { return w.missed == "" })
+	if i < 0 {
+		return nil
+	}
+	return &s.windows[i]
 }
 
 func (s *Session) tally(sum compute.Sum, i int) *tally {

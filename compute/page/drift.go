@@ -188,6 +188,9 @@ func watchWindows(r *drift.Report) section {
 	for i, w := range r.Windows {
 		t := &table{Fold: fmt.Sprintf("Window %d, from %s up to %s: %s", i+1, w.From, w.To, plot.Plural(w.Contributors, "hospital", "hospitals")),
 			Head: []string{"Group", "Patients", watchMeasure(r), "CUSUM up", "CUSUM down"}}
+		if w.Why != "" {
+			t.Fold = fmt.Sprintf("Window %d, from %s up to %s: %s, %s", i+1, w.From, w.To, w.State, w.Why)
+		}
 		for _, g := range r.Groups {
 			p := g.Points[i]
 			one := row{Name: watchGroup(g.Attribute, g.Level)}
@@ -195,6 +198,8 @@ func watchWindows(r *drift.Report) section {
 			case p.State == drift.Suppressed:
 				hidden := cell{Text: withheldText, Withheld: true}
 				one.Cells = []cell{hidden, hidden, hidden, hidden}
+			case p.State == drift.Missed:
+				one.Cells = cells("–", "–", "–", "–")
 			case p.State == drift.Zero:
 				one.Cells = cells("0", "–", "–", "–")
 			default:

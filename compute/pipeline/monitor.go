@@ -42,6 +42,22 @@ func (s *Session) Window() (done int, fresh bool) {
 	return s.drift.Window()
 }
 
+// Miss closes the window that Next asks about without figures, because no more of
+// its sums will be opened. Whether its opening had begun says why.
+func (s *Session) Miss(opening bool) error {
+	if s.drift == nil || s.now == nil {
+		return errors.New("no window of a release that is watched is asked about")
+	}
+	why := drift.TooFew
+	if opening {
+		why = drift.NotOpened
+	}
+	if err := s.drift.Miss(why); err != nil {
+		return err
+	}
+	return s.settle()
+}
+
 // WindowOf is the window that a question of a monitor is about, and when it may
 // be asked. The parameters are those of a plan; what is wrong with them is for
 // Layout to say.

@@ -25,7 +25,7 @@ func (v *verifier) checkReplay() (string, error) {
 	session := pipeline.New(v.study)
 	opened := make(map[statement.Digest]*round)
 	for _, round := range v.rounds {
-		question, err := v.upTo(session, opened, round)
+		question, err := v.upTo(session, opened, round, false)
 		if err != nil {
 			return "", err
 		}
@@ -42,14 +42,16 @@ func (v *verifier) checkReplay() (string, error) {
 			opened[plan.Question] = round
 		}
 	}
-	if len(opened) == 0 {
+	if len(v.rounds) > 0 {
+		if _, err := v.upTo(session, opened, v.rounds[len(v.rounds)-1], true); err != nil && !errors.Is(err, errEnded) {
+			return "", err
+		}
+	}
+	_, done, err := session.Next()
+	if len(opened) == 0 && !done {
 		v.outcome.result = session.Result()
 		return "", notChecked("no sum has been opened")
 	}
-	if _, err := v.upTo(session, opened, v.rounds[len(v.rounds)-1]); err != nil && !errors.Is(err, errEnded) {
-		return "", err
-	}
-	_, done, err := session.Next()
 	v.outcome = replayed{result: session.Result(), done: done}
 	if diagnosis, ok := errors.AsType[*compute.Diagnosis](err); ok {
 		v.outcome.diagnosis = diagnosis
@@ -76,7 +78,11 @@ var errEnded = errors.New("the computation has ended")
 // upTo absorbs the sums that are opened already, up to the question that
 // another round has to answer. A question that comes up again is answered by
 // the sum it was opened with; the round is the one that comes next.
-func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*round, next *round) (compute.Question, error) {
+//
+// A window of a monitor was missed where the ledger goes on without it: its
+// question's last round ended unopened, and the next plan asks something else, or
+// the study came to a result. ended says that there is no next plan.
+func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*round, next *round, ended bool) (compute.Question, error) {
 	for {
 		question, done, err := session.Next()
 		if done {
@@ -89,8 +95,15 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 			Study: v.digest, Step: question.Step, Parameters: statement.DigestOf(question.Parameters),
 			Layout: fields(question.Layout), Epoch: next.Plan().Epoch,
 		}
-		round, answered := opened[named.QuestionDigest()]
+		asked := named.QuestionDigest()
+		round, answered := opened[asked]
 		if !answered {
+			if last := v.unopened(asked, next, ended); last != nil {
+				if err := session.Miss(last.openingBegan()); err != nil {
+					return question, fmt.Errorf("the window of %s cannot be missed: %w", last, err)
+				}
+				continue
+			}
 			return question, nil
 		}
 		sum, err := compute.NewSum(round.sum.Contributors(), question.Layout, round.sum.Values())
@@ -103,6 +116,31 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 		}
 	}
 }
+
+// unopened returns the last round of a monitor's question that the ledger gave up
+// before the next plan, or before the result; nil if it did not.
+func (v *verifier) unopened(question statement.Digest, next *round, ended bool) *round {
+	if v.study.Monitor == nil || ended && len(v.results) == 0 || !ended && next.Plan().Question == question {
+		return nil
+	}
+	var last *round
+	for _, r := range v.rounds {
+		if r == next && !ended {
+			break
+		}
+		if r.Plan().Question == question {
+			last = r
+		}
+	}
+	if last == nil || last.End() == nil {
+		return nil
+	}
+	return last
+}
+
+// openingBegan reports whether somebody may have learnt the sum of a round that
+// was not published.
+func (r *round) openingBegan() bool { return r.End().State != "abandoned" || r.End().SharesGiven }
 
 // checkAudit compares the signed bias audit with the one that the sums give,
 // byte for byte.

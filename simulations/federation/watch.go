@@ -121,8 +121,11 @@ func (c *consortium) Watch(ctx context.Context, release string) (*Result, error)
 	}
 	ended := c.roundsEnded()
 	if err := c.follow(ctx, "the windows", func(s *coordinator.StudyStatus) bool {
+		if ended(s) {
+			return true
+		}
 		c.skipToWindow(s)
-		return ended(s)
+		return false
 	}); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,11 @@ func (a *app) showMonitor(r *pipeline.Result) {
 		rows = append(rows, row)
 	}
 	a.Table(rows)
+	for _, w := range m.Windows {
+		if w.Why != "" {
+			a.Printf("  window from %s: %s, %s\n", w.From, w.State, w.Why)
+		}
+	}
 	for _, alert := range m.Alerts {
 		a.Printf("  alert: window from %s, %s %s: %s of %s %s\n", alert.From, alert.Attribute, alert.Level, alert.Chart, alert.Of, alert.Direction)
 	}

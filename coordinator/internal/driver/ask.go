@@ -41,6 +41,12 @@ func (d *Driver) advance(s *studyState) error {
 		plan := s.question(question)
 		opened, known := d.opened[plan.Question]
 		if !known {
+			if s.missed[plan.Question] {
+				if err := d.miss(s, plan.Question); err != nil {
+					return err
+				}
+				continue
+			}
 			if _, waiting := s.waits(d.Now()); waiting {
 				return nil
 			}
@@ -55,7 +61,9 @@ func (d *Driver) advance(s *studyState) error {
 			s.session = nil // half absorbed: rebuilt at the next look
 			return d.breakOff(s, "an opened sum does not fit the computation", err)
 		}
-		d.tell(s)
+		if err := d.tell(s); err != nil {
+			return err
+		}
 	}
 }
 
@@ -72,24 +80,24 @@ func (s *studyState) question(q compute.Question) *statement.Plan {
 	return plan
 }
 
-// ask plans the next round of a question, or ends the study if the question may
-// not or need not be asked again.
+// ask plans the next round of a question, or gives the question up if it may not
+// or need not be asked again.
 func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) error {
 	sites, exact, stop := d.invite(s, plan.Question)
 	if stop != "" {
-		return d.endStudy(s, ended{State: Failed, Reason: stop})
+		return d.giveUp(s, plan.Question, stop)
 	}
 	if len(sites) < plan.MinimumContributors {
-		return d.endStudy(s, ended{State: Failed, Reason: fmt.Sprintf("too few sites for %s: %d are left of the %d that are needed", plan.Step, len(sites), plan.MinimumContributors)})
+		return d.giveUp(s, plan.Question, fmt.Sprintf("too few sites for %s: %d are left of the %d that are needed", plan.Step, len(sites), plan.MinimumContributors))
 	}
 	plan.Invited = sites
 	if err := d.appoint(s, plan); err != nil {
 		return err
 	}
 	if earlier := s.overlapping(plan); earlier != nil && (exact || !d.recall(s, plan, d.approved(s))) {
-		return d.endStudy(s, ended{State: Failed, Reason: fmt.Sprintf(
+		return d.giveUp(s, plan.Question, fmt.Sprintf(
 			"%s: %s (missing: %s); the %d sites that are left are too few to ask again: sites refuse where the earlier committee could have opened another set without them",
-			plan.Step, earlier.End().Reason, list(earlier.End().Missing), len(sites))})
+			plan.Step, earlier.End().Reason, list(earlier.End().Missing), len(sites)))
 	}
 	suite, err := secagg.SelectSuite(plan.Layout, len(plan.Invited), len(plan.Committee))
 	if err != nil {
@@ -175,6 +183,17 @@ func (s *studyState) lastPublished() *roundState {
 		}
 	}
 	return nil
+}
+
+// giveUp ends a study that has a question which cannot be asked again. Of one
+// that watches a release it ends only the window, where the ledger shows that the
+// window was asked about and not opened.
+func (d *Driver) giveUp(s *studyState, question statement.Digest, reason string) error {
+	if s.study.Monitor == nil || s.unopened(question) == nil {
+		return d.endStudy(s, ended{State: Failed, Reason: reason})
+	}
+	d.Logger.Warn("window missed", zap.Stringer("study", s.id), zap.String("reason", reason))
+	return d.commit([]write{{studyStream(s.id), missed{Question: question}}})
 }
 
 // breakOff fails a study for a reason that is for people; the error behind it

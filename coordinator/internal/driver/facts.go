@@ -52,6 +52,17 @@ type started struct {
 	At       time.Time        `json:"at"`
 }
 
+// missed: a window of a study that watches a release goes without figures,
+// because this question is not asked again.
+type missed struct {
+	Question statement.Digest `json:"question"`
+}
+
+// told: so many windows of a study that watches a release were logged.
+type told struct {
+	Windows int `json:"windows"`
+}
+
 // roundEnded goes with round.Ended and names the signed account of it.
 type roundEnded struct {
 	Round    statement.Digest `json:"round"`
@@ -115,6 +126,8 @@ var kinds = map[string]func([]byte) (fact, error){
 	"proposed":        read[proposed],
 	"decided":         read[decided],
 	"started":         read[started],
+	"missed":          read[missed],
+	"told":            read[told],
 	"round-ended":     read[roundEnded],
 	"ended":           read[ended],
 	"overridden":      read[overridden],
@@ -134,6 +147,10 @@ func kindOf(f fact) string {
 		return "decided"
 	case started:
 		return "started"
+	case missed:
+		return "missed"
+	case told:
+		return "told"
 	case roundEnded:
 		return "round-ended"
 	case ended:

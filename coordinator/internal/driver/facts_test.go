@@ -23,6 +23,8 @@ func TestFactsComeBackAsTheyWere(t *testing.T) {
 		decided{Site: "North", Approved: true, Reason: "<b>&", Envelope: d, At: at},
 		started{Sites: []string{"North"}, Envelope: d, At: at},
 		roundEnded{Round: d, Envelope: d},
+		missed{Question: d},
+		told{Windows: 3},
 		ended{State: Completed, Result: &d, Audit: &d, Release: &d, Offered: &d, At: at},
 		ended{State: Completed, Result: &d, Audit: &d, Model: &d, At: at, Gate: &fairness.Decision{Outcome: fairness.Blocked, Reasons: []fairness.Reason{{Metric: "mae", Margin: 0.5}}}},
 		overridden{Auditor: "Ada", Reason: "r", Time: at, Envelope: d, Release: d, Offered: d, At: at},

@@ -39,8 +39,11 @@ type studyState struct {
 	rounds     []*roundState
 
 	session *pipeline.Session // rebuilt from the opened sums at first use
-	told    int               // windows that were logged, of a study that watches a release
-	word    string            // its verdict so far
+
+	// Of a study that watches a release:
+	missed map[statement.Digest]bool // questions whose windows go without figures
+	told   int                       // windows that were logged
+	word   string                    // its verdict so far; empty until it is looked at
 }
 
 func (s *studyState) state() string {
@@ -81,6 +84,10 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 		s.decisions[f.Site] = f
 	case started:
 		s.started = &f
+	case missed:
+		s.missed[f.Question] = true
+	case told:
+		s.told = f.Windows
 	case roundEnded:
 		r, ok := d.rounds[f.Round]
 		if !ok {
@@ -117,7 +124,7 @@ func (d *Driver) addStudy(id statement.Digest, p proposed) error {
 	if err != nil {
 		return fmt.Errorf("study %s no longer parses: %w", id, err)
 	}
-	s := &studyState{id: id, study: parsed, proposed: p, decisions: map[string]decided{}, releases: map[string]releaseDecided{}}
+	s := &studyState{id: id, study: parsed, proposed: p, decisions: map[string]decided{}, missed: map[statement.Digest]bool{}, releases: map[string]releaseDecided{}}
 	d.studies[id] = s
 	d.order = append(d.order, s)
 	return nil

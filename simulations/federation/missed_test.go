@@ -1,0 +1,142 @@
+package federation
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/consilium-fl/consilium/compute/drift"
+	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/coordinator/audit/independent"
+	"github.com/consilium-fl/consilium/crypto/identity"
+)
+
+// watching runs the first study of a watch and gives its consortium and release.
+func watching(t *testing.T, spec Spec) (c *consortium, release string) {
+	t.Helper()
+	protocol, err := spec.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = newConsortium(t.Context(), spec, protocol); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := c.RunStudy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, first.Release.Digest
+}
+
+// today is a midnight twenty days ago: windows of a month from it are to come.
+func today() time.Time {
+	return time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -20)
+}
+
+// rederives holds that both verifiers accept a bundle, and that its sums and ends
+// of rounds give the result that was stored.
+func rederives(t *testing.T, c *consortium, dir string, result []byte) {
+	t.Helper()
+	bundle := os.DirFS(dir)
+	again, findings, err := audit.Replay(bundle, audit.Trust{Governance: c.governance.Public()})
+	if err != nil || again == nil {
+		t.Fatalf("the bundle does not replay: %v, %+v", err, findings)
+	}
+	if !bytes.Equal(again.Result, result) {
+		t.Errorf("the bundle gives another result:\n%s\n%s", again.Result, result)
+	}
+	if _, err := independent.Verify(bundle, identity.GovernanceFingerprint(c.governance.Public())); err != nil {
+		t.Errorf("the second verifier: %v", err)
+	}
+}
+
+// A window that too few hospitals answer has no figures; the study goes on with the
+// next one, for which they are back, and the evidence leads to the same report. A
+// coordinator that is started again knows what was missed and logs no window twice.
+func TestAMissedWindowDoesNotEndTheStudy(t *testing.T) {
+	for gone, name := range []string{"first", "second", "last"} {
+		t.Run(name, func(t *testing.T) {
+			from := today()
+			core, logs := observer.New(zap.InfoLevel)
+			spec := Spec{
+				Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 400, 1, 0), Dir: t.TempDir(), Seed: 1, Logger: zap.New(core),
+				Watch: &Watch{Protocol: watchingStudy(from, 3), Sites: watchedPatients(2, from, 3, 60, 3, 0), Bundle: t.TempDir() + "/watch"},
+			}
+			c, release := watching(t, spec)
+			failed := func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			away := []Site{c.spec.Sites[0], c.spec.Sites[2]}
+			leave := func() {
+				for _, site := range away {
+					failed(c.stopSite(site.Name))
+					c.spec.Drops = append(c.spec.Drops, Drop{site.Name, Away})
+				}
+			}
+			window := 0
+			enter := func() {
+				if window == gone {
+					leave()
+				}
+			}
+			// Progress is told between two looks: nobody's clock moves meanwhile.
+			c.spec.Progress = func(line string) {
+				t.Log(line)
+				switch {
+				case strings.Contains(line, "sites approve"):
+					enter()
+				case strings.Contains(line, drift.StepWindow+": opened"):
+					window++
+					enter()
+				case strings.Contains(line, "abandoned"):
+					window++
+					c.spec.Drops = nil
+					for _, site := range away {
+						failed(c.startSite(site))
+					}
+					failed(errors.Join(c.stopCoordinator(), c.startCoordinator(nil)))
+				}
+			}
+			watch, err := c.Watch(t.Context(), release)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if watch.Study.State != "completed" || !watch.Verification.Holds || watch.Monitor == nil || len(watch.Monitor.Windows) != 3 {
+				t.Fatalf("%+v: %+v", watch.Study, watch.Monitor)
+			}
+			for i, w := range watch.Monitor.Windows {
+				missed := i == gone
+				if missed && (w.Why != drift.TooFew || w.State != drift.Insufficient || w.Contributors != 0 || w.N != nil) {
+					t.Errorf("the missed window: %+v", w)
+				}
+				if !missed && (w.Why != "" || w.State != drift.OK || w.Contributors != 4) {
+					t.Errorf("window %d: %+v", i+1, w)
+				}
+			}
+			result, err := c.currentServer().Outcome(c.digest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rederives(t, c, spec.Watch.Bundle, result.Result)
+			if n := logs.FilterMessage("window done").Len(); n != 3 {
+				t.Errorf("%d windows were logged of 3", n)
+			}
+		})
+	}
+}
