@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
@@ -25,6 +26,8 @@ type DryRun struct {
 	Skipped map[study.SkipReason]int `json:"skipped"`
 	Steps   []DryRunStep             `json:"steps"`
 	Shown   []string                 `json:"shown"` // by the opened sums, beside the model
+	// Criteria of the study, and what their verdicts will do to its release.
+	Criteria []string `json:"criteria,omitempty"`
 	// Unreadable says why the records could not be read; Rows is then 0.
 	Unreadable string `json:"unreadable,omitempty"`
 }
@@ -51,7 +54,7 @@ func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
 	} else {
 		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
 	}
-	d.Shown = pipeline.Shown(s)
+	d.Shown, d.Criteria = pipeline.Shown(s), fairness.Declared(s)
 	for _, step := range pipeline.Steps(s, sites) {
 		d.Steps = append(d.Steps, dryRunStep(step, max(sites, s.MinimumContributors())))
 	}

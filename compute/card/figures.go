@@ -428,15 +428,7 @@ func (c *Card) declared() text {
 func (c *Card) criteriaOfFairness() []string {
 	var out []string
 	for _, criterion := range c.r.Study.Fairness.Criteria {
-		by := "every attribute"
-		if criterion.Attribute >= 0 {
-			by = c.r.Study.Fairness.Attributes[criterion.Attribute].Column
-		}
-		if criterion.Ratio {
-			out = append(out, fmt.Sprintf("%s by %s: a ratio to the reference group above %s or below its inverse", criterion.Metric, by, plot.Plain(1+criterion.Margin)))
-			continue
-		}
-		out = append(out, fmt.Sprintf("%s by %s: a difference from the reference group of more than %s", criterion.Metric, by, plot.Plain(criterion.Margin)))
+		out = append(out, fairness.Threshold(c.r.Study, criterion))
 	}
 	return out
 }

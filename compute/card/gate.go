@@ -53,15 +53,14 @@ func (c *Card) judged() []block {
 	if len(a.Criteria) == 0 {
 		return []block{paragraph("No criterion was declared: the study fixed nothing that would stand in the way of the release.")}
 	}
-	effects := map[string]string{"block": "blocks the release", "warn": "calls for a warning", "offer": "stands in no way"}
 	var items []string
 	for _, j := range a.Criteria {
 		item := j.Verdict
 		switch {
 		case j.Verdict == fairness.Fail && j.OnFail != "":
-			item += ", which " + effects[j.OnFail]
+			item += ", which " + fairness.Consequence(j.OnFail)
 		case j.Verdict == fairness.Insufficient && j.OnInsufficient != "":
-			item += ", which " + effects[j.OnInsufficient]
+			item += ", which " + fairness.Consequence(j.OnInsufficient)
 		}
 		items = append(items, item+": "+j.Sentence)
 	}

@@ -21,6 +21,7 @@ import (
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	auditpage "github.com/consilium-fl/consilium/compute/fairness/page"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/study"
@@ -40,6 +41,9 @@ type Document struct {
 	// asked, not only what was found.
 	Protocol *study.Study
 	Evidence []Fact // how the signed evidence names this result; may be empty
+	// Override of the release, where the study's criteria block it and an auditor
+	// had it offered.
+	Override *auditpage.Override
 }
 
 // Fact is a line of a list.
@@ -60,6 +64,12 @@ func Render(d Document) ([]byte, error) {
 	}
 	v.Lead = lead(r)
 	v.Tiles = tiles(r)
+	if r.Audit != nil {
+		var err error
+		if v.Decision, err = auditpage.Decision(r.Audit, d.Override); err != nil {
+			return nil, err
+		}
+	}
 	v.add(asked(d))
 	v.add(remarks(r))
 	v.add(modelSections(d)...)
@@ -76,6 +86,7 @@ func Render(d Document) ([]byte, error) {
 type view struct {
 	Kind, Title, Lead string
 	Tiles             []tile
+	Decision          template.HTML // what becomes of the release, as the bias audit's page has it
 	Sections          []section
 	Name, Digest      string
 	Version           int

@@ -8,6 +8,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -29,6 +30,9 @@ func Shown(s *study.Study) []string {
 		note("validation: a sum without a hospital, subtracted from the same sum with it, is that hospital's own: %s. The sum without it may hold one hospital fewer than minimum_contributors says. Use k-fold or holdout if hospitals do not agree to that.", own)
 	case study.Holdout, study.KFold:
 		note("validation: the sums of all patients less those of the patients who train are the sums of the others, over all hospitals. Keep each part well above %d patients.", cell)
+	}
+	if s.Validation.Kind != "" && s.Outcome.Type != study.Survival {
+		notes = append(notes, validation.Shown(s))
 	}
 	if s.Outcome.Type == study.Survival {
 		notes = append(notes, survivalNote(s))

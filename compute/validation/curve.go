@@ -63,6 +63,16 @@ func Parameters(s *study.Study, mean, sd *float64) ([]byte, error) {
 	return compute.EncodeParameters(grid{First: int64(math.Round(centre/step)) - (numberCells-2)/2, Step: step})
 }
 
+// Shown says what the opened sum shows of few patients.
+func Shown(s *study.Study) string {
+	fine := fmt.Sprintf("%d ranges of their absolute errors", errorBins)
+	if s.Outcome.Type == study.Binary {
+		fine = fmt.Sprintf("%d ranges of their predicted probabilities, with the outcome and without", scoreBins)
+	}
+	return fmt.Sprintf("validation: for the calibration curve the sum shows in each of %d ranges of predictions how many patients there are, and the sums of their predictions and of their outcomes; beside it are counts of patients in %s. All of it is over all hospitals, however few the patients of a range; the result joins ranges until %d or more are in each.",
+		curveCells(s), fine, s.Fairness.MinimumCell)
+}
+
 // Check refuses parameters that are none of the question's.
 func Check(s *study.Study, parameters []byte) error {
 	_, err := readGrid(s, parameters)

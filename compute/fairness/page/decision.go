@@ -2,10 +2,12 @@ package page
 
 import (
 	_ "embed"
+	"fmt"
+	"html/template"
+	"strings"
 	"time"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
-	"github.com/consilium-fl/consilium/study"
 )
 
 //go:embed decision.html
@@ -35,13 +37,17 @@ type criterionView struct {
 	Fails, Unsure string // and for the two that are no pass
 }
 
-var consequences = map[string]string{
-	string(study.Block): "blocks the release",
-	string(study.Warn):  "calls for a warning",
-	string(study.Offer): "stands in no way",
+// Decision is the section that says what becomes of the release, as a page of
+// another package shows it; a page with the style of package plot.
+func Decision(a *fairness.Audit, under *Override) (template.HTML, error) {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, "decision", &view{Document: Document{Override: under}, Audit: a}); err != nil {
+		return "", fmt.Errorf("the decision on the release cannot be written: %w", err)
+	}
+	return template.HTML(b.String()), nil
 }
 
-// Decision is the section that says what becomes of the release.
+// Decision is what the section shows.
 func (v *view) Decision() decisionView {
 	d := decisionView{Word: fairness.Offered, Symbol: "●", Class: "none", Override: v.Override}
 	if len(v.Audit.Criteria) == 0 {
@@ -65,12 +71,12 @@ func (v *view) Decision() decisionView {
 		d.Sentence = "None of the study's criteria stands in the way of the release."
 	}
 	for _, j := range v.Audit.Criteria {
-		c := criterionView{Judged: j, Symbol: "○", Class: "unsure", Effect: consequences[j.OnInsufficient], Fails: consequences[j.OnFail], Unsure: consequences[j.OnInsufficient]}
+		c := criterionView{Judged: j, Symbol: "○", Class: "unsure", Effect: fairness.Consequence(j.OnInsufficient), Fails: fairness.Consequence(j.OnFail), Unsure: fairness.Consequence(j.OnInsufficient)}
 		switch j.Verdict {
 		case fairness.Pass:
 			c.Symbol, c.Class, c.Effect = "●", "none", ""
 		case fairness.Fail:
-			c.Symbol, c.Class, c.Effect = "◆", "found", consequences[j.OnFail]
+			c.Symbol, c.Class, c.Effect = "◆", "found", fairness.Consequence(j.OnFail)
 		}
 		d.Criteria = append(d.Criteria, c)
 	}

@@ -33,15 +33,20 @@ func renderReport(o *outcome) ([]byte, error) {
 			page.Fact{Name: "roster", Value: o.release.Roster.String()})
 	}
 	evidence = append(evidence, page.Fact{Name: "prove it", Value: "consilium audit fetch " + console.Short(o.status.Study) + " --out bundle && consilium audit verify bundle"})
-	var override *page.Override
-	if s := o.status.Override; s != nil {
-		override = &page.Override{Auditor: s.Auditor, Reason: s.Reason, Time: s.Time}
-	}
 	return page.Render(page.Document{
-		Override: override,
+		Override: o.override(),
 		Cohort:   o.result.Cohort, Model: o.result.Model.GLM, Audit: o.result.Audit,
 		Diagnoses: o.result.Diagnoses, Evidence: evidence,
 	})
+}
+
+// override of the release, as a page shows it.
+func (o *outcome) override() *page.Override {
+	s := o.status.Override
+	if s == nil {
+		return nil
+	}
+	return &page.Override{Auditor: s.Auditor, Reason: s.Reason, Time: s.Time}
 }
 
 // onPaper sets a page as a PDF.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/secagg"
@@ -106,8 +107,9 @@ type summaryJSON struct {
 	Minimum    int         `json:"minimum_contributors"`
 	Hospitals  int         `json:"hospitals"` // among which the sums below are asked
 	Sums       []sumJSON   `json:"sums"`
-	Rounds     int         `json:"rounds"` // at most
-	Shown      []string    `json:"shown"`  // beside the model
+	Rounds     int         `json:"rounds"`             // at most
+	Shown      []string    `json:"shown"`              // beside the model
+	Criteria   []string    `json:"criteria,omitempty"` // and what their verdicts will do to the release
 	Cost       []costJSON  `json:"cost"`
 	Data       *dryRunJSON `json:"data,omitempty"`
 }
@@ -167,7 +169,7 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 		Kind: s.Model.Kind, Family: s.Model.Family, Model: page.Settings(s.Model), Outcome: outcomeText(s.Outcome), Columns: s.Columns(),
 		Terms: []string{}, Parameters: s.Parameters(), Patients: patientsNeeded(s), Groups: []groupJSON{},
 		Validation: validationText(s.Validation), Minimum: s.MinimumContributors(), Hospitals: max(5, s.MinimumContributors()),
-		Shown: pipeline.Shown(s),
+		Shown: pipeline.Shown(s), Criteria: fairness.Declared(s),
 	}
 	for _, t := range s.Terms() {
 		// The other kinds have none: a baseline hazard, or a bias, stands for it.
@@ -320,6 +322,13 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 		a.Printf("What the sums show beside the model:\n")
 		for _, note := range s.Shown {
 			a.Printf("%s", filled("  - ", strings.Fields(note)))
+		}
+		a.Printf("\n")
+	}
+	if len(s.Criteria) > 0 {
+		a.Printf("What becomes of the release, by the study's own criteria:\n")
+		for _, criterion := range s.Criteria {
+			a.Printf("%s", filled("  - ", strings.Fields(criterion)))
 		}
 		a.Printf("\n")
 	}

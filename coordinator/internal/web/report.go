@@ -92,10 +92,7 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d := auditpage.Document{Cohort: p.found.Cohort, Model: p.found.Model.GLM, Audit: p.found.Audit, Diagnoses: p.found.Diagnoses}
-	if o := p.Status.Override; o != nil {
-		d.Override = &auditpage.Override{Auditor: o.Auditor, Reason: o.Reason, Time: o.Time}
-	}
+	d := auditpage.Document{Cohort: p.found.Cohort, Model: p.found.Model.GLM, Audit: p.found.Audit, Diagnoses: p.found.Diagnoses, Override: p.override()}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, auditpage.Fact{Name: n[0], Value: n[1]})
 	}
@@ -119,7 +116,7 @@ func (s *site) result(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d := resultpage.Document{Title: p.Status.Title, Version: p.Status.Version, Result: p.found, Protocol: protocol}
+	d := resultpage.Document{Title: p.Status.Title, Version: p.Status.Version, Result: p.found, Protocol: protocol, Override: p.override()}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, resultpage.Fact{Name: n[0], Value: n[1]})
 	}
@@ -128,6 +125,15 @@ func (s *site) result(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return document(w, html)
+}
+
+// override of the release, as a page shows it.
+func (p *published) override() *auditpage.Override {
+	o := p.Status.Override
+	if o == nil {
+		return nil
+	}
+	return &auditpage.Override{Auditor: o.Auditor, Reason: o.Reason, Time: o.Time}
 }
 
 func (s *site) protocol(p *published) (*study.Study, error) {

@@ -163,4 +163,10 @@ func (a *app) showDryRun(d *siteagent.DryRun) {
 		}
 		a.Printf("    %s\n", note)
 	}
+	for i, criterion := range d.Criteria {
+		if i == 0 {
+			a.Printf("  What becomes of the release, by the study's own criteria:\n")
+		}
+		a.Printf("    %s\n", criterion)
+	}
 }
