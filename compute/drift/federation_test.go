@@ -148,6 +148,12 @@ func steady(s *study.Study, sites, n int) (out []patientsOf) {
 // federate runs the windows to their end.
 func federate(t testing.TB, s *study.Study, sites []hospital) *Report {
 	t.Helper()
+	return federateBut(t, s, sites, func(int, string) bool { return false })
+}
+
+// federateBut runs the windows without those that are missed at a step.
+func federateBut(t testing.TB, s *study.Study, sites []hospital, missed func(window int, step string) bool) *Report {
+	t.Helper()
 	session := New(s)
 	for range 3*s.Monitor.Windows() + 1 {
 		q, done, err := session.Next()
@@ -155,7 +161,16 @@ func federate(t testing.TB, s *study.Study, sites []hospital) *Report {
 			t.Fatal(err)
 		}
 		if done {
+			if session.Miss(TooFew) == nil {
+				t.Error("a window was missed after the last one")
+			}
 			return session.Report()
+		}
+		if window, _ := session.Window(); missed(window, q.Step) {
+			if err := session.Miss(TooFew); err != nil {
+				t.Fatal(err)
+			}
+			continue
 		}
 		layout, err := Layout(s, q.Step, q.Parameters)
 		if err != nil || !reflect.DeepEqual(layout, q.Layout) {

@@ -2,9 +2,13 @@ package federation
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +19,8 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/coordinator/audit/independent"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/statement"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
 // watching runs the first study of a watch and gives its consortium and release.
@@ -138,5 +144,131 @@ func TestAMissedWindowDoesNotEndTheStudy(t *testing.T) {
 				t.Errorf("%d windows were logged of 3", n)
 			}
 		})
+	}
+}
+
+// A window whose opening began and failed is not opened a second time: it is lost,
+// and the study is not.
+func TestAnOpeningThatFailsLosesItsWindowOnly(t *testing.T) {
+	from := today()
+	var silent atomic.Bool
+	spec := Spec{
+		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 400, 1, 0), Dir: t.TempDir(), Seed: 1,
+		Watch: &Watch{Protocol: watchingStudy(from, 3), Sites: watchedPatients(2, from, 3, 60, 3, 0), Bundle: t.TempDir() + "/watch"},
+		onSite: func(site string, o *siteagent.Options) {
+			if site != "Zug" {
+				o.SkipOpening = func(step string) bool { return silent.Load() && step == drift.StepShares }
+			}
+		},
+	}
+	c, release := watching(t, spec)
+	c.spec.Progress = func(line string) {
+		t.Log(line)
+		switch {
+		case strings.Contains(line, drift.StepWindow+": opened") && len(c.spec.Drops) == 0:
+			silent.Store(true)
+			for _, site := range c.spec.Sites[:3] {
+				c.spec.Drops = append(c.spec.Drops, Drop{site.Name, Opening})
+			}
+		case strings.Contains(line, "abandoned"):
+			silent.Store(false)
+		}
+	}
+	watch, err := c.Watch(t.Context(), release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var why []string
+	for _, w := range watch.Monitor.Windows {
+		why = append(why, w.Why)
+	}
+	if watch.Study.State != "completed" || !watch.Verification.Holds || !slices.Equal(why, []string{"", drift.NotOpened, ""}) {
+		t.Errorf("%+v, windows missed: %q", watch.Study, why)
+	}
+	asked := 0
+	for _, r := range watch.Rounds {
+		if r.Step == drift.StepShares {
+			asked++
+		}
+	}
+	if asked != 3 {
+		t.Errorf("the shares of 3 windows were asked for %d times", asked)
+	}
+	result, err := c.currentServer().Outcome(c.digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rederives(t, c, spec.Watch.Bundle, result.Result)
+}
+
+// A hospital that rolled the watched release back, and one that never installed it,
+// decline with their reason, and the others' windows are shown without them.
+func TestAHospitalWithoutTheReleaseDeclines(t *testing.T) {
+	from := today()
+	five := func(seed uint64, windows, each int) []Site {
+		sites := watchedPatients(seed, from, windows, each, windows, 0)
+		return append(sites, Site{Name: "Uri", Records: sites[0].Records})
+	}
+	spec := Spec{
+		Protocol: []byte(watchedStudy), Sites: five(1, 1, 400), Dir: t.TempDir(), Seed: 1,
+		Watch: &Watch{Protocol: watchingStudy(from, 2), Sites: five(2, 2, 60), Bundle: t.TempDir() + "/watch"},
+	}
+	c, release := watching(t, spec)
+	pointer := func(site string) string {
+		found, err := filepath.Glob(filepath.Join(c.siteDir(site), "installed", "*.json"))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s has installed %v, %v", site, found, err)
+		}
+		return found[0]
+	}
+	// As if Zug had had an earlier release, to which it goes back.
+	two, err := json.Marshal(map[string][]string{"releases": {statement.DigestOf(nil).String(), release}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(pointer("Zug"), two, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := siteagent.Rollback(c.siteDir("Zug"), "readmission"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(pointer("Uri")); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := c.Watch(t.Context(), release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range watch.Monitor.Windows {
+		if w.Contributors != 3 || w.State != drift.OK {
+			t.Errorf("%+v", w)
+		}
+	}
+	blobs, err := filepath.Glob(filepath.Join(spec.Watch.Bundle, "blobs", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	declined := map[string]int{}
+	for _, path := range blobs {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, payload, err := statement.Payload(data)
+		if err != nil || kind != statement.KindDecline {
+			continue
+		}
+		var d statement.Decline
+		if err := statement.Decode(payload, &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Reason != "the release that the study watches is not installed here" {
+			t.Errorf("%s declines: %s", d.Site, d.Reason)
+		}
+		declined[d.Site]++
+	}
+	// The first question of each window; of the others they are not asked.
+	if declined["Zug"] != 2 || declined["Uri"] != 2 || len(declined) != 2 {
+		t.Errorf("declined: %v", declined)
 	}
 }

@@ -175,7 +175,14 @@ func (c *consortium) skipToWindow(s *coordinator.StudyStatus) {
 		return
 	}
 	server := c.currentServer()
-	if at, ok := server.Wake(); ok && at.After(c.clock.Now()) {
+	at, ok := server.Wake()
+	// It is a window's end only if no round began since the look: a round's deadline
+	// must not be skipped to.
+	now, err := server.Status(c.digest())
+	if err != nil || len(now.Rounds) != len(s.Rounds) {
+		return // the next look says why
+	}
+	if ok && at.After(c.clock.Now()) {
 		c.clock.SkipTo(at)
 		server.Nudge()
 	}
