@@ -38,7 +38,7 @@ var monitoredKinds = []struct{ name, outcome, model, section string }{
 	{"glm", `{column: y, type: binary, positive: ["1"]}`, "{kind: glm, family: binomial}", monitorSection},
 	{"splines", `{column: y, type: binary, positive: ["1"]}`, `{kind: glm, family: binomial, splines: ["spline(x, df: 4)"]}`, monitorSection},
 	{"trees", `{column: y, type: binary, positive: ["1"]}`, "{kind: boost, loss: logistic, trees: 20, depth: 2}", monitorSection},
-	{"neural", `{column: y, type: binary, positive: ["1"]}`, "{kind: neural}", monitorSection},
+	{"neural", `{column: y, type: binary, positive: ["1"]}`, "{kind: neural, hidden: [8]}", monitorSection},
 	{"dose", "{column: dose, type: number, range: [1, 99], unit: mg}", "{kind: glm, family: gaussian}", monitorSection + "  margin: 2\n"},
 	{"cox", `{type: survival, time: {column: time, range: [0, 12], grid: [1, 2, 3, 4, 5, 6, 8, 10]}, event: {column: y, positive: ["1"]}}`, "{kind: cox, stratify: none}", monitorSection + "  horizon: 6\n"},
 }

@@ -136,6 +136,9 @@ func TestAMissedWindowDoesNotEndTheStudy(t *testing.T) {
 					t.Errorf("window %d: %+v", i+1, w)
 				}
 			}
+			if !bytes.Contains(watch.ResultPage, []byte(drift.TooFew)) {
+				t.Error("the page does not say why the window has no figures")
+			}
 			result, err := c.currentServer().Outcome(c.digest())
 			if err != nil {
 				t.Fatal(err)
