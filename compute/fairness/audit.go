@@ -387,6 +387,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	a.N, a.Cut = int(open[0].n), int(open[0].cut)
 	r.curves(a, tallies)
+	r.spread(a, tallies)
 
 	against := make([]int, len(known))
 	for i := range against {

@@ -69,6 +69,7 @@ func sharedSteps(parts []binned, suffices func(n, up float64) bool) (ends []int)
 			return slices.ContainsFunc(p.n[from:to], func(n float64) bool { return n > 0 })
 		})
 	}
+	bins := len(parts[0].n)
 	from := 0
 	for to := 1; to <= bins; to++ {
 		if enough(from, to) && !empty(from, to) {

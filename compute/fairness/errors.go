@@ -132,6 +132,7 @@ func (q question) quantities(s *study.Study) []quantity {
 		{"error", 1, e}, {"absolute_error", 1, e}, {"error_squared", 1, e * e}, {"error_fourth", 1, e * e * e * e},
 		{"outcome", 1, 1}, {"outcome_squared", 1, 1}, {"outcome_cubed", 1, 1}, {"outcome_fourth", 1, 1},
 		{"error_squared_outcome", 1, e * e}, {"error_squared_outcome_squared", 1, e * e},
+		{spreadName, spreadBins, 0},
 		{"predicted", 1, p}, {"predicted_squared", 1, p * p}, {"predicted_outcome", 1, p},
 	}
 	if s.Outcome.Range.Lo > 0 {
@@ -150,7 +151,7 @@ func (q question) quantities(s *study.Study) []quantity {
 func (q question) layout(s *study.Study) []compute.Field {
 	var fields []compute.Field
 	for _, x := range q.quantities(s) {
-		f := compute.Field{Name: x.name, Length: len(q.Cells) * x.width, Bound: maxRows}
+		f := compute.Field{Name: x.name, Length: q.cellsOf(s, x) * x.width, Bound: maxRows}
 		if x.bound > 0 {
 			f.FracBits, f.Bound = fracBits, maxRows*x.bound
 		}
@@ -238,6 +239,9 @@ func noParameters(s *study.Study, parameters []byte) error {
 func Steps(s *study.Study) []compute.StepSummary {
 	all := len(cells(s))
 	most := question{Cells: make([]int, all), Hospitals: s.Fairness.Hospitals != nil}
+	for i := range most.Cells {
+		most.Cells[i] = i
+	}
 	if s.Validation.Kind != "" {
 		most.HalfWidth = new(float64)
 	}
@@ -323,14 +327,14 @@ type entry struct {
 }
 
 func (q question) answer(s *study.Study, m *study.Matrix, f Forecast) []float64 {
-	predictions, open := f.Values, len(q.Cells)
+	predictions := f.Values
 	list := q.quantities(s)
 	index := make(map[string]int, len(list))
-	start := make([]int, len(list))
+	start, has := make([]int, len(list)), make([]int, len(list)) // where a quantity begins, and how many cells have it
 	length := 0
 	for k, x := range list {
-		index[x.name], start[k] = k, length
-		length += open * x.width
+		index[x.name], start[k], has[k] = k, length, q.cellsOf(s, x)
+		length += has[k] * x.width
 	}
 	position := q.positions(s)
 	crossings, thresholds := crossings(s), q.thresholds(s)
@@ -367,6 +371,9 @@ func (q question) answer(s *study.Study, m *study.Matrix, f Forecast) []float64 
 		}
 		for _, e := range entries {
 			for _, i := range member {
+				if i >= has[e.quantity] {
+					continue
+				}
 				sums.Add(start[e.quantity]+i*list[e.quantity].width+e.at, e.value)
 			}
 		}
@@ -427,6 +434,7 @@ func doseErrors(add func(string, int, float64), predicted, y float64, r study.Ra
 	p, square := actual+scaled, scaled*scaled
 	add("error", 0, scaled)
 	add("absolute_error", 0, math.Abs(scaled))
+	add(spreadName, spreadBin(math.Abs(scaled)), 1)
 	add("error_squared", 0, square)
 	add("error_fourth", 0, square*square)
 	add("outcome", 0, actual)

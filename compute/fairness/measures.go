@@ -41,6 +41,7 @@ type tally struct {
 	folds                                    bool
 	fold, absoluteFold                       sample
 	bands                                    []float64 // actual by predicted
+	spread                                   []float64 // of the error's magnitude, by bin; nil of combinations
 	interval                                 *interval // nil where the model releases none
 
 	// binary
@@ -116,6 +117,9 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 	w := r.Hi - r.Lo
 	t.width, t.unit = w, s.Outcome.Unit
 	copy(t.within[:], counts("within"))
+	if len(sum.Field(spreadName)) >= (i+1)*spreadBins {
+		t.spread = counts(spreadName)
+	}
 	t.cut, t.under, t.over = count("cut"), count("under"), count("over")
 	t.err = sample{t.n, w * raw("error"), w * w * raw("error_squared")}
 	t.absolute = sample{t.n, w * raw("absolute_error"), w * w * raw("error_squared")}

@@ -59,6 +59,7 @@ func bound(x float64) *float64 { return &x }
 const (
 	errorTable     = "Errors"
 	closeTable     = "How close"
+	spreadTable    = "How far off, for so many patients"
 	rangeTable     = "The interval around a prediction"
 	calledTable    = "Called positive"
 	scoreTable     = "Probabilities"
@@ -100,6 +101,11 @@ func doseMeasures(a *fairness.Audit) []measure {
 		{Name: "over20", Table: closeTable, Short: "Over 20% too high", Noun: "share predicted more than 20% too high", Unit: "%", Scale: 1, Digits: 1},
 		{Name: "fold_error", Table: closeTable, Short: "Fold error", Scale: 1, Digits: 3},
 		{Name: "same_band", Table: closeTable, Short: "In the right band", Unit: "%", Scale: 1, Digits: 1},
+		{Name: "absolute_error_p10", Table: spreadTable, Short: "1 of 10 within", Unit: u, Scale: 1, Digits: 2},
+		{Name: "absolute_error_p25", Table: spreadTable, Short: "A quarter within", Unit: u, Scale: 1, Digits: 2},
+		{Name: "absolute_error_p50", Table: spreadTable, Short: "Half within", Noun: "median absolute error", Unit: u, Scale: 1, Digits: 2},
+		{Name: "absolute_error_p75", Table: spreadTable, Short: "Three quarters within", Unit: u, Scale: 1, Digits: 2},
+		{Name: "absolute_error_p90", Table: spreadTable, Short: "9 of 10 within", Unit: u, Scale: 1, Digits: 2},
 		{Name: "mse", Noun: "mean squared error", Scale: 1, Digits: 2},
 		{Name: "log_fold_error", Noun: "mean logarithm of predicted over actual", Scale: 1, Digits: 3},
 	}

@@ -111,6 +111,7 @@ type view struct {
 	Missing      int // comparisons with insufficient evidence
 	Clear        int // comparisons without a disparity
 	Shares       *shares
+	Boxes        *boxes
 	Curve        *curve
 	Tables       []table
 	LocalTables  []table
@@ -179,7 +180,10 @@ func newView(whole, local *fairness.Audit) *view {
 	}
 	switch {
 	case v.Dose:
-		v.Shares = newShares(shown)
+		v.Shares, v.Boxes = newShares(shown), newBoxes(shown, list)
+		if v.Boxes != nil && local != nil {
+			v.Boxes.Title += ": this hospital"
+		}
 	case shown.Calibration != nil:
 		v.Curve = newCurve(shown)
 	}

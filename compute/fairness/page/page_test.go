@@ -155,6 +155,37 @@ func TestPageShowsWhatIsHidden(t *testing.T) {
 	}
 }
 
+// Each group that has quantiles of its error has a box, a combination or a
+// withheld group none, and what the box shows is said in words too.
+func TestErrorsOfNumbersAreBoxes(t *testing.T) {
+	_, _, r := completed(t, false)
+	html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: r.Audit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(html), `<h3 id="plot-spread">`)
+	figure, _, closed := strings.Cut(rest, "</figure>")
+	if !found || !closed {
+		t.Fatal("the report draws no boxes")
+	}
+	boxes := 0
+	for _, g := range r.Audit.Groups {
+		if _, ok := g.Metrics["absolute_error_p25"]; ok && !strings.Contains(g.Attribute, " × ") {
+			boxes++
+		}
+	}
+	if n := strings.Count(figure, `class="bar"`); n != boxes || boxes < 1 {
+		t.Errorf("%d boxes for %d groups that have quantiles", n, boxes)
+	}
+	if n := strings.Count(figure, "are off by at most"); n < boxes {
+		t.Errorf("only %d quantiles are said in words", n)
+	}
+	_, _, r = completed(t, true)
+	if html, err = page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: r.Audit}); err != nil || strings.Contains(string(html), "plot-spread") {
+		t.Errorf("a report of probabilities has boxes of errors (%v)", err)
+	}
+}
+
 func TestPageIsAFunctionOfTheReport(t *testing.T) {
 	first, second := pages(t), pages(t)
 	for name := range first {
