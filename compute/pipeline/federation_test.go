@@ -94,6 +94,12 @@ var installed = map[*study.Study]*Model{}
 // federate runs a study to its end, the sites answering as they would.
 func federate(t testing.TB, s *study.Study, sites []*study.Matrix, how encoding) (*Result, error) {
 	t.Helper()
+	return federateSeeing(t, s, sites, how, func(compute.Question) {})
+}
+
+// federateSeeing shows every question that is asked.
+func federateSeeing(t testing.TB, s *study.Study, sites []*study.Matrix, how encoding, see func(compute.Question)) (*Result, error) {
+	t.Helper()
 	session := New(s)
 	for rounds := 0; rounds < 1100; rounds++ {
 		q, done, err := session.Next()
@@ -103,6 +109,7 @@ func federate(t testing.TB, s *study.Study, sites []*study.Matrix, how encoding)
 		if done {
 			return session.Result(), nil
 		}
+		see(q)
 		sum := ask(t, s, sites, q, how)
 		if err := session.Absorb(sum); err != nil {
 			t.Fatal(err)

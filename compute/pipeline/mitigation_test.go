@@ -501,19 +501,8 @@ func TestStepsBoundTheRoundsOfAMitigation(t *testing.T) {
 		records, site := grouped(1200, c.binary, 3)
 		sites := matrices(t, s, []string{"y", "x", "z", "g"}, records, site)
 		asked := map[string]int{}
-		session := New(s)
-		for {
-			q, done, err := session.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if done {
-				break
-			}
-			asked[q.Step]++
-			if err := session.Absorb(ask(t, s, sites, q, plain)); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := federateSeeing(t, s, sites, plain, func(q compute.Question) { asked[q.Step]++ }); err != nil {
+			t.Fatal(err)
 		}
 		for _, step := range Steps(s, len(sites)) {
 			if asked[step.Step] > step.Rounds {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -70,21 +71,11 @@ func TestAuditsOnTheWay(t *testing.T) {
 			s := parse(t, fmt.Sprintf(followedStudy, c.model, c.validation, c.every))
 			sites := followedSites(t, s)
 			asked := map[string]int{}
-			session := New(s)
-			for {
-				q, done, err := session.Next()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if done {
-					break
-				}
-				asked[q.Step]++
-				if err := session.Absorb(ask(t, s, sites, q, plain)); err != nil {
-					t.Fatal(err)
-				}
+			result, err := federateSeeing(t, s, sites, plain, func(q compute.Question) { asked[q.Step]++ })
+			if err != nil {
+				t.Fatal(err)
 			}
-			audit := session.Result().Audit
+			audit := result.Audit
 			var rounds []int
 			for _, p := range audit.Progress {
 				rounds = append(rounds, p.Round)

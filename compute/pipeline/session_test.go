@@ -262,15 +262,7 @@ func TestStepsAnnounceWhatIsAsked(t *testing.T) {
 		announced[step.Step] = step
 	}
 	asked := map[string]int{}
-	session := New(s)
-	for {
-		q, done, err := session.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if done {
-			break
-		}
+	if _, err := federateSeeing(t, s, sites, plain, func(q compute.Question) {
 		asked[q.Step]++
 		length := 0
 		for _, f := range q.Layout {
@@ -279,9 +271,8 @@ func TestStepsAnnounceWhatIsAsked(t *testing.T) {
 		if step, ok := announced[q.Step]; !ok || length > step.Numbers || asked[q.Step] > step.Rounds {
 			t.Errorf("step %s of %d numbers is not as announced: %+v", q.Step, length, step)
 		}
-		if err := session.Absorb(ask(t, s, sites, q, plain)); err != nil {
-			t.Fatal(err)
-		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 	if len(asked) != len(announced) {
 		t.Errorf("announced %d steps, asked %d", len(announced), len(asked))

@@ -276,7 +276,7 @@ func (s *sheet) tiles(n *node) {
 			s.need(height + gap)
 		}
 		x, y := s.left+float64(i%across)*(width+gap), s.GetY()
-		s.draw(rules)
+		s.draw(hair)
 		s.SetLineWidth(0.25)
 		s.RoundedRect(x, y, width, height, 1.5, "1234", "D")
 		s.SetXY(x, y+1.8)

@@ -100,7 +100,7 @@ type colour [3]int
 var (
 	ink   = colour{22, 36, 47}
 	soft  = colour{76, 91, 104}
-	rules = colour{213, 221, 227}
+	hair  = colour{213, 221, 227} // of lines between things
 	brand = colour{11, 92, 99}
 	wash  = colour{243, 246, 247}
 )

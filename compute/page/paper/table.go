@@ -190,7 +190,7 @@ func (s *sheet) row(row []cell, widths []float64, size float64, last bool) {
 			s.SetY(s.GetY() + l.height)
 		}
 	}
-	s.draw(rules)
+	s.draw(hair)
 	s.SetLineWidth(0.2)
 	if last {
 		s.draw(soft)
