@@ -60,8 +60,12 @@ func concludeWatch(o options, outcome *federation.Result, c *console.Console) er
 		return &console.Problem{What: "the watch is over, but its evidence does not hold", Why: "a check of the auditor failed", Next: "see verification in " + result}
 	case outcome.Monitor.Verdict == drift.Alert:
 		a := outcome.Monitor.Alerts[0]
+		group := "all patients"
+		if a.Attribute != "all" {
+			group = a.Attribute + " " + a.Level
+		}
 		return &console.Problem{What: "the watch over the release has an alert", Exit: exitAlert,
-			Why:  fmt.Sprintf("%d in all, the first of %s %s by the %s of %s, in the window from %s", len(outcome.Monitor.Alerts), a.Attribute, a.Level, a.Chart, a.Of, a.From),
+			Why:  fmt.Sprintf("the first of %d is about %s: the %s of %s, in the window from %s", len(outcome.Monitor.Alerts), group, a.Chart, a.Of, a.From),
 			Next: "read " + filepath.Join(folder, "result.html")}
 	}
 	c.Notef("watch: %s: %s\n", outcome.Monitor.Verdict, filepath.Join(folder, "result.html"))
