@@ -154,6 +154,8 @@ func TestRefusedModels(t *testing.T) {
 		{"standard errors of neural", numberOutcome, "{kind: neural, standard_errors: robust}", "", "line 9: model.standard_errors: neural has none, only glm and cox; remove it"},
 		{"weights of describe", numberOutcome, "{kind: describe, weights: w}", "", "line 9: model.weights: describe fits no model; remove it"},
 		{"unknown key of boost", numberOutcome, "{kind: boost, tree: 10}", "", `line 9: unknown key "tree"; did you mean "trees"?`},
+		{"a key of another section", numberOutcome, "{kind: neural, rounds: 30}", "",
+			`line 9: unknown key "rounds"; rounds stands under schedule; known here: kind, hidden, activation, strategy, epochs, batch, optimizer, server, proximal, clip, decay, seed, interactions, splines`},
 		{"unknown key of neural", numberOutcome, "{kind: neural, learning: 10}", "",
 			`line 9: unknown key "learning"; known here: kind, hidden, activation, strategy, epochs, batch, optimizer, server, proximal, clip, decay, seed, interactions, splines`},
 

@@ -93,6 +93,16 @@ func (r *reader) plainYAML(n *yaml.Node, depth int) {
 	}
 }
 
+// sectionOf are the keys that people look for elsewhere: what has a place of its
+// own in a study is often written where it takes effect.
+var sectionOf = map[string]string{
+	"rounds": "schedule", "tolerance": "schedule", "deadline": "schedule",
+	"minimum_cell": "fairness", "attributes": "fairness", "criteria": "fairness", "disclosure": "fairness",
+	"minimum_contributors": "privacy", "threshold": "privacy",
+	"learning_rate": "model", "trees": "model", "family": "model", "ridge": "model",
+	"require": "cohort", "exclude_if": "cohort",
+}
+
 // section is a mapping whose keys are all known and different.
 type section struct {
 	*reader
@@ -129,6 +139,8 @@ func (r *reader) section(n *yaml.Node, path string, known ...string) *section {
 			hint := fmt.Sprintf("known here: %s", strings.Join(known, ", "))
 			if near := Nearest(name, known); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
+			} else if place := sectionOf[name]; place != "" && path != place {
+				hint = fmt.Sprintf("%s stands under %s; %s", name, place, hint)
 			}
 			r.fail(key, s.key(name), hint, "unknown key %q", name)
 		}
