@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"slices"
@@ -31,10 +27,11 @@ const (
 
 	attestationFile = "attestation.json"
 	cosignedFolder  = "cosigned/" // checkpoints, by size
+	blobFolder      = "blobs/"    // by digest
 )
 
 func rosterFile(number int) string            { return fmt.Sprintf("rosters/%06d.json", number) }
-func blobFile(digest statement.Digest) string { return "blobs/" + digest.String() }
+func blobFile(digest statement.Digest) string { return blobFolder + digest.String() }
 
 // verifier carries what one check has established to the next.
 type verifier struct {
@@ -103,9 +100,9 @@ type round struct {
 	faults        []*record
 	ends          []*record
 
-	sealed     *secagg.Round // the cryptography that the plan fixes
-	recomputed *secagg.Sum   // from the ciphertexts, where they are at hand
-	sum        *secagg.Sum   // as published
+	sealed   *secagg.Round // the cryptography that the plan fixes, once asked for
+	reopened *reopened     // from the ciphertexts, where they are at hand
+	sum      *secagg.Sum   // as published
 }
 
 func (r *round) Plan() *statement.Plan { return r.plan.fact.(*statement.Plan) }
@@ -245,7 +242,11 @@ func (v *verifier) readRecords() (*listing, error) {
 	files := &listing{allowed: map[string]bool{checkpointFile: true, entriesFile: true, governanceFile: true, studyFile: true, attestationFile: true}}
 	files.allowed[blobFile(v.digest)] = true // the protocol file again, under its digest
 	v.byID = make(map[statement.Digest]*round)
-	rosters, ours := 0, 0
+	ours := v.ours()
+	if err := inParallel(len(ours), func(i int) error { return v.readStatement(ours[i]) }); err != nil {
+		return nil, err
+	}
+	rosters := 0
 	for _, r := range v.records {
 		if r.entry.Type == ledger.TypeRoster {
 			rosters++
@@ -254,21 +255,15 @@ func (v *verifier) readRecords() (*listing, error) {
 			}
 			files.require(rosterFile(rosters), r)
 			files.allowed[blobFile(r.entry.Subject)] = true
-			continue
 		}
-		if r.entry.Study != v.digest.String() {
-			continue // another study's; its leaf counts, its statements are not here
-		}
-		ours++
+	}
+	for _, r := range ours {
 		files.require(blobFile(r.entry.Subject), r)
-		if err := v.readStatement(r); err != nil {
-			return nil, err
-		}
 		if err := v.sort(r, files); err != nil {
 			return nil, err
 		}
 	}
-	if ours == 0 {
+	if len(ours) == 0 {
 		return nil, fmt.Errorf("%s is not the study of this bundle: no entry of the ledger is about a file with its digest, %.12s", studyFile, v.digest)
 	}
 	for _, round := range v.rounds {
@@ -287,6 +282,17 @@ func (v *verifier) readRecords() (*listing, error) {
 		}
 	}
 	return files, nil
+}
+
+// ours are the entries about this study. Another study's leaves count in the log,
+// and its statements are not here.
+func (v *verifier) ours() (ours []*record) {
+	for _, r := range v.records {
+		if r.entry.Type != ledger.TypeRoster && r.entry.Study == v.digest.String() {
+			ours = append(ours, r)
+		}
+	}
+	return ours
 }
 
 func (v *verifier) readRoster(r *record, number int) error {
@@ -436,85 +442,4 @@ func (v *verifier) sort(r *record, files *listing) error {
 		return fmt.Errorf("%s says that it belongs to another round than its statement", r)
 	}
 	return nil
-}
-
-// compareFiles holds the directory against the listing.
-func (v *verifier) compareFiles(files *listing) (string, error) {
-	present := make(map[string]bool)
-	var blobs []string
-	err := fs.WalkDir(v.bundle, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return fmt.Errorf("%s cannot be read", path)
-		}
-		if entry.IsDir() {
-			return nil
-		}
-		if !files.allowed[path] || !entry.Type().IsRegular() {
-			return fmt.Errorf("%s is surplus: no entry names it", path)
-		}
-		present[path] = true
-		if strings.HasPrefix(path, "blobs/") {
-			blobs = append(blobs, path)
-		}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	if err := inParallel(len(blobs), func(i int) error {
-		return v.hash(blobs[i], strings.TrimPrefix(blobs[i], "blobs/"))
-	}); err != nil {
-		return "", err
-	}
-	for _, file := range files.required {
-		if !present[file.path] {
-			return "", fmt.Errorf("%s is missing: %s names it", file.path, file.by)
-		}
-	}
-	v.ciphertexts = len(files.chunks) > 0 && slices.ContainsFunc(files.chunks, func(c named) bool { return present[c.path] })
-	detail := fmt.Sprintf("%d files, each what its name says, and no other", len(present))
-	if v.ciphertexts {
-		for _, chunk := range files.chunks {
-			if !present[chunk.path] {
-				return "", fmt.Errorf("%s is missing: %s names this ciphertext, and others of the bundle are here", chunk.path, chunk.by)
-			}
-		}
-		detail += "; with the ciphertexts"
-	}
-	return detail, nil
-}
-
-// hash reads a blob piece by piece and compares it with its name.
-func (v *verifier) hash(path, name string) error {
-	file, err := v.bundle.Open(path)
-	if err != nil {
-		return fmt.Errorf("%s cannot be read", path)
-	}
-	defer file.Close()
-	hasher := sha256.New()
-	if _, err := io.Copy(hasher, file); err != nil {
-		return fmt.Errorf("%s cannot be read", path)
-	}
-	if hex.EncodeToString(hasher.Sum(nil)) != name {
-		return fmt.Errorf("%s is damaged: its content has another digest", path)
-	}
-	return nil
-}
-
-// blob reads a file named by its digest. The digest of nothing needs no file.
-func (v *verifier) blob(digest statement.Digest) ([]byte, error) {
-	data, err := fs.ReadFile(v.bundle, blobFile(digest))
-	if errors.Is(err, fs.ErrNotExist) {
-		if digest == statement.DigestOf(nil) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("%s is missing", blobFile(digest))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read", blobFile(digest))
-	}
-	if statement.DigestOf(data) != digest {
-		return nil, fmt.Errorf("%s is damaged: its content has another digest", blobFile(digest))
-	}
-	return data, nil
 }

@@ -145,26 +145,25 @@ func (v *verifier) compareHistory(detail string) (string, error) {
 // that was in force when it entered the log.
 func (v *verifier) checkSignatures() (string, error) {
 	var inForce *identity.Roster
-	verified := 0
+	var signed []*record
 	for _, r := range v.records {
 		if r.entry.Type == ledger.TypeRoster {
 			inForce = r.fact.(*identity.Roster)
 			continue
 		}
 		r.roster = inForce
-		rule, signed := rules[r.entry.Type]
-		if r.fact == nil || !signed {
+		if _, has := rules[r.entry.Type]; r.fact == nil || !has {
 			continue
 		}
 		if inForce == nil {
 			return "", fmt.Errorf("%s comes before the first roster", r)
 		}
-		if err := r.verify(rule, inForce); err != nil {
-			return "", err
-		}
-		verified++
+		signed = append(signed, r)
 	}
-	return fmt.Sprintf("%d statements, each by a member with the right role on the roster in force", verified), nil
+	if err := inParallel(len(signed), func(i int) error { return signed[i].verify(rules[signed[i].entry.Type], signed[i].roster) }); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d statements, each by a member with the right role on the roster in force", len(signed)), nil
 }
 
 func (r *record) verify(rule rule, roster *identity.Roster) error {

@@ -90,11 +90,9 @@ func (v *verifier) checkPlans() (string, error) {
 		if err := v.checkPlan(round); err != nil {
 			return "", fmt.Errorf("%s: %w", round.plan, err)
 		}
-		spec, err := secagg.NewRound(round.Plan().RoundSpec())
-		if err != nil {
+		if _, err := round.crypto(); err != nil {
 			return "", fmt.Errorf("%s: %w", round.plan, err)
 		}
-		round.sealed = spec
 		for _, c := range round.contributions {
 			if err := round.checkContribution(c); err != nil {
 				return "", fmt.Errorf("%s: %w", c, err)
