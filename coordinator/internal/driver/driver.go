@@ -57,6 +57,7 @@ type Driver struct {
 	facts   uint64
 	log     *ledger.Log
 	leaves  uint64        // in the store and in the log
+	head    signedHead    // the last that was signed
 	changed chan struct{} // closed and replaced at every change
 	// assigned is closed and replaced at every change that may give a site
 	// something to do or to learn.

@@ -38,13 +38,24 @@ func (d *Driver) openLog(ctx context.Context) error {
 	return nil
 }
 
+// signedHead is the log's signed head at a size: all sites that are told at once
+// are told the same.
+type signedHead struct {
+	size       uint64
+	checkpoint []byte
+}
+
 // checkpoint signs the head of the log and proves that it extends an older one.
 func (d *Driver) checkpoint(oldSize uint64) (checkpoint []byte, consistency [][32]byte, err error) {
-	if checkpoint, err = d.log.Checkpoint(d.Node.Keys().Signing()); err != nil {
-		return nil, nil, err
+	if d.head.size != d.leaves || d.head.checkpoint == nil {
+		signed, err := d.log.Checkpoint(d.Node.Keys().Signing())
+		if err != nil {
+			return nil, nil, err
+		}
+		d.head = signedHead{d.leaves, signed}
 	}
 	consistency, err = d.log.Consistency(oldSize, d.leaves)
-	return checkpoint, consistency, err
+	return d.head.checkpoint, consistency, err
 }
 
 // Checkpoint returns the newest signed checkpoint and the proof that it extends

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/consilium-fl/consilium/coordinator/internal/driver"
+	_ "github.com/consilium-fl/consilium/internal/wire" // how messages are buffered
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
+	_ "github.com/consilium-fl/consilium/internal/wire" // how messages are buffered
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 )
