@@ -30,8 +30,9 @@ type Fairness struct {
 	Hospitals  []Hospitals // metrics by which hospitals are counted
 	Metrics    []string    // that groups are compared by; nil for the usual ones
 	Criteria   []Criterion
-	Bootstrap  int // replicates; 0 for none
-	Every      int // rounds of training after which the model so far is audited; 0 for never
+	Bootstrap  int    // replicates; 0 for none
+	Every      int    // rounds of training after which the model so far is audited; 0 for never
+	Noise      *Noise // on the audit's sums; nil for none
 
 	Purpose *Purpose // of an audit by ancestry
 }
@@ -99,7 +100,7 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 		return
 	}
 	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share", "disclosure",
-		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "every", "purpose", "times", "hospitals")
+		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "every", "purpose", "times", "hospitals", "noise")
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)
@@ -125,6 +126,7 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	s.readCuts(r, at)
 	s.readTimes(r, at)
 	s.readHospitals(r, at)
+	s.readNoise(r, at)
 	s.readCriteria(r, at)
 	s.readPurpose(r, at)
 }

@@ -53,6 +53,7 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	s.readMonitor(r, file.values["monitor"], file)
 	s.readSchedule(r, file.values["schedule"])
 	s.checkPrivate(r, file.values)
+	s.checkNoise(r, file.values)
 	if r.fault == nil {
 		s.nameTerms(r, file.values["features"], file.values["model"])
 	}
