@@ -186,7 +186,7 @@ func (c *Counts) cohort(r rule) *Cohort {
 		}
 		out.Features = append(out.Features, v)
 	}
-	for a, attribute := range c.study.Fairness.Attributes {
+	for a, attribute := range c.study.CountedAttributes() {
 		groups := Attribute{Column: attribute.Column}
 		for g, name := range attribute.Groups() {
 			groups.Groups = append(groups.Groups, Level{name, r.groups[c.index.groupAt[a]+g]})

@@ -98,7 +98,7 @@ func newIndex(s *study.Study) index {
 		x.references = append(x.references, x.levels+f.Reference)
 		x.levels += len(f.Levels)
 	}
-	for _, a := range s.Fairness.Attributes {
+	for _, a := range s.CountedAttributes() {
 		x.groupAt = append(x.groupAt, x.groups)
 		x.groups += len(a.Groups())
 	}

@@ -78,7 +78,7 @@ func (c *Counts) lattice() (*lattice, positions) {
 			l.sum(all, parts...)
 		}
 	}
-	for a := range c.study.Fairness.Attributes {
+	for a := range c.study.CountedAttributes() {
 		first := len(at.groups)
 		for g := range c.study.Fairness.Attributes[a].Groups() {
 			at.groups = append(at.groups, l.add(c.Group(a, g)))

@@ -1,0 +1,124 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Noise declares that the sums of the bias audit carry random noise, so that they
+// say nearly the same of everybody whether or not a patient is among the records:
+// differential privacy, for the figures of the groups.
+type Noise struct {
+	// Epsilon of all noisy sums of the audit together, in thousandths.
+	Epsilon int
+	// Clip is, in the outcome's unit, the largest error that counts as such; 0 for a
+	// binary outcome, whose errors are at most 1.
+	Clip float64
+	// Colluding is how many hospitals may put their own noise together to take it
+	// off the sums: what is left is enough.
+	Colluding int
+}
+
+// noisyMetrics are those by which groups can be compared that noisy sums give.
+var noisyMetrics = []string{
+	"mae", "bias", "mse", "rmse", "within10", "within20", "within30", "under20", "over20",
+	"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "calibration_in_the_large",
+}
+
+// Limits of epsilon, in thousandths.
+const (
+	leastEpsilon = 50
+	mostEpsilon  = 10_000
+)
+
+// Holders is how many hospitals' noise is all that the declared epsilon needs.
+func (s *Study) Holders() int { return s.Privacy.MinimumContributors - s.Fairness.Noise.Colluding }
+
+// CountedAttributes are the attributes whose groups are counted, exactly, before
+// there is a model: none where the audit's own counts are noisy.
+func (s *Study) CountedAttributes() []Attribute {
+	if s.Fairness.Noise != nil {
+		return nil
+	}
+	return s.Fairness.Attributes
+}
+
+// BaseCells is how many combinations of groups of all attributes there are.
+func (f *Fairness) BaseCells() int {
+	cells := 1
+	for _, a := range f.Attributes {
+		cells = min(cells*(len(a.Levels)+1), 1<<40)
+	}
+	return cells
+}
+
+// readNoise reads the noise, and refuses beside it what would be exact about a
+// group of patients.
+func (s *Study) readNoise(r *reader, at *section) {
+	const path = "fairness.noise"
+	if r.fault != nil || !at.has("noise") {
+		return
+	}
+	n := at.values["noise"]
+	switch {
+	case s.Model.Kind == Describe:
+		r.fail(n, path, "remove it", "%s: describe fits no model that is audited", path)
+	case s.Outcome.Type == Survival:
+		r.fail(n, path, "remove it", "%s: the audit of a survival outcome has no noisy form", path)
+	}
+	for _, exact := range []struct{ key, why string }{
+		{"bands", "under noise patients are not counted by band: each cell of the table would carry noise of its own"},
+		{"hospitals", "to count hospitals by a metric, each would have to know its own exactly"},
+		{"every", "each audit on the way would cost as much epsilon as the last one"},
+		{"minimum_sites", "in how many hospitals a group has patients is an exact count, which is not opened under noise"},
+		{"largest_share", "whether one hospital has nearly all patients of a group is an exact count, which is not opened under noise"},
+		{"disclosure", "under noise nothing can be worked out exactly, so nothing is withheld for that"},
+	} {
+		at.refuse(exact.key, exact.why)
+	}
+	if i := slices.IndexFunc(s.Fairness.Attributes, func(a Attribute) bool { return a.Merges != nil }); i >= 0 {
+		r.fail(at.values["attributes"], "fairness.attributes", "remove merge, or gather the values in one level", "fairness.attributes: under noise no groups are joined: how large they are is not known exactly")
+	}
+	if cells := s.Fairness.BaseCells(); cells > MaxAuditGroups {
+		r.fail(at.values["attributes"], "fairness.attributes", "declare fewer attributes or levels",
+			"fairness.attributes: noise is added to each of %d combinations of groups, more than %d", cells, MaxAuditGroups)
+	}
+	one := r.section(n, path, "epsilon", "clip", "colluding")
+	one.need("epsilon", "1 is common; less is more private")
+	epsilon := 1000 * one.real("epsilon", 1, float64(leastEpsilon)/1000, float64(mostEpsilon)/1000)
+	noise := &Noise{Epsilon: int(math.Round(epsilon)), Colluding: one.integer("colluding", 1, 0, 10_000)}
+	if r.fault == nil && math.Abs(epsilon-math.Round(epsilon)) > 1e-6 {
+		r.fail(one.values["epsilon"], path+".epsilon", "", "%s.epsilon has at most three decimals", path)
+	}
+	if s.Outcome.Type == Binary {
+		one.refuse("clip", "the error of a probability is at most 1")
+		if s.Fairness.Thresholds == nil { // the prevalence would be an exact count
+			s.Fairness.Thresholds = []float64{0.5}
+		}
+	} else if one.need("clip", "name the largest error that counts as such: most are well below it") != nil && r.fault == nil {
+		width := s.Outcome.Range.Hi - s.Outcome.Range.Lo
+		noise.Clip = one.real("clip", 0, 1e-9*width, width)
+	}
+	s.Fairness.Noise = noise
+}
+
+// checkNoise refuses what the rest of the study would open exactly about the groups
+// of the audit, and noise that too few hospitals hold.
+func (s *Study) checkNoise(r *reader, values map[string]*yaml.Node) {
+	if r.fault != nil || s.Fairness.Noise == nil {
+		return
+	}
+	n := keyValue(values["fairness"], "noise")
+	switch floor := s.Privacy.MinimumContributors; {
+	case s.Mitigation != nil:
+		r.fail(values["mitigation"], "mitigation", "remove it, or fairness.noise", "mitigation: it is made of exact sums by group, which fairness.noise is there to avoid")
+	case s.Monitor != nil:
+		r.fail(n, "fairness.noise", "remove it", "fairness.noise: a monitor has no noisy form")
+	case s.Fairness.Noise.Colluding >= floor:
+		r.fail(n, "fairness.noise.colluding", fmt.Sprintf("write at most %d, or raise privacy.minimum_contributors", floor-1),
+			"fairness.noise.colluding: of %d hospitals, which suffice for a sum, %d that collude leave none whose noise hides anybody", floor, s.Fairness.Noise.Colluding)
+	}
+}
