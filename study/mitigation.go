@@ -17,6 +17,7 @@ const (
 	GroupThresholds  = "thresholds"         // a group is called positive from a probability of its own
 	BoundedGroupLoss = "bounded-group-loss" // groups whose loss is above a bound weigh more
 	QFedAvg          = "q-fedavg"           // hospitals where the network loses more count more
+	FairFed          = "fairfed"            // hospitals whose gap between groups is that of the whole count more
 )
 
 // What reweighing balances.
@@ -43,7 +44,7 @@ type Mitigation struct {
 
 	Slope bool // of recalibrate: the line has a slope of its own
 
-	Equalize                     string  // of thresholds: selection_rate, tpr or fpr
+	Equalize                     string  // of thresholds and fairfed: selection_rate, tpr or fpr; of fairfed also loss
 	FalsePositive, FalseNegative float64 // of thresholds: what each costs
 
 	Bound  float64 // of bounded-group-loss: of a group's root mean squared error, or log loss
@@ -51,17 +52,35 @@ type Mitigation struct {
 	Rate   float64 // of bounded-group-loss: of the exponentiated gradient
 
 	Q float64 // of q-fedavg, at strength 1
+
+	Beta float64 // of fairfed, at strength 1
 }
 
-// MostQ is the largest exponent of q-fedavg.
-const MostQ = 2
+// EqualLoss is what fairfed compares where a model calls nobody positive: the mean
+// loss of each side.
+const EqualLoss = "loss"
+
+// MostQ is the largest exponent of q-fedavg, MostBeta the largest step of fairfed.
+const (
+	MostQ    = 2
+	MostBeta = 100
+)
+
+// MostFairFed bounds the parameters of a network times the rounds of fairfed: a
+// question carries the networks of all rounds before it, from which a hospital
+// works its weight out again.
+const MostFairFed = 100_000
 
 // Weighs reports whether patients have weights in the fit by their group.
 func (m *Mitigation) Weighs() bool { return m.Method == Reweigh || m.Method == BoundedGroupLoss }
 
 // Fits reports whether the method is one of the fit, so that a prediction does not
 // ask for the group.
-func (m *Mitigation) Fits() bool { return m.Weighs() || m.Method == QFedAvg }
+func (m *Mitigation) Fits() bool { return m.Weighs() || m.WeighsHospitals() }
+
+// WeighsHospitals reports whether the method changes how much a hospital counts in
+// a round of training.
+func (m *Mitigation) WeighsHospitals() bool { return m.Method == QFedAvg || m.Method == FairFed }
 
 // NeedsGroup reports whether the released model asks for a patient's group.
 func (m *Mitigation) NeedsGroup() bool { return m != nil && !m.Fits() && m.Release > 0 }
@@ -83,15 +102,16 @@ var mitigationKeys = map[string][]string{
 	GroupThresholds:  {"equalize", "cost"},
 	BoundedGroupLoss: {"bound", "rounds", "rate"},
 	QFedAvg:          {"q"},
+	FairFed:          {"beta", "equalize"},
 }
 
 func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 	if n == nil || r.fault != nil {
 		return
 	}
-	at := r.section(n, "mitigation", "method", "attribute", "strength", "release", "measure", "balance", "slope", "equalize", "cost", "bound", "rounds", "rate", "q")
-	at.need("method", "reweigh, recalibrate, thresholds, bounded-group-loss or q-fedavg")
-	m := &Mitigation{Method: at.choice("method", "", Reweigh, Recalibrate, GroupThresholds, BoundedGroupLoss, QFedAvg)}
+	at := r.section(n, "mitigation", "method", "attribute", "strength", "release", "measure", "balance", "slope", "equalize", "cost", "bound", "rounds", "rate", "q", "beta")
+	at.need("method", "reweigh, recalibrate, thresholds, bounded-group-loss, q-fedavg or fairfed")
+	m := &Mitigation{Method: at.choice("method", "", Reweigh, Recalibrate, GroupThresholds, BoundedGroupLoss, QFedAvg, FairFed)}
 	if r.fault != nil {
 		return
 	}
@@ -138,6 +158,17 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 		m.Rate = at.real("rate", 1, 0.01, 100)
 	case QFedAvg:
 		m.Q = at.real("q", 1, 0.01, MostQ)
+	case FairFed:
+		m.Beta = at.real("beta", 1, 0.001, MostBeta)
+		m.Equalize = EqualLoss
+		if s.Outcome.Type == Binary {
+			m.Equalize = at.choice("equalize", "tpr", "selection_rate", "tpr", "fpr", EqualLoss)
+		} else {
+			m.Equalize = at.choice("equalize", EqualLoss, EqualLoss)
+		}
+		if m.Equalize != EqualLoss {
+			m.Measure = m.Equalize
+		}
 	}
 	if m.Measure = at.choice("measure", m.Measure, known...); r.fault == nil {
 		s.Mitigation = m
@@ -165,8 +196,10 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 		refuse("method", "use validation: {kind: holdout} or {kind: external}", "models that are compared are tried on the same held-out patients, which %s has not", s.Validation.Kind)
 	case (method == Reweigh || method == BoundedGroupLoss) && s.Model.Kind != GLM && s.Model.Kind != Neural:
 		refuse("method", "use recalibrate, or model: {kind: glm} or neural", "%s weighs patients in the fit, which kind %s does not", method, s.Model.Kind)
-	case method == QFedAvg && s.Model.Kind != Neural:
-		refuse("method", "use reweigh or bounded-group-loss", "q-fedavg is a strategy of a neural network")
+	case (method == QFedAvg || method == FairFed) && s.Model.Kind != Neural:
+		refuse("method", "use reweigh or bounded-group-loss", "%s is a strategy of a neural network", method)
+	case method == FairFed && s.Model.Neural.Strategy != FedAvg && s.Model.Neural.Strategy != FedProx:
+		refuse("method", "write model: {strategy: fedavg} or fedprox", "fairfed weighs the changes that hospitals' own training makes, which is fedavg or fedprox")
 	case method == QFedAvg && (s.Model.Neural.Strategy != FedAvg && s.Model.Neural.Strategy != FedProx || s.Model.Neural.Optimizer.Name != "sgd"):
 		refuse("method", "write model: {strategy: fedavg, optimizer: {name: sgd, rate: 0.05}}", "q-fedavg takes the length of its steps from the rate of sgd at the hospitals, with fedavg or fedprox")
 	case method == Recalibrate && s.Outcome.Type == Count:
@@ -273,6 +306,63 @@ func (s *Study) CheckSharpness(q float64) error {
 		}
 	}
 	return errors.New("the exponent is not of the study's mitigation")
+}
+
+// GapWeights are how hospitals count in the rounds of fairfed.
+type GapWeights struct {
+	Beta float64 `json:"beta"`
+	// The gap is that of the reference group to the others together: by index, none
+	// of them too small to be shown.
+	Reference int   `json:"reference"`
+	Others    []int `json:"others"` // ascending
+}
+
+// WeighedByGap is the study whose network is trained by fairfed.
+func (s *Study) WeighedByGap(w *GapWeights) *Study {
+	fair := *s
+	network := *s.Model.Neural
+	network.GapWeights = w
+	fair.Model.Neural = &network
+	return &fair
+}
+
+// CheckGapWeights refuses what is not of the study's strengths and groups; nil is
+// none.
+func (s *Study) CheckGapWeights(w *GapWeights) error {
+	if w == nil {
+		return nil
+	}
+	m := s.Mitigation
+	if m == nil || m.Method != FairFed {
+		return errors.New("the hospitals' weights are not of the study's mitigation")
+	}
+	if !slices.ContainsFunc(m.Strengths, func(x float64) bool { return w.Beta == x*m.Beta }) {
+		return errors.New("beta is not of the study's mitigation")
+	}
+	a := s.Fairness.Attributes[m.Attribute]
+	if w.Reference < 0 || w.Reference >= len(a.Levels) || a.Reference != "" && a.Groups()[w.Reference] != a.Reference {
+		return errors.New("the reference is not a group of the mitigation's attribute, or not the one that the study declares")
+	}
+	if len(w.Others) == 0 {
+		return errors.New("a gap is between the reference and other groups")
+	}
+	for i, g := range w.Others {
+		if g < 0 || g >= len(a.Levels) || g == w.Reference || i > 0 && g <= w.Others[i-1] {
+			return errors.New("the groups of a gap are not ascending groups of its attribute, beside the reference")
+		}
+	}
+	return nil
+}
+
+// boundFairFed refuses questions that would carry too much.
+func (s *Study) boundFairFed(r *reader, n *yaml.Node) {
+	if m := s.Mitigation; r.fault != nil || m == nil || m.Method != FairFed {
+		return
+	}
+	if carried := s.Parameters() * s.Schedule.Rounds; carried > MostFairFed {
+		r.fail(keyValue(n, "method"), "mitigation.method", "make model.hidden smaller, or schedule.rounds fewer",
+			"mitigation: fairfed carries the network of every round before, here %d numbers at last, more than %d", carried, MostFairFed)
+	}
 }
 
 // Weighted is the matrix of [Study.Weighted]: each record weighs what it did,

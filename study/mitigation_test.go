@@ -24,7 +24,12 @@ mitigation: MITIGATION
 		{number, linear, "", "{method: bounded-group-loss, attribute: g, strength: [1], release: none, bound: 2, rounds: 3, rate: 0.5}", ""},
 		{binary, logistic, "validation: {kind: holdout}", "{method: thresholds, attribute: g, strength: [1], release: 1, equalize: tpr, cost: {false_positive: 2}}", ""},
 		{number, `{kind: boost, loss: squared, min_leaf: 20}`, "", "{method: recalibrate, attribute: g, strength: [1], release: none}", ""},
+		{binary, `{kind: neural}`, "", "{method: fairfed, attribute: g, strength: [1], release: 1, beta: 2, equalize: selection_rate}", ""},
 
+		{number, `{kind: neural}`, "", "{method: fairfed, attribute: g, strength: [1], release: 1, equalize: tpr}", "not one of"},
+		{number, `{kind: neural, strategy: scaffold}`, "", "{method: fairfed, attribute: g, strength: [1], release: 1}", "fedprox"},
+		{number, `{kind: neural, hidden: [100, 100]}`, "", "{method: fairfed, attribute: g, strength: [1], release: 1}", "carries the network"},
+		{number, linear, "", "{method: fairfed, attribute: g, strength: [1], release: 1}", "neural network"},
 		{number, linear, "", "{method: wish, attribute: g, strength: [1], release: none}", "not one of"},
 		{number, linear, "", "{method: recalibrate, attribute: h, strength: [1], release: none}", "no attribute"},
 		{number, linear, "", "{method: recalibrate, attribute: g, strength: [1]}", "missing key"},

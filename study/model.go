@@ -125,11 +125,12 @@ type NeuralModel struct {
 	Epochs     int // over the local records, per round
 	Batch      int // records in a minibatch; 0 is all
 	Optimizer  Optimizer
-	Server     Optimizer // of fedadam, fedyogi and fedsgd
-	Proximal   float64   // mu of fedprox
-	Clip       float64   // of each record's gradient, L2; 0 is none
-	Decay      float64   // L2 penalty on weights
-	Q          float64   // of q-FedAvg; 0 but in a fit of a mitigation
+	Server     Optimizer   // of fedadam, fedyogi and fedsgd
+	Proximal   float64     // mu of fedprox
+	Clip       float64     // of each record's gradient, L2; 0 is none
+	Decay      float64     // L2 penalty on weights
+	Q          float64     // of q-FedAvg; 0 but in a fit of a mitigation
+	GapWeights *GapWeights // of FairFed; nil but in a fit of a mitigation
 	Seed       uint64
 }
 

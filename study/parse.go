@@ -59,6 +59,7 @@ func (s *Study) read(r *reader, root *yaml.Node) {
 	}
 	if r.fault == nil {
 		s.boundNetwork(r, file.values["model"])
+		s.boundFairFed(r, file.values["mitigation"])
 	}
 }
 

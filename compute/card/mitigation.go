@@ -28,6 +28,7 @@ func (c *Card) mitigated() []block {
 		study.Reweigh:          "patients weigh in the fit by %s",
 		study.BoundedGroupLoss: "groups of %s for whom the model loses more weigh more in the fit",
 		study.QFedAvg:          "hospitals where the network loses more count more in every round (groups: %s)",
+		study.FairFed:          "hospitals whose own gap between groups of %s is near that of all patients count more in every round",
 		study.Recalibrate:      "predictions of each group of %s are moved along a line of its own",
 		study.GroupThresholds:  "each group of %s is called positive from a probability of its own",
 	}[m.Method]

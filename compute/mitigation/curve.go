@@ -198,6 +198,8 @@ func Limits(s *study.Study, r *Result) []string {
 		out = append(out, fmt.Sprintf("Thresholds by %s do not change a probability. With the same probability a patient of one group is called positive and one of another is not.", column))
 	case study.QFedAvg:
 		out = append(out, "The method evens out the losses of hospitals, and knows nothing of groups: a gap between groups changes only as far as they are at different hospitals.")
+	case study.FairFed:
+		out = append(out, "The method counts a hospital more whose own gap is near that of all patients. It evens out what hospitals teach the network; a gap that all of them have alike stays.")
 	default:
 		out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
 	}

@@ -116,3 +116,38 @@ func (g *Groups) changes() []Change {
 	}
 	return out
 }
+
+// Sides are the two sides of the gap by which FairFed weighs hospitals.
+type Sides struct {
+	Reference int
+	Others    []int // ascending
+	Changes   []Change
+}
+
+// NewSides sets the attribute's reference, or else its largest group, against the
+// other groups that take part. Patients whose group is unknown are on no side. It
+// returns nil where a side has nobody.
+func NewSides(s *study.Study, g *Groups) *Sides {
+	a := s.Fairness.Attributes[s.Mitigation.Attribute]
+	sides := &Sides{Reference: -1, Changes: g.changes()}
+	unknown := len(a.Levels)
+	for _, k := range g.Open() {
+		switch {
+		case k == unknown:
+		case a.Reference == a.Groups()[k], a.Reference == "" && (sides.Reference < 0 || g.patients[k] > g.patients[sides.Reference]):
+			sides.Reference = k
+		}
+	}
+	for _, k := range g.Open() {
+		if k != unknown && k != sides.Reference {
+			sides.Others = append(sides.Others, k)
+		}
+	}
+	if g.why[unknown] == "" {
+		sides.Changes[unknown].General = "it is on no side of the gap"
+	}
+	if sides.Reference < 0 || len(sides.Others) == 0 {
+		return nil
+	}
+	return sides
+}

@@ -4,7 +4,7 @@
 // difference, never one number, and which of them is released was declared
 // before any of them existed.
 //
-// Five methods, each from sums over all hospitals:
+// Six methods, each from sums over all hospitals:
 //
 //   - reweigh: a patient of group a and outcome class y weighs
 //     n(a) n(y) / (n n(a,y)), so that in the weighted data every group has the
@@ -29,6 +29,10 @@
 //   - q-fedavg: of a network, hospitals where it loses more count more in every
 //     round (package neural). It evens out hospitals; what that does for groups
 //     is what the curve shows.
+//
+//   - fairfed: of a network, hospitals whose gap between the reference group and
+//     the others is near that of all patients count more in every round (package
+//     neural).
 //
 // A method at strength s goes s of the way: weights are 1 + s (w - 1), a line is
 // s of the way from the identity, a group's rate is s of the way to the common
@@ -139,7 +143,7 @@ func steps(m *study.Mitigation) []string {
 	if m.Method == study.QFedAvg {
 		return nil // what it asks is asked by the network
 	}
-	if m.Method == study.Reweigh && m.Balance == study.BalanceSize {
+	if m.Method == study.FairFed || m.Method == study.Reweigh && m.Balance == study.BalanceSize {
 		return []string{StepSizes, StepShares}
 	}
 	return []string{StepSizes, StepShares, own}
@@ -230,7 +234,7 @@ func Steps(s *study.Study) []compute.StepSummary {
 // one without.
 func Fits(m *study.Mitigation) int {
 	switch m.Method {
-	case study.Reweigh, study.QFedAvg:
+	case study.Reweigh, study.QFedAvg, study.FairFed:
 		return len(m.Strengths)
 	case study.BoundedGroupLoss:
 		return len(m.Strengths) * m.Rounds

@@ -130,13 +130,19 @@ type roundParameters struct {
 	// the mean gradient there.
 	Previous []byte `json:"previous,omitempty"`
 	Control  []byte `json:"control,omitempty"`
+	// FairFed: the weights of all rounds before, and what was opened of each and of
+	// this one.
+	Past   []byte  `json:"past,omitempty"`
+	Wholes []whole `json:"wholes,omitempty"`
 }
 
 // question is what roundParameters say.
 type question struct {
 	round, patients   int
 	fitted            fitted
-	previous, control []float64 // nil in the first round, and but for scaffold
+	previous, control []float64   // nil in the first round, and but for scaffold
+	past              [][]float64 // by round before; nil in the first round, and but for fairfed
+	wholes            []whole     // nil but for fairfed
 }
 
 func (n *network) encodeRound(q question) ([]byte, error) {
@@ -145,6 +151,10 @@ func (n *network) encodeRound(q question) ([]byte, error) {
 		p.Previous = appendFloats(nil, q.previous, n.precision())
 		p.Control = appendFloats(nil, q.control, n.precision())
 	}
+	for _, weights := range q.past {
+		p.Past = appendFloats(p.Past, weights, n.precision())
+	}
+	p.Wholes = q.wholes
 	return compute.EncodeParameters(p)
 }
 
@@ -166,6 +176,9 @@ func (n *network) readRound(parameters []byte) (q question, err error) {
 	if q.fitted, err = n.decode(p.Network); err != nil {
 		return q, err
 	}
+	if err := n.readWholes(p, &q); err != nil {
+		return q, err
+	}
 	want := 0
 	if n.model.Strategy == study.Scaffold && p.Round > 0 {
 		want = n.precision() * n.parameters()
@@ -183,6 +196,31 @@ func (n *network) readRound(parameters []byte) (q question, err error) {
 	return q, err
 }
 
+// readWholes reads what FairFed carries of the rounds before and of this one.
+func (n *network) readWholes(p roundParameters, q *question) error {
+	rounds, size := 0, n.precision()*n.parameters()
+	if n.model.GapWeights != nil {
+		rounds = p.Round + 1
+	}
+	if len(p.Wholes) != rounds || len(p.Past) != max(rounds-1, 0)*size {
+		return errors.New("the networks of the rounds before, or what was opened of them, do not belong to the study's strategy, its network or the round")
+	}
+	for ; len(p.Past) > 0; p.Past = p.Past[size:] {
+		weights, err := readFloats(p.Past[:size], n.precision(), maxWeight)
+		if err != nil {
+			return err
+		}
+		q.past = append(q.past, weights)
+	}
+	for _, w := range p.Wholes {
+		if err := n.checkWhole(w); err != nil {
+			return err
+		}
+	}
+	q.wholes = p.Wholes
+	return nil
+}
+
 // readEncoded reads the parameters of the importance step.
 func (n *network) readEncoded(parameters []byte) (fitted, error) {
 	if len(parameters) > n.longest() {
@@ -196,7 +234,11 @@ func (n *network) readEncoded(parameters []byte) (fitted, error) {
 }
 
 // longest is the length that no parameters of this network exceed: three vectors
-// in base64, and names and two integers.
+// in base64, and names and two integers; for FairFed those of all rounds.
 func (n *network) longest() int {
-	return 3*base64.StdEncoding.EncodedLen(n.encodedBytes()) + 200
+	vectors, beside := 3, 200
+	if n.model.GapWeights != nil {
+		vectors, beside = 3+n.study.Schedule.Rounds, 200+150*n.study.Schedule.Rounds
+	}
+	return vectors*base64.StdEncoding.EncodedLen(n.encodedBytes()) + beside
 }

@@ -145,7 +145,7 @@ func federate(t testing.TB, s *study.Study, sites []*study.Matrix) (*Fit, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range s.Schedule.Rounds + 3 {
+	for range 3*s.Schedule.Rounds + 3 {
 		q, done, err := f.Next()
 		if done || err != nil {
 			return f, err

@@ -21,8 +21,10 @@ type Fit struct {
 	fitted   fitted
 	round    int
 	server   optimizer
-	previous []float64 // scaffold: the weights of the round before
-	control  []float64 // scaffold: the mean gradient there
+	previous []float64   // scaffold: the weights of the round before
+	control  []float64   // scaffold: the mean gradient there
+	past     [][]float64 // fairfed: the weights of all rounds before
+	wholes   []whole     // fairfed: what was opened of each round, this one's too
 	curve    []compute.Point
 	clipped  float64 // numbers cut to their bound, over all sites and rounds
 	remarks  []compute.Diagnosis
@@ -54,7 +56,13 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 		q.Layout = n.momentsLayout()
 	case StepRound:
 		q.Layout = n.roundLayout()
-		q.Parameters, err = n.encodeRound(question{f.round, f.patients, f.fitted, f.previous, f.control})
+		q.Parameters, err = n.encodeRound(question{f.round, f.patients, f.fitted, f.previous, f.control, f.past, f.wholes})
+	case StepRates:
+		q.Layout = n.ratesLayout()
+		q.Parameters, err = compute.EncodeParameters(encodedParameters{n.encode(f.fitted)})
+	case StepGap:
+		q.Layout = n.gapLayout()
+		q.Parameters, err = compute.EncodeParameters(gapParameters{n.encode(f.fitted), f.wholes[len(f.wholes)-1]})
 	case StepImportance:
 		q.Layout = n.importanceLayout()
 		q.Parameters, err = compute.EncodeParameters(encodedParameters{n.encode(f.fitted)})
@@ -70,6 +78,10 @@ func (f *Fit) Absorb(sum compute.Sum) (err error) {
 	switch f.step {
 	case StepMoments:
 		err = f.absorbMoments(sum)
+	case StepRates:
+		err = f.absorbRates(sum)
+	case StepGap:
+		err = f.absorbGap(sum)
 	case StepRound:
 		err = f.absorbRound(sum)
 	case StepImportance:
@@ -98,8 +110,16 @@ func (f *Fit) absorbMoments(sum compute.Sum) error {
 	f.patients = patients
 	f.fitted = fitted{c, n.initial(start(n.study.Outcome.Type, outcome))}
 	n.settle(f.fitted.weights)
-	f.step = StepRound
+	f.step = f.next()
 	return nil
+}
+
+// next is the first question of a round.
+func (f *Fit) next() string {
+	if f.network.model.GapWeights != nil {
+		return StepRates
+	}
+	return StepRound
 }
 
 // start is the output that predicts the mean outcome for everyone.
@@ -140,8 +160,12 @@ func (f *Fit) absorbRound(sum compute.Sum) error {
 	case study.FedAdam, study.FedYogi:
 		f.server.adaptive(weights, mean("change"))
 	default:
-		if n.model.Q > 0 { // the shares of numerator and denominator cancel
+		switch { // the shares of numerator and denominator cancel
+		case n.model.Q > 0:
 			whole = 1 / sum.Field("curvature")[0]
+		case n.model.GapWeights != nil:
+			whole = 1 / sum.Field("weight")[0]
+			f.past = append(f.past, f.fitted.weights)
 		}
 		for i, d := range mean("change") {
 			weights[i] += d
@@ -159,7 +183,7 @@ func (f *Fit) absorbRound(sum compute.Sum) error {
 	}
 	f.fitted.weights = weights
 	f.round++
-	if f.round == n.study.Schedule.Rounds || f.settled() {
+	if f.step = f.next(); f.round == n.study.Schedule.Rounds || f.settled() {
 		f.step = StepImportance
 	}
 	return nil

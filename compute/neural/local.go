@@ -42,6 +42,9 @@ func (n *network) roundLayout() []compute.Field {
 	if n.model.Q > 0 {
 		return append(fields, compute.Field{Name: "change", Length: p, FracBits: fairBits, Bound: updateBound * mostFactor}, n.curvatureField())
 	}
+	if n.model.GapWeights != nil {
+		return append(fields, compute.Field{Name: "change", Length: p, FracBits: fairBits, Bound: updateBound}, compute.Field{Name: "weight", Length: 1, FracBits: gapBits, Bound: 1})
+	}
 	fields = append(fields, compute.Field{Name: "change", Length: p, FracBits: updateBits, Bound: updateBound})
 	if n.model.Strategy == study.Scaffold {
 		fields = append(fields, compute.Field{Name: "control", Length: p, FracBits: controlBits, Bound: controlBound})
@@ -87,6 +90,11 @@ func (n *network) answerRound(q question, m *study.Matrix) []float64 {
 		say(change, updateBound)
 		scale(f, vector[4:])
 		vector = append(vector, share*n.curvature(change, f, slope))
+	case n.model.GapWeights != nil:
+		vector[1] = t.mean(q.fitted.weights, all, nil)
+		share = n.hospitalWeight(q, m)
+		say(t.train(q), updateBound)
+		vector = append(vector, share)
 	default:
 		vector[1] = t.mean(q.fitted.weights, all, nil)
 		say(t.train(q), updateBound)

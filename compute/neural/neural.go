@@ -9,6 +9,8 @@
 //	neural/round       what training at the site does to the weights, once a round
 //	neural/importance  how strongly the prediction follows each column, once
 //
+// FairFed, of a mitigation, asks two more before each round (fairfed.go).
+//
 // The inputs are standardised with the opened means and standard deviations and
 // kept within ten of them. A round carries the weights; a site trains on its
 // own records and answers with the change of each weight, times its share of
@@ -82,6 +84,17 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 		_, err = n.readEncoded(parameters)
 		return n.importanceLayout(), err
 	}
+	if n.model.GapWeights == nil {
+		return nil, unknownStep(step)
+	}
+	switch step {
+	case StepRates:
+		_, err = n.readEncoded(parameters)
+		return n.ratesLayout(), err
+	case StepGap:
+		_, _, err = n.readGap(parameters)
+		return n.gapLayout(), err
+	}
 	return nil, unknownStep(step)
 }
 
@@ -116,6 +129,23 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]
 		}
 		return n.answerImportance(f, m), nil
 	}
+	if n.model.GapWeights == nil {
+		return nil, unknownStep(step)
+	}
+	switch step {
+	case StepRates:
+		f, err := n.readEncoded(parameters)
+		if err != nil {
+			return nil, err
+		}
+		return n.answerRates(f, m), nil
+	case StepGap:
+		f, w, err := n.readGap(parameters)
+		if err != nil {
+			return nil, err
+		}
+		return n.answerGap(f, w, m), nil
+	}
 	return nil, unknownStep(step)
 }
 
@@ -129,13 +159,19 @@ func Steps(s *study.Study) []compute.StepSummary {
 	if n.model.Strategy == study.FedSGD {
 		what = "the slope of the training loss in each weight of the network, and the loss, summed over patients"
 	}
-	steps := []compute.StepSummary{
-		{Step: StepMoments, Rounds: 1, Fields: n.momentsLayout(),
-			Purpose: "the mean and spread of the columns and of the outcome, to which the network's inputs are scaled"},
-		{Step: StepRound, Rounds: s.Schedule.Rounds, Fields: n.roundLayout(), Purpose: what},
-		{Step: StepImportance, Rounds: 1, Fields: n.importanceLayout(),
-			Purpose: "how strongly the prediction follows each column, and the loss of the finished network, summed over patients"},
+	steps := []compute.StepSummary{{Step: StepMoments, Rounds: 1, Fields: n.momentsLayout(),
+		Purpose: "the mean and spread of the columns and of the outcome, to which the network's inputs are scaled"}}
+	if n.model.GapWeights != nil {
+		steps = append(steps,
+			compute.StepSummary{Step: StepRates, Rounds: s.Schedule.Rounds, Fields: n.ratesLayout(),
+				Purpose: "how many patients of the reference group, and of the others, the network so far calls positive, or what it loses for them"},
+			compute.StepSummary{Step: StepGap, Rounds: s.Schedule.Rounds, Fields: n.gapLayout(),
+				Purpose: "how far hospitals' gaps between groups are from the gap over all patients, added up over hospitals"})
 	}
+	steps = append(steps,
+		compute.StepSummary{Step: StepRound, Rounds: s.Schedule.Rounds, Fields: n.roundLayout(), Purpose: what},
+		compute.StepSummary{Step: StepImportance, Rounds: 1, Fields: n.importanceLayout(),
+			Purpose: "how strongly the prediction follows each column, and the loss of the finished network, summed over patients"})
 	for i := range steps {
 		for _, f := range steps[i].Fields {
 			steps[i].Numbers += f.Length

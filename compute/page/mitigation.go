@@ -18,6 +18,7 @@ var methods = map[string]string{
 	study.Reweigh:          "Patients weigh in the fit by their group",
 	study.BoundedGroupLoss: "Groups for whom the model loses more weigh more in the fit",
 	study.QFedAvg:          "Hospitals where the network loses more count more in every round",
+	study.FairFed:          "Hospitals whose own gap between groups is near that of all patients count more in every round",
 	study.Recalibrate:      "Predictions of each group are moved along a line of its own",
 	study.GroupThresholds:  "Each group is called positive from a probability of its own",
 }
@@ -55,7 +56,7 @@ func measureOf(name, unit string) measured {
 	shares := map[string]string{"tpr": "true positive rate", "fpr": "false positive rate", "ppv": "positive predictive value", "npv": "negative predictive value",
 		"accuracy": "accuracy", "selection_rate": "share called positive", "error_rate": "share called wrongly", "calibration_in_the_large": "predicted minus observed"}
 	percents := map[string]string{"within10": "share within 10%", "within20": "share within 20%", "within30": "share within 30%", "under20": "share predicted more than 20% too low", "over20": "share predicted more than 20% too high"}
-	plain := map[string]string{"mae": "mean absolute error", "bias": "bias", "mse": "mean squared error", "brier": "Brier score", "log_loss": "log loss", "auc": "area under the ROC curve", "log_fold_error": "mean logarithm of predicted over actual"}
+	plain := map[string]string{"mae": "mean absolute error", "bias": "bias", "mse": "mean squared error", "rmse": "root mean square error", "correlation": "correlation of predicted and actual", "mean_predicted": "mean prediction", "brier": "Brier score", "log_loss": "log loss", "auc": "area under the ROC curve", "log_fold_error": "mean logarithm of predicted over actual"}
 	switch {
 	case shares[name] != "":
 		return measured{title: shares[name], percent: 1}
@@ -63,7 +64,7 @@ func measureOf(name, unit string) measured {
 		return measured{title: percents[name], percent: 0.01}
 	}
 	m := measured{title: plain[name]}
-	if name == "mae" || name == "bias" {
+	if slices.Contains([]string{"mae", "bias", "rmse", "mean_predicted"}, name) {
 		m.unit = unit
 	}
 	return m
@@ -299,6 +300,9 @@ func changeText(c mitigation.Change) string {
 		return "positive from " + plot.Plain(*c.Cut)
 	case c.Slope != nil && c.Intercept != nil:
 		return fmt.Sprintf("%s + %s × prediction", plot.Number(*c.Intercept), plot.Number(*c.Slope))
+	}
+	if c.Weights == nil {
+		return "on a side of the gap"
 	}
 	var weights []string
 	for _, w := range c.Weights {

@@ -21,7 +21,8 @@ type mitigating struct {
 	candidates []candidate // by strength, from 0
 	fitting    int         // the candidate whose fit is under way, 0 for none
 	released   int
-	cut        int // predictions that count as less far outside the outcome's range
+	cut        int               // predictions that count as less far outside the outcome's range
+	sides      *mitigation.Sides // of fairfed
 	then       func(*Model, []compute.Diagnosis) error
 }
 
@@ -50,7 +51,7 @@ func (s *Session) mitigate(within scope, base *Model, counts *describe.Counts, r
 	}
 	s.mitigation = m
 	if s.study.Mitigation.Method == study.QFedAvg {
-		return s.fitSharper(1)
+		return s.fitHospitals(1)
 	}
 	groups := mitigation.NewGroups(s.study)
 	s.run(within, groups, func() error { return s.change(groups) })
@@ -84,6 +85,12 @@ func (s *Session) change(groups *mitigation.Groups) error {
 	case study.GroupThresholds:
 		t := mitigation.NewThresholds(s.study, groups)
 		return s.look(m.candidates[0].model, t, func() error { return s.changed(t.Changes) })
+	case study.FairFed:
+		m.sides = mitigation.NewSides(s.study, groups)
+		if m.sides == nil {
+			return s.none(&compute.Diagnosis{Kind: compute.TooFewPatients, Message: "the reference group of the mitigation, or all the others, are too small to take part"})
+		}
+		return s.fitHospitals(1)
 	}
 	return nil
 }
@@ -135,15 +142,21 @@ func (s *Session) weighted(i int, changes []mitigation.Change, then func() error
 	return s.refit(i, within, changes, then)
 }
 
-// fitSharper trains the candidates from the i-th on by q-FedAvg.
-func (s *Session) fitSharper(i int) error {
+// fitHospitals trains the candidates from the i-th on by q-FedAvg or FairFed.
+func (s *Session) fitHospitals(i int) error {
 	m := s.mitigation
 	if i == len(m.candidates) {
 		return s.mitigated()
 	}
-	within := m.within
-	within.Q = m.candidates[i].strength * s.study.Mitigation.Q
-	return s.refit(i, within, nil, func() error { return s.fitSharper(i + 1) })
+	within, of := m.within, s.study.Mitigation
+	var changes []mitigation.Change
+	if m.sides == nil {
+		within.Q = m.candidates[i].strength * of.Q
+	} else {
+		within.GapWeights = &study.GapWeights{Beta: m.candidates[i].strength * of.Beta, Reference: m.sides.Reference, Others: m.sides.Others}
+		changes = m.sides.Changes
+	}
+	return s.refit(i, within, changes, func() error { return s.fitHospitals(i + 1) })
 }
 
 // refit fits the i-th candidate within a scope of its own.
@@ -189,8 +202,8 @@ func (s *Session) unfitted(d *compute.Diagnosis) bool {
 	}
 	i := m.fitting
 	m.candidates[i].failed, m.fitting = d.Message, 0
-	if s.study.Mitigation.Method == study.QFedAvg {
-		return s.fitSharper(i+1) == nil
+	if s.study.Mitigation.WeighsHospitals() {
+		return s.fitHospitals(i+1) == nil
 	}
 	return s.fitWeighted(i+1) == nil
 }
@@ -274,7 +287,7 @@ func readLooked(s *study.Study, parameters []byte) (q looked, p compute.Predicto
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
-	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil || q.Q != 0 {
+	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil || q.Q != 0 || q.GapWeights != nil {
 		return q, nil, errors.New("a mitigation looks at the patients that the model is fitted to")
 	}
 	known, err := q.study(s)
@@ -344,11 +357,15 @@ func mitigationSteps(s *study.Study, models []compute.StepSummary) []compute.Ste
 			plain[step.Step] = step.Rounds
 		}
 		how := "with weights by " + s.Fairness.Attributes[m.Attribute].Column
-		if m.Weighs() {
-			models = halves[s.Model.Kind].steps(s.Weighted())
-		} else {
+		switch m.Method {
+		case study.QFedAvg:
 			how = "by q-FedAvg"
 			models = halves[s.Model.Kind].steps(s.Sharpened(m.Q))
+		case study.FairFed:
+			how = "by FairFed"
+			models = halves[s.Model.Kind].steps(s.WeighedByGap(&study.GapWeights{}))
+		default:
+			models = halves[s.Model.Kind].steps(s.Weighted())
 		}
 		for i := range models {
 			models[i].Rounds = models[i].Rounds*fits + plain[models[i].Step]
@@ -384,6 +401,8 @@ func mitigationShown(s *study.Study) (notes []string) {
 	column := s.Fairness.Attributes[m.Attribute].Column
 	what := ""
 	switch {
+	case m.Method == study.FairFed:
+		what = "in every round, how many of its patients the network so far calls positive, or what it loses for them, together with the other groups on its side of the gap and however few; and how far hospitals' gaps are from that, on average"
 	case m.Method == study.QFedAvg:
 		return []string{"mitigation: q-FedAvg adds one number to each of its rounds: how much the hospitals together would have the step shortened."}
 	case m.Method == study.Reweigh && m.Balance == study.BalanceOutcome:

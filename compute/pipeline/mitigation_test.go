@@ -491,6 +491,7 @@ func TestStepsBoundTheRoundsOfAMitigation(t *testing.T) {
 		{true, logistic, "", "{method: recalibrate, attribute: g, strength: [0.5, 1], release: 1}"},
 		{true, logistic, "", "{method: thresholds, attribute: g, strength: [0.5, 1], release: 1, equalize: fpr}"},
 		{false, sgd, "", "{method: q-fedavg, attribute: g, strength: [0.5, 1], release: 1}"},
+		{true, sgd, "every: 15,", "{method: fairfed, attribute: g, strength: [0.5, 1], release: 1}"},
 		{false, sgd, "every: 15,", "{method: reweigh, attribute: g, strength: [0.5, 1], release: 1, balance: size}"},
 	} {
 		outcome := numberOutcome
@@ -619,6 +620,35 @@ func TestQFedAvgIsACurveOfModels(t *testing.T) {
 	}
 	if _, err := Answer(s, "neural/moments", []byte(`{"q":0.7}`), Site{Name: "a", Records: sites[0]}); err == nil {
 		t.Error("an exponent that is no strength's must be refused")
+	}
+}
+
+func TestFairFedIsACurveOfModels(t *testing.T) {
+	records, site := grouped(2400, true, 1.5)
+	src := strings.Replace(groupsStudy, "{kind: glm, family: %s}", "%s", 1)
+	s, sites, result := groupsResult(t, strings.Replace(fmt.Sprintf(src, binaryOutcome, "{kind: neural, optimizer: {name: sgd, rate: 0.05}}", heldOut, "reference: {g: B},",
+		"{method: fairfed, attribute: g, strength: [0.5, 1], release: 0.5, beta: 2}"), "rounds: 40", "rounds: 10", 1), records, site)
+	if len(result.Mitigation.Points) != 3 || result.Mitigation.NeedsGroup || result.Model.Mitigation.Strength != 0.5 || result.Mitigation.Measure != "tpr" {
+		t.Fatalf("%+v", result.Mitigation)
+	}
+	for _, p := range result.Mitigation.Points {
+		if p.Gap == nil || p.Error == nil || p.Failed != "" {
+			t.Errorf("strength %v has no point: %+v", p.Strength, p)
+		}
+	}
+	if c := result.Model.Mitigation.Groups; c[0].General != "" || !strings.Contains(c[2].General, "fewer than 3 hospitals") || c[3].General == "" {
+		t.Errorf("on sides of the gap: %+v", c)
+	}
+	if fmt.Sprint(result.Mitigation.Among) != "[A B]" {
+		t.Errorf("among %v", result.Mitigation.Among)
+	}
+	for parameters, why := range map[string]string{
+		`{"gap_weights":{"beta":0.7,"reference":1,"others":[0]}}`: "beta is not",
+		`{"gap_weights":{"beta":1,"reference":0,"others":[1]}}`:   "reference is not",
+	} {
+		if _, err := Answer(s, "neural/moments", []byte(parameters), Site{Name: "a", Records: sites[0]}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", parameters, err)
+		}
 	}
 }
 

@@ -68,6 +68,8 @@ type scope struct {
 	// outcome; nil without.
 	Weights [][]float64 `json:"weights,omitempty"`
 	Q       float64     `json:"q,omitempty"` // of q-FedAvg; 0 without
+	// GapWeights of FairFed; nil without.
+	GapWeights *study.GapWeights `json:"gap_weights,omitempty"`
 }
 
 // scoped are the public parameters of every step but the audit's and the
@@ -87,7 +89,7 @@ func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
-	if err := errors.Join(mitigation.CheckWeights(s, q.Weights), s.CheckSharpness(q.Q)); err != nil {
+	if err := errors.Join(mitigation.CheckWeights(s, q.Weights), s.CheckSharpness(q.Q), s.CheckGapWeights(q.GapWeights)); err != nil {
 		return q, nil, err
 	}
 	known, err = q.study(s)
@@ -110,6 +112,9 @@ func (c scope) study(s *study.Study) (*study.Study, error) {
 	}
 	if c.Q != 0 {
 		s = s.Sharpened(c.Q)
+	}
+	if c.GapWeights != nil {
+		s = s.WeighedByGap(c.GapWeights)
 	}
 	if c.Knots == nil {
 		return s, nil
