@@ -196,27 +196,37 @@ func (n *network) answerGap(f fitted, w whole, m *study.Matrix) []float64 {
 	return []float64{1, min(n.distance(w, n.ratesOf(f, m)), n.mostGap())}
 }
 
-// gapParameters are those of StepGap.
-type gapParameters struct {
+// fairParameters are those of StepRates and StepGap.
+type fairParameters struct {
+	Round   int    `json:"round"` // from 0: no two rounds ask the same, even of the same network
 	Network []byte `json:"network"`
-	Whole   whole  `json:"whole"`
+	Whole   *whole `json:"whole,omitempty"` // gap: what the rates have opened
 }
 
-func (n *network) readGap(parameters []byte) (f fitted, w whole, err error) {
+func (n *network) readFair(step string, parameters []byte) (f fitted, w whole, err error) {
 	if len(parameters) > n.longest() {
 		return f, w, errors.New("the parameters of the step are longer than the network accounts for")
 	}
-	var p gapParameters
+	var p fairParameters
 	if err := compute.DecodeParameters(parameters, &p); err != nil {
 		return f, w, err
 	}
-	if p.Whole.Mean != 0 {
+	if p.Round < 0 || p.Round >= n.study.Schedule.Rounds {
+		return f, w, fmt.Errorf("the study has %d rounds, and the question is for round %d", n.study.Schedule.Rounds, p.Round+1)
+	}
+	if (p.Whole != nil) != (step == StepGap) {
+		return f, w, errors.New("what was opened of the rates belongs to the question after them")
+	}
+	if p.Whole != nil {
+		w = *p.Whole
+	}
+	if w.Mean != 0 {
 		return f, w, errors.New("the mean distance is what the step asks for")
 	}
 	if f, err = n.decode(p.Network); err != nil {
 		return f, w, err
 	}
-	return f, p.Whole, n.checkWhole(p.Whole)
+	return f, w, n.checkWhole(w)
 }
 
 // absorbRates takes the gap and the accuracy of all patients.

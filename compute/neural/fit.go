@@ -59,10 +59,10 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 		q.Parameters, err = n.encodeRound(question{f.round, f.patients, f.fitted, f.previous, f.control, f.past, f.wholes})
 	case StepRates:
 		q.Layout = n.ratesLayout()
-		q.Parameters, err = compute.EncodeParameters(encodedParameters{n.encode(f.fitted)})
+		q.Parameters, err = compute.EncodeParameters(fairParameters{f.round, n.encode(f.fitted), nil})
 	case StepGap:
 		q.Layout = n.gapLayout()
-		q.Parameters, err = compute.EncodeParameters(gapParameters{n.encode(f.fitted), f.wholes[len(f.wholes)-1]})
+		q.Parameters, err = compute.EncodeParameters(fairParameters{f.round, n.encode(f.fitted), &f.wholes[len(f.wholes)-1]})
 	case StepImportance:
 		q.Layout = n.importanceLayout()
 		q.Parameters, err = compute.EncodeParameters(encodedParameters{n.encode(f.fitted)})

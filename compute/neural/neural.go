@@ -89,10 +89,10 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	}
 	switch step {
 	case StepRates:
-		_, err = n.readEncoded(parameters)
+		_, _, err = n.readFair(step, parameters)
 		return n.ratesLayout(), err
 	case StepGap:
-		_, _, err = n.readGap(parameters)
+		_, _, err = n.readFair(step, parameters)
 		return n.gapLayout(), err
 	}
 	return nil, unknownStep(step)
@@ -133,16 +133,13 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]
 		return nil, unknownStep(step)
 	}
 	switch step {
-	case StepRates:
-		f, err := n.readEncoded(parameters)
+	case StepRates, StepGap:
+		f, w, err := n.readFair(step, parameters)
 		if err != nil {
 			return nil, err
 		}
-		return n.answerRates(f, m), nil
-	case StepGap:
-		f, w, err := n.readGap(parameters)
-		if err != nil {
-			return nil, err
+		if step == StepRates {
+			return n.answerRates(f, m), nil
 		}
 		return n.answerGap(f, w, m), nil
 	}
