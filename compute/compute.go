@@ -57,6 +57,17 @@ func NewSum(contributors int, layout []Field, values []float64) (Sum, error) {
 // Field returns the totals of a field, nil if the layout has none of that name.
 func (s Sum) Field(name string) []float64 { return s.fields[name] }
 
+// Part is the sum of the fields whose names end in a suffix, without it.
+func (s Sum) Part(suffix string) Sum {
+	part := Sum{Contributors: s.Contributors, Sites: s.Sites, fields: map[string][]float64{}}
+	for name, values := range s.fields {
+		if own, ok := strings.CutSuffix(name, suffix); ok {
+			part.fields[own] = values
+		}
+	}
+	return part
+}
+
 // Diagnosis kinds.
 const (
 	Separation     = "separation"

@@ -30,4 +30,7 @@ type StepSummary struct {
 	// Usual is the most rounds as long as no hospital comes or goes, where that
 	// is fewer; else 0.
 	Usual int `json:"usual,omitempty"`
+	// Parts are what the rounds carry, where not all carry the same: their rounds
+	// add up to the step's.
+	Parts []StepSummary `json:"parts,omitempty"`
 }

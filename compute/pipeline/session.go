@@ -232,7 +232,7 @@ func (s *Session) train() error {
 				s.trials = []trial{{within.LeaveOut, m}}
 				return s.validate()
 			}
-			return s.tryFold(0)
+			return s.tryFolds()
 		})
 	}
 	if within.LeaveOut.nothing() && within.Knots == nil {
@@ -274,25 +274,29 @@ func held(s *study.Study) leaveOut {
 	return leaveOut{}
 }
 
-// tryFold fits the k-th model that is only to be tried, or goes on when there
-// are no more.
-func (s *Session) tryFold(k int) error {
+// tryFolds fits the models that are only to be tried, if there are any, and goes
+// on.
+func (s *Session) tryFolds() error {
 	parts, err := s.parts()
 	if err != nil {
 		return err
 	}
-	if k == len(parts) {
+	if parts == nil {
 		return s.validate()
 	}
-	within := scope{LeaveOut: parts[k], Knots: s.knots}
-	s.count(within, func(counts *describe.Counts, _ []study.SiteID) error {
-		return s.fit(within, counts, func(m *Model, _ *describe.Counts, _ []compute.Diagnosis) error {
-			s.trials = append(s.trials, trial{parts[k], m})
-			return s.tryFold(k + 1)
-		})
-	})
+	f, err := newFolds(s.study, parts, s.knots)
+	if err != nil {
+		return err
+	}
+	s.now = &stage{f, unwrapped, func() error {
+		s.trials = f.trials()
+		return s.validate()
+	}}
 	return nil
 }
+
+// unwrapped is the wrap of a computation whose questions say their own scope.
+func unwrapped(parameters []byte) ([]byte, error) { return parameters, nil }
 
 // parts are what the models that are only tried leave out, in order.
 func (s *Session) parts() (parts []leaveOut, err error) {

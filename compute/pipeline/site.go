@@ -17,6 +17,9 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	if err := belongs(s, step); err != nil {
 		return nil, err
 	}
+	if step == FoldsStep {
+		return foldsLayout(s, parameters)
+	}
 	if mitigates(step) {
 		return mitigationLayout(s, step, parameters)
 	}
@@ -51,6 +54,9 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float64, error) {
 	if err := belongs(s, step); err != nil {
 		return nil, err
+	}
+	if step == FoldsStep {
+		return answerFolds(s, parameters, site)
 	}
 	if mitigates(step) {
 		return answerMitigation(s, step, parameters, site)

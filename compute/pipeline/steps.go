@@ -18,12 +18,12 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 	if known, err := s.KnottedEvenly(); err == nil {
 		s = known // with as many columns as there will be
 	}
-	trained := 1 // models
+	folds := 0
 	switch s.Validation.Kind {
 	case study.KFold:
-		trained += s.Validation.Folds
+		folds = s.Validation.Folds
 	case study.LeaveOneSiteOut:
-		trained += sites
+		folds = max(1, sites)
 	}
 	out := []compute.StepSummary{{Step: describe.Step, Rounds: 1, Fields: describe.CountsLayout(s),
 		Purpose: "how many patients there are, at each level and in each group, and the mean and spread of the numbers"}}
@@ -34,12 +34,11 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 		out = append(out, describe.QuantilesSummary(s, wants))
 	}
 	if s.Validation.Kind != "" || len(s.Model.Splines) > 0 {
-		out[0].Rounds += trained // each model begins with the counts of its own patients
+		out[0].Rounds++ // the model begins with the counts of its own patients
 	}
-	for _, step := range mitigationSteps(s, halves[s.Model.Kind].steps(s)) {
-		step.Rounds *= trained
-		step.Usual *= trained
-		out = append(out, step)
+	out = append(out, mitigationSteps(s, halves[s.Model.Kind].steps(s))...)
+	if folds > 0 {
+		out = append(out, foldsSummary(s, folds))
 	}
 	if s.Validation.Kind != "" {
 		out = append(out, compute.StepSummary{Step: validation.Step, Rounds: 1, Fields: validation.Layout(s),
@@ -54,6 +53,7 @@ func numbered(steps []compute.StepSummary) []compute.StepSummary {
 		for _, f := range steps[i].Fields {
 			steps[i].Numbers += f.Length
 		}
+		numbered(steps[i].Parts)
 	}
 	return steps
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
@@ -127,7 +128,8 @@ type sumJSON struct {
 	Numbers int         `json:"numbers"`
 	Fields  []fieldJSON `json:"fields"`
 	layout  secagg.Layout
-	varies  bool // the rounds, with the hospitals
+	varies  bool // the rounds or the numbers, with the hospitals
+	parts   []sumJSON
 }
 
 type fieldJSON struct {
@@ -184,7 +186,7 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 	more := sumsAmong(s, 2*out.Hospitals)
 	for i := range out.Sums {
 		out.Rounds += out.Sums[i].Rounds
-		out.Sums[i].varies = out.Sums[i].Rounds != more[i].Rounds
+		out.Sums[i].varies = out.Sums[i].Rounds != more[i].Rounds || out.Sums[i].Numbers != more[i].Numbers
 	}
 	for _, hospitals := range []int{5, 20} {
 		if hospitals < s.MinimumContributors() {
@@ -200,10 +202,11 @@ func summarise(s *study.Study) (*summaryJSON, error) {
 }
 
 // sumsAmong lists the sums that are asked of so many hospitals.
-func sumsAmong(s *study.Study, hospitals int) []sumJSON {
-	var sums []sumJSON
-	for _, step := range pipeline.Steps(s, hospitals) {
-		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds, Usual: step.Usual}
+func sumsAmong(s *study.Study, hospitals int) []sumJSON { return sumsOf(pipeline.Steps(s, hospitals)) }
+
+func sumsOf(steps []compute.StepSummary) (sums []sumJSON) {
+	for _, step := range steps {
+		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds, Usual: step.Usual, parts: sumsOf(step.Parts)}
 		for _, f := range step.Fields {
 			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})
 			sum.layout = append(sum.layout, secagg.Field(f))
@@ -218,6 +221,15 @@ func sumsAmong(s *study.Study, hospitals int) []sumJSON {
 func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) {
 	cost := costJSON{Hospitals: hospitals, Threshold: s.Threshold(hospitals)}
 	for _, sum := range sums {
+		if sum.parts != nil {
+			parts, err := costAmong(s, sum.parts, hospitals)
+			if err != nil {
+				return cost, err
+			}
+			cost.Rounds, cost.Bytes = cost.Rounds+parts.Rounds, cost.Bytes+parts.Bytes
+			cost.UsualRounds, cost.UsualBytes = cost.UsualRounds+parts.UsualRounds, cost.UsualBytes+parts.UsualBytes
+			continue
+		}
 		suite, err := secagg.SelectSuite(sum.layout, hospitals, hospitals)
 		if err != nil {
 			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
