@@ -41,6 +41,7 @@ type Audit struct {
 	MinimumCell  int          `json:"minimum_cell"`
 	Unseen       bool         `json:"unseen"`               // every patient was predicted by a model that had not seen it
 	Thresholds   []float64    `json:"thresholds,omitempty"` // binary: the declared ones, or 0.5 and the prevalence
+	Noise        *Noise       `json:"noise,omitempty"`      // on all counts and sums; nil for none
 	Groups       []Group      `json:"groups"`               // all patients first
 	Cuts         []Cut        `json:"cuts,omitempty"`       // binary: in place of the first threshold, where groups have their own
 	Gaps         []Gap        `json:"gaps"`
@@ -76,6 +77,7 @@ type Group struct {
 	N           *int              `json:"n,omitempty"`
 	State       string            `json:"state"`
 	Metrics     map[string]Metric `json:"metrics,omitempty"`
+	Noise       *float64          `json:"noise,omitempty"` // standard deviation of what N carries of it; nil for an exact N
 	Undefined   map[string]string `json:"undefined,omitempty"`
 	Withheld    []string          `json:"withheld,omitempty"`    // metrics that would tell of fewer patients than the minimum cell
 	As          string            `json:"as,omitempty"`          // the name under which the study joins this group and With
@@ -167,7 +169,7 @@ type Sizes struct {
 // New begins an audit of so many patients.
 func New(s *study.Study, sizes Sizes) *Session {
 	a := &Session{study: s, sizes: sizes, refits: s.Outcome.Type == study.Binary}
-	if s.Fairness.Attributes == nil {
+	if s.Fairness.Attributes == nil && s.Fairness.Noise == nil {
 		a.decided()
 	}
 	return a
@@ -203,6 +205,8 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 		return q, true, nil
 	case a.refit != nil:
 		q = compute.Question{Step: StepRecalibration, Layout: recalibrationLayout(len(a.refit.question.Cells))}
+	case a.study.Fairness.Noise != nil:
+		q = compute.Question{Step: StepNoisy, Layout: noisyLayout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.refit.question)
 	case a.question != nil:
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
@@ -223,6 +227,9 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 	switch {
 	case a.refit != nil:
 		if err = a.refit.absorb(sum); err == nil && a.refit.done {
+	case a.study.Fairness.Noise != nil:
+		a.audit, err = readNoisy(a.study, a.sizes, sum)
+		return err
 			a.audit, err = a.read(a.opened)
 		}
 		return err

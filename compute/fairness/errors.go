@@ -196,6 +196,11 @@ func (q question) compared() (n int) {
 // Layout is the vector of a step.
 func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, error) {
 	switch step {
+	case StepNoisy:
+		if err := noisyParameters(s, parameters); err != nil {
+			return nil, err
+		}
+		return noisyLayout(s), nil
 	case StepSizes:
 		return sizesLayout(s), noParameters(s, parameters)
 	case StepShares:
@@ -237,6 +242,9 @@ func noParameters(s *study.Study, parameters []byte) error {
 
 // Steps are those of the audit.
 func Steps(s *study.Study) []compute.StepSummary {
+	if s.Fairness.Noise != nil {
+		return noisySteps(s)
+	}
 	all := len(cells(s))
 	most := question{Cells: make([]int, all), Hospitals: s.Fairness.Hospitals != nil}
 	for i := range most.Cells {
@@ -296,6 +304,8 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, f F
 		return nil, err
 	}
 	switch step {
+	case StepNoisy:
+		return nil, errors.New("a step under noise is answered with randomness of the site")
 	case StepSizes:
 		return answerSizes(s, m, predictions), nil
 	case StepHospitals:

@@ -165,6 +165,8 @@ func alike(list []figure) (draw func(random *rand.Rand, out []float64), ok bool)
 			se[i] = math.Sqrt(f.variance() / f.n)
 		case estimated:
 			se[i] = f.se
+		case noisyShare:
+			se[i] = f.se()
 		}
 	}
 	return func(random *rand.Rand, out []float64) {

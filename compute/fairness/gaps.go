@@ -133,6 +133,8 @@ func comparable(s *study.Study, all *tally) []comparison {
 	case all.survival:
 		return survivalComparisons(s)
 	case all.binary:
+	case all.noisy != nil:
+		return noisyComparisons(all)
 		return binaryComparisons(all)
 	}
 	return doseComparisons(all)

@@ -20,6 +20,7 @@ type tally struct {
 	hidden map[string]bool // counts that are withheld, by column
 	fewest float64         // patients behind a figure of a bin
 	unseen bool            // by the model that predicts them
+	noisy  *noisy          // what the group is read from under noise; nil without
 
 	err, absolute, square sample // of the error, its magnitude, its square
 	predicted             float64
