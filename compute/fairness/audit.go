@@ -75,9 +75,9 @@ type Group struct {
 	Attribute   string            `json:"attribute"`
 	Level       string            `json:"level"`
 	N           *int              `json:"n,omitempty"`
+	Noise       *float64          `json:"noise,omitempty"` // standard deviation of what N carries of it; nil for an exact N
 	State       string            `json:"state"`
 	Metrics     map[string]Metric `json:"metrics,omitempty"`
-	Noise       *float64          `json:"noise,omitempty"` // standard deviation of what N carries of it; nil for an exact N
 	Undefined   map[string]string `json:"undefined,omitempty"`
 	Withheld    []string          `json:"withheld,omitempty"`    // metrics that would tell of fewer patients than the minimum cell
 	As          string            `json:"as,omitempty"`          // the name under which the study joins this group and With
@@ -225,11 +225,11 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 // Absorb takes the opened sum.
 func (a *Session) Absorb(sum compute.Sum) (err error) {
 	switch {
-	case a.refit != nil:
-		if err = a.refit.absorb(sum); err == nil && a.refit.done {
 	case a.study.Fairness.Noise != nil:
 		a.audit, err = readNoisy(a.study, a.sizes, sum)
 		return err
+	case a.refit != nil:
+		if err = a.refit.absorb(sum); err == nil && a.refit.done {
 			a.audit, err = a.read(a.opened)
 		}
 		return err

@@ -130,11 +130,11 @@ func comparisons(s *study.Study, all *tally) []comparison {
 // comparable are the comparisons that the study's outcome and model have.
 func comparable(s *study.Study, all *tally) []comparison {
 	switch {
+	case all.noisy != nil:
+		return noisyComparisons(all)
 	case all.survival:
 		return survivalComparisons(s)
 	case all.binary:
-	case all.noisy != nil:
-		return noisyComparisons(all)
 		return binaryComparisons(all)
 	}
 	return doseComparisons(all)
