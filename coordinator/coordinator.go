@@ -29,6 +29,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/store"
 	"github.com/consilium-fl/consilium/coordinator/store/sqlite"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
 )
 
@@ -224,6 +225,12 @@ func (c *Coordinator) Status(study string) (*StudyStatus, error) { return c.driv
 
 // Outcome returns a study's status, result, signed audit and signed release.
 func (c *Coordinator) Outcome(study string) (*Outcome, error) { return c.driver.Outcome(study) }
+
+// Ciphertext reads a chunk of a contribution that is in the ledger. It does not
+// hold it against the digest in the contribution's header: the caller does.
+func (c *Coordinator) Ciphertext(round statement.Digest, site string, chunk int) ([]byte, error) {
+	return c.driver.Ciphertext(round, site, chunk)
+}
 
 // Checkpoint returns the signed head of the ledger.
 func (c *Coordinator) Checkpoint() ([]byte, error) {

@@ -119,11 +119,21 @@ func (c *consortium) heard(t *testing.T) {
 	t.Helper()
 	ok(t, c.follow(t.Context(), "a cosignature of the end by everybody", func(*coordinator.StudyStatus) bool {
 		bundle := t.TempDir()
-		ok(t, fetchEvidence(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle))
+		c.fetchInto(t, bundle)
 		f, err := audit.Verify(os.DirFS(bundle), audit.Trust{Governance: c.governance.Public()})
 		ok(t, err)
 		return f.Holds() && strings.Contains(detail(f, "witnesses"), "3 of 3")
 	}))
+}
+
+// fetchInto writes the bundle that an auditor gets, ciphertexts included.
+func (c *consortium) fetchInto(t *testing.T, dir string) {
+	t.Helper()
+	whole := newBundle()
+	ok(t, fetch(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), true, func(path string, data []byte) error {
+		return whole.add(path, func() ([]byte, error) { return data, nil })
+	}))
+	ok(t, whole.write(dir))
 }
 
 func detail(f *audit.Findings, check string) string {
@@ -139,7 +149,7 @@ func detail(f *audit.Findings, check string) string {
 func (c *consortium) verified(t *testing.T) *audit.Findings {
 	t.Helper()
 	bundle := filepath.Join(t.TempDir(), "bundle")
-	ok(t, fetchEvidence(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle))
+	c.fetchInto(t, bundle)
 	f, err := audit.Verify(os.DirFS(bundle), audit.Trust{Governance: c.governance.Public()})
 	ok(t, err)
 	if failed, bad := f.First(audit.Failed); bad {
@@ -255,7 +265,7 @@ func TestABlockedModelReachesNoHospitalUntilAnAuditorOverrides(t *testing.T) {
 func kinds(t *testing.T, c *consortium) (found []string, err error) {
 	t.Helper()
 	bundle := t.TempDir()
-	ok(t, fetchEvidence(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle))
+	c.fetchInto(t, bundle)
 	leaves, err := os.ReadFile(filepath.Join(bundle, "entries.jsonl"))
 	ok(t, err)
 	for line := range strings.Lines(string(leaves)) {

@@ -1,13 +1,12 @@
 package federation
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -179,21 +178,26 @@ func releaseReport(s *consiliumv1.StudyStatus) *Release {
 }
 
 // verify does the auditor's work: fetch the evidence, trust nothing but the
-// governance key, and check.
+// governance key, and check. A bundle that is left for people is checked as it
+// was left.
 func (c *consortium) verify(ctx context.Context, r *Result) error {
-	bundle := c.spec.Bundle
-	if bundle == "" {
-		bundle = filepath.Join(cmp.Or(c.spec.bulk, c.spec.Dir), "bundle")
-	}
-	if err := fetchEvidence(ctx, consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), bundle); err != nil {
+	evidence, err := c.evidence(ctx)
+	if err != nil {
 		return fmt.Errorf("the evidence cannot be fetched: %w", err)
 	}
-	findings, err := audit.Verify(os.DirFS(bundle), audit.Trust{Governance: c.governance.Public()})
+	var bundle fs.FS = evidence
+	if dir := c.spec.Bundle; dir != "" {
+		if err := evidence.write(dir); err != nil {
+			return fmt.Errorf("the evidence cannot be written: %w", err)
+		}
+		bundle = os.DirFS(dir)
+	}
+	findings, err := audit.Verify(bundle, audit.Trust{Governance: c.governance.Public()})
 	if err != nil {
 		return err
 	}
 	r.Verification = &Verification{Holds: findings.Holds(), Checks: findings.Checks}
-	checkpoint, err := os.ReadFile(filepath.Join(bundle, "checkpoint"))
+	checkpoint, err := fs.ReadFile(bundle, "checkpoint")
 	if err != nil {
 		return err
 	}

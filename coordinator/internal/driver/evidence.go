@@ -250,6 +250,25 @@ func (b *bundle) entry(e ledger.Entry) error {
 	return err
 }
 
+// Ciphertext reads a chunk of a contribution, unchecked: the caller is in this
+// process and holds it against its digest.
+func (d *Driver) Ciphertext(id statement.Digest, site string, chunk int) ([]byte, error) {
+	r, crypto, err := d.find(id)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	h, err := d.header(r, site)
+	d.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if chunk < 0 || chunk >= len(h.Chunks) {
+		return nil, fmt.Errorf("the contribution has %d chunks, there is no chunk %d", len(h.Chunks), chunk)
+	}
+	return d.Blobs.Section(h.Chunks[chunk], 0, crypto.ChunkBytes())
+}
+
 // inside decodes a statement that was verified when it was stored.
 func inside(envelope []byte, v any) error {
 	_, payload, err := statement.Payload(envelope)
