@@ -24,7 +24,7 @@ func ComparableMetrics(outcome Type) []string {
 	case Binary:
 		return []string{"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "log_loss", "calibration_in_the_large", "auc"}
 	}
-	return []string{"mae", "bias", "mse", "within10", "within20", "within30", "under20", "over20", "log_fold_error"}
+	return []string{"mae", "bias", "mse", "rmse", "correlation", "mean_predicted", "within10", "within20", "within30", "under20", "over20", "log_fold_error"}
 }
 
 // ComparableMetrics are those of the study's outcome that its model has: without

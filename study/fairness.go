@@ -356,7 +356,7 @@ func (s *Study) readCriteria(r *reader, at *section) {
 		one.need("margin", "say how large a difference counts as none")
 		c.Margin = one.real("margin", 0, 0, 1e12)
 		c.Ratio = one.choice("kind", "difference", "difference", "ratio") == "ratio"
-		if r.fault == nil && c.Ratio && slices.Contains([]string{"bias", "calibration_in_the_large", "log_fold_error"}, c.Metric) {
+		if r.fault == nil && c.Ratio && slices.Contains([]string{"bias", "calibration_in_the_large", "log_fold_error", "correlation", "mean_predicted"}, c.Metric) {
 			r.fail(element, path+".kind", "use a difference", "%s.kind: %s can be zero or negative and has no ratio", path, c.Metric)
 		}
 		// A disparity that the study itself called one in advance is no reason for a

@@ -78,7 +78,7 @@ func TestMalformedDeclarations(t *testing.T) {
 		{"bands that fall", "[2, 5]", "[5, 2]", "line 17: fairness.bands must ascend between 0 and 10"},
 		{"a band outside", "[2, 5]", "[2, 10]", "line 17: fairness.bands must ascend between 0 and 10"},
 		{"thresholds of a number", "bands: [2, 5]", "thresholds: [0.5]", "line 17: fairness.thresholds: only a binary outcome has thresholds; remove it"},
-		{"a metric of another outcome", "[mae, within20]", "[tpr]", `line 18: fairness.metrics: "tpr" is no metric of this outcome by which groups are compared; groups are compared by mae, bias, mse, within10, within20, within30, under20, over20, log_fold_error`},
+		{"a metric of another outcome", "[mae, within20]", "[tpr]", `line 18: fairness.metrics: "tpr" is no metric of this outcome by which groups are compared; groups are compared by mae, bias, mse, rmse, correlation, mean_predicted, within10, within20, within30, under20, over20, log_fold_error`},
 		{"a misspelt metric", "metric: mae", "metric: mea", `line 20: fairness.criteria[0].metric: "mea" is no metric of this outcome by which groups are compared; did you mean "mae"?`},
 		{"a criterion without a margin", ", margin: 0.5", "", `line 20: missing key "fairness.criteria[0].margin"; say how large a difference counts as none`},
 		{"a margin below zero", "margin: 0.5", "margin: -1", "line 20: fairness.criteria[0].margin must be from 0 to 1e12"},

@@ -50,17 +50,19 @@ type Audit struct {
 	Within       []Within     `json:"within,omitempty"`     // gaps inside hospitals
 	Hospitals    []Hospitals  `json:"hospitals,omitempty"`  // how they differ, where the study asks
 	Inequality   []Inequality `json:"inequality,omitempty"` // binary: of what the model calls positive, by attribute
-	Criteria     []Judged     `json:"criteria,omitempty"`
-	Decision     *Decision    `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
-	Calibration  []Bin        `json:"calibration,omitempty"` // binary: all patients, by predicted probability
-	Bands        []float64    `json:"bands,omitempty"`       // cuts between the clinical bands
-	Times        []float64    `json:"times,omitempty"`       // survival: at which predicted and observed risks are compared
-	HalfWidth    *float64     `json:"half_width,omitempty"`  // of the interval that the model is released with
-	Purpose      *Purpose     `json:"purpose,omitempty"`     // of telling patients apart by descent
-	Cut          int          `json:"cut"`                   // errors counted as twice the outcome's range
-	Hidden       []Hidden     `json:"hidden"`
-	Limits       []string     `json:"limits"`
-	Progress     []Progress   `json:"progress,omitempty"` // the model as it was on the way
+	// Representation is who is in the data, by group of each attribute.
+	Representation []Represented `json:"representation,omitempty"`
+	Criteria       []Judged      `json:"criteria,omitempty"`
+	Decision       *Decision     `json:"decision,omitempty"`    // what the criteria make of the release, where there are any
+	Calibration    []Bin         `json:"calibration,omitempty"` // binary: all patients, by predicted probability
+	Bands          []float64     `json:"bands,omitempty"`       // cuts between the clinical bands
+	Times          []float64     `json:"times,omitempty"`       // survival: at which predicted and observed risks are compared
+	HalfWidth      *float64      `json:"half_width,omitempty"`  // of the interval that the model is released with
+	Purpose        *Purpose      `json:"purpose,omitempty"`     // of telling patients apart by descent
+	Cut            int           `json:"cut"`                   // errors counted as twice the outcome's range
+	Hidden         []Hidden      `json:"hidden"`
+	Limits         []string      `json:"limits"`
+	Progress       []Progress    `json:"progress,omitempty"` // the model as it was on the way
 }
 
 // Purpose is what the study states.
@@ -410,9 +412,13 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	a.Gaps = append(a.Gaps, gaps(s, a.Groups, tallies, against)...)
 	a.judge(s, tallies, against)
+	var c *chance
 	if s.Fairness.Bootstrap > 0 && !r.own {
-		newChance(s, digest).add(a, s, tallies, against)
+		c = newChance(s, digest)
+		c.add(a, s, tallies, against)
+		c.parities(a, tallies)
 	}
+	represent(a, s, tallies, against, c)
 	if q.Against != nil {
 		a.Within = readWithin(s, q, a.Groups, a.crude(s, tallies, against), sum, fewestInside(s))
 	}

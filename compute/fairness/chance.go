@@ -91,6 +91,10 @@ type Largest struct {
 	Estimate  float64 `json:"estimate"`
 	Floor     float64 `json:"floor"` // 95 of 100 audits of alike groups show less
 	P         float64 `json:"p"`     // of as much or more, were they alike
+	// Farthest is the group that differs most from all patients, and FromAll by how
+	// much; absent where the figure of all patients is withheld.
+	Farthest string   `json:"farthest,omitempty"`
+	FromAll  *float64 `json:"from_all,omitempty"`
 }
 
 // Odds are gaps of a group against its reference that need several rates.
@@ -103,6 +107,7 @@ type Odds struct {
 	OddsRatio     *Metric `json:"equalized_odds_ratio,omitempty"` // the smaller of their ratios, smaller rate over larger
 	AverageOdds   *Metric `json:"average_odds,omitempty"`
 	ABROCA        *Metric `json:"abroca,omitempty"` // area between the receiver operating characteristics
+	Parity        *Parity `json:"parity,omitempty"`
 }
 
 // add completes the report with what is drawn, in a fixed order.
@@ -208,6 +213,12 @@ func (c *chance) largest(a *Audit, s *study.Study, tallies []*tally) {
 			}
 			slices.Sort(spreads)
 			l.P, l.Floor = (l.P+1)/(simulations+1), spreads[simulations*95/100]
+			if m.knows(tallies[0]) {
+				farthest, difference, _ := fromWhole(m.factor()*m.of(tallies[0]).value(), estimate)
+				if l.FromAll = finite(difference); l.FromAll != nil {
+					l.Farthest = a.Groups[groups[farthest]].Level
+				}
+			}
 			a.Largest = append(a.Largest, l)
 		}
 	}

@@ -37,8 +37,11 @@ type Gap struct {
 	// show in four of five studies: (z(0.975) + z(0.8)) standard errors, the
 	// standard error taken from the width of the interval.
 	Detectable float64 `json:"detectable"`
-	Verdict    string  `json:"verdict"`
-	Sentence   string  `json:"sentence"`
+	// Effect is the difference in standard deviations of one patient (Cohen's d), of
+	// means and shares.
+	Effect   *float64 `json:"effect,omitempty"`
+	Verdict  string   `json:"verdict"`
+	Sentence string   `json:"sentence"`
 }
 
 // Default margins.
@@ -184,6 +187,27 @@ func binaryComparisons(all *tally) []comparison {
 	}
 }
 
+// root of the mean squared error, by the delta method.
+func (t *tally) root() estimated {
+	root := math.Sqrt(t.square.mean())
+	return estimated{root, math.Sqrt(t.square.variance()/t.n) / (2 * root)}
+}
+
+// correlated is the correlation of predicted and actual, with the standard error
+// of two normal quantities.
+func (t *tally) correlated() estimated {
+	if t.n < 4 || t.outcomeSpread <= t.rounding() || t.predictedSpread <= t.rounding() {
+		return estimated{math.NaN(), 0}
+	}
+	r := min(max(t.together/math.Sqrt(t.outcomeSpread*t.predictedSpread), -1), 1)
+	return estimated{r, (1 - r*r) / math.Sqrt(t.n-3)}
+}
+
+// predictions as a sample.
+func (t *tally) predictions() sample {
+	return sample{t.n, t.predicted, max(0, t.predictedSpread) + t.predicted*t.predicted/t.n}
+}
+
 func doseComparisons(all *tally) []comparison {
 	unit := all.unit
 	if unit != "" {
@@ -200,6 +224,13 @@ func doseComparisons(all *tally) []comparison {
 		average("mae", "the mean absolute error", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.absolute }),
 		average("bias", "the bias", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.err }),
 		average("mse", "the mean squared error", "", marginOfError*all.square.mean(), func(t *tally) sample { return t.square }),
+		{metric: "rmse", words: "the root mean square error", unit: unit, margin: marginOfError * math.Sqrt(all.square.mean()), scale: 1,
+			of: func(t *tally) figure { return t.root() }},
+		{metric: "correlation", words: "the correlation of predicted and actual", margin: marginOfRate, scale: 1,
+			of: func(t *tally) figure { return t.correlated() }},
+		// Groups may well need different doses: a gap of the predictions is no fault of
+		// the model unless the outcomes have none.
+		average("mean_predicted", "the mean prediction", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.predictions() }),
 	}
 	if all.folds {
 		out = append(out, average("log_fold_error", "the mean logarithm of predicted over actual", "", marginOfRate, func(t *tally) sample { return t.fold }))
@@ -234,7 +265,7 @@ func gaps(s *study.Study, groups []Group, tallies []*tally, against []int) (out 
 					continue
 				}
 				g := Gap{Metric: c.metric, Attribute: groups[i].Attribute, Level: groups[i].Level, Reference: groups[r].Level,
-					Estimate: d, Lower: lower, Upper: upper, Method: c.of(tallies[i]).method(), P: p, Margin: margin, Detectable: Detectable(lower, upper), Verdict: verdict(lower, upper, margin)}
+					Estimate: d, Lower: lower, Upper: upper, Method: c.of(tallies[i]).method(), P: p, Margin: margin, Detectable: Detectable(lower, upper), Effect: effect(c.of(tallies[i]), c.of(tallies[r])), Verdict: verdict(lower, upper, margin)}
 				g.Sentence = c.sentence(g)
 				out = append(out, g)
 			}

@@ -37,6 +37,25 @@ func TestNewcombeEqualsHisTable(t *testing.T) {
 	}
 }
 
+// The same and more of them, to five digits.
+func TestProportionsToFiveDigits(t *testing.T) {
+	for _, c := range []struct{ k, n, lower, upper float64 }{
+		{81, 263, 0.25529, 0.36621}, {15, 148, 0.06239, 0.16049}, {0, 20, 0, 0.16113}, {1, 29, 0.00611, 0.17176},
+	} {
+		lower, upper := wilson(c.k, c.n)
+		near(t, "lower", lower, c.lower, 5.1e-6)
+		near(t, "upper", upper, c.upper, 5.1e-6)
+	}
+	for _, c := range []struct{ k1, n1, k2, n2, d, lower, upper float64 }{
+		{56, 70, 48, 80, 0.2, 0.05243, 0.33387}, {9, 10, 3, 10, 0.6, 0.17052, 0.80902}, {5, 56, 0, 29, 0.08929, -0.03814, 0.19256},
+	} {
+		lower, upper := newcombe(c.k1, c.n1, c.k2, c.n2)
+		near(t, "difference", share{c.k1, c.n1}.value()-share{c.k2, c.n2}.value(), c.d, 5.1e-6)
+		near(t, "lower", lower, c.lower, 5.1e-6)
+		near(t, "upper", upper, c.upper, 5.1e-6)
+	}
+}
+
 func TestMeanAndWelchIntervals(t *testing.T) {
 	of := func(values ...float64) sample {
 		s := sample{n: float64(len(values))}

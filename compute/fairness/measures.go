@@ -196,6 +196,9 @@ func (t *tally) measure(g *Group) {
 	}
 }
 
+// rounding is the sum of squares within which a spread is zero.
+func (t *tally) rounding() float64 { return 1e-13 * t.n * t.width * t.width }
+
 func (t *tally) measureDose(g *Group) {
 	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
 	g.Metrics["bias"] = mean(t.err)
@@ -227,8 +230,7 @@ func (t *tally) measureDose(g *Group) {
 	if t.interval != nil {
 		t.interval.measure(t, g)
 	}
-	// A spread within rounding of zero is zero.
-	rounding := 1e-13 * t.n * t.width * t.width
+	rounding := t.rounding()
 	if t.outcomeSpread > rounding {
 		m := Metric{Estimate: 1 - t.square.sum/t.outcomeSpread}
 		if !math.IsNaN(t.ratioVariance) {

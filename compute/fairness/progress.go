@@ -88,7 +88,7 @@ func (f *Following) Absorb(sum compute.Sum) error {
 
 // onTheWay are the metrics of progress: those that groups are compared by, and the size of errors.
 func onTheWay(t study.Type) []string {
-	return append(study.ComparableMetrics(t), "rmse", "auc", "concordance")
+	return append(study.ComparableMetrics(t), "auc", "concordance")
 }
 
 // Settle gives the final audit what is known of the sizes, which are not asked for

@@ -78,6 +78,11 @@ func TestFairlearnsControlFeature(t *testing.T) {
 	for g, want := range map[string]float64{"A": 1. / 5, "B": 2. / 5, "C": 3. / 4, "a": 2. / 5, "b": 2. / 7, "c": 2. / 4} {
 		near(t, g, by[g].Accuracy(), want, 1e-12)
 	}
+	if by["A"].N()+by["B"].N()+by["C"].N() != 14 || by["a"].N()+by["b"].N()+by["c"].N() != 16 {
+		t.Error("14 are high and 16 low")
+	}
+	near(t, "high", by["A"].Plus(by["B"]).Plus(by["C"]).Accuracy(), 6./14, 1e-12)
+	near(t, "low", by["a"].Plus(by["b"]).Plus(by["c"]).Accuracy(), 6./16, 1e-12)
 	near(t, "gap in H", Spread(Confusion.Accuracy, by["A"], by["B"], by["C"]).Difference, 0.55, 1e-12)
 	near(t, "gap in L", Spread(Confusion.Accuracy, by["a"], by["b"], by["c"]).Difference, 0.214286, 1e-6)
 }
@@ -138,53 +143,116 @@ func TestDeclearnsArea(t *testing.T) {
 	near(t, "AUC", auc, 0.625, 1e-12)
 }
 
-// Fairlearn's test data: the area from bins is within its bound of the area of
-// the scores.
-func TestAreaFromBinsIsWithinItsBound(t *testing.T) {
+// fixture is Fairlearn's test data.
+type fixture struct {
+	Y         []int               `json:"y_true"`
+	Predicted []int               `json:"y_pred"`
+	Scores    []float64           `json:"y_score"`
+	Groups    map[string][]string `json:"groups"`
+}
+
+func readFixture(t *testing.T) fixture {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join(publicdata.Dir(t), "fairness", "fairness_reference.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var file struct {
-		Fixture struct {
-			Y      []float64           `json:"y_true"`
-			Scores []float64           `json:"y_score"`
-			Groups map[string][]string `json:"groups"`
-		} `json:"fairlearn_fixture"`
+		Fixture fixture `json:"fairlearn_fixture"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	binned := func(b int, in func(i int) bool) (up, down []float64) {
-		up, down = make([]float64, b), make([]float64, b)
-		for i, y := range file.Fixture.Y {
-			if k := min(int(file.Fixture.Scores[i]*float64(b)), b-1); in(i) && y == 1 {
-				up[k]++
-			} else if in(i) {
-				down[k]++
-			}
-		}
-		return up, down
+	if len(file.Fixture.Y) != 71 {
+		t.Fatalf("%d rows, Fairlearn has 71", len(file.Fixture.Y))
 	}
+	return file.Fixture
+}
+
+// binned counts those of a group with the outcome and without by score.
+func (f fixture) binned(b int, in func(i int) bool) (up, down []float64) {
+	up, down = make([]float64, b), make([]float64, b)
+	for i, y := range f.Y {
+		if k := min(int(f.Scores[i]*float64(b)), b-1); in(i) && y == 1 {
+			up[k]++
+		} else if in(i) {
+			down[k]++
+		}
+	}
+	return up, down
+}
+
+// The area from bins is within its bound of the area of the scores.
+func TestAreaFromBinsIsWithinItsBound(t *testing.T) {
+	f := readFixture(t)
 	everyone := func(int) bool { return true }
 	for b, want := range map[int][2]float64{10: {0.4367521, 0.0452991}, 100: {0.4354701, 0.0047009}} {
-		auc, bound := area(binned(b, everyone))
+		auc, bound := area(f.binned(b, everyone))
 		near(t, "AUC", auc, want[0], 1e-7)
 		near(t, "bound", bound, want[1], 1e-7)
 		near(t, "the scores' own", auc, 0.4358974, bound)
 	}
 	brier := 0.0
-	for i, y := range file.Fixture.Y {
-		brier += (file.Fixture.Scores[i] - y) * (file.Fixture.Scores[i] - y) / float64(len(file.Fixture.Y))
+	for i, y := range f.Y {
+		binaryErrors(func(name string, _ int, v float64) {
+			if name == "error_squared" {
+				brier += v / float64(len(f.Y))
+			}
+		}, f.Scores[i], float64(y), []float64{0.5})
 	}
 	near(t, "Brier", brier, 0.3687490, 1e-7)
-	for group, want := range map[string]float64{"aa": 0.3181818, "ba": 0.5652174, "f": 0.4214047, "g": 0.4370629} {
-		name := "g_1"
-		if len(group) == 1 {
-			name = "g_2"
+}
+
+// Every group of Fairlearn's four attributes: its counts, its area, and DeLong's
+// standard error, which of bins as narrow as these scores is that of the scores
+// (scikit-learn's roc_auc_score, and numpy on the pairs).
+func TestFairlearnsGroups(t *testing.T) {
+	f := readFixture(t)
+	for _, c := range []struct {
+		attribute, level string
+		confusion        Confusion
+		auc, se          float64
+	}{
+		{"g_1", "aa", Confusion{TP: 15, FP: 7, TN: 7, FN: 7}, 0.3181818, 0.0971525},
+		{"g_1", "ba", Confusion{TP: 18, FP: 6, TN: 6, FN: 5}, 0.5652174, 0.1079631},
+		{"g_2", "f", Confusion{TP: 16, FP: 8, TN: 5, FN: 7}, 0.4214047, 0.1042682},
+		{"g_2", "g", Confusion{TP: 17, FP: 5, TN: 8, FN: 5}, 0.4370629, 0.1066700},
+		{"g_3", "kk", Confusion{TP: 14, FP: 8, TN: 6, FN: 8}, 0.4123377, 0.1012203},
+		{"g_3", "m", Confusion{TP: 19, FP: 5, TN: 7, FN: 4}, 0.4637681, 0.1091995},
+		{"g_4", "pp", Confusion{TP: 17, FP: 7, TN: 6, FN: 6}, 0.4682274, 0.1000562},
+		{"g_4", "q", Confusion{TP: 16, FP: 6, TN: 7, FN: 6}, 0.3776224, 0.1143978},
+		{"", "all", Confusion{TP: 33, FP: 13, TN: 13, FN: 12}, 0.4358974, 0.0730291},
+	} {
+		in := func(i int) bool { return c.attribute == "" || f.Groups[c.attribute][i] == c.level }
+		var counted Confusion
+		for i, y := range f.Y {
+			if !in(i) {
+				continue
+			}
+			binaryErrors(func(name string, _ int, v float64) {
+				switch name { // as the report makes them of what is opened
+				case "selected_positives":
+					counted.TP, counted.FP = counted.TP+v, counted.FP-v
+				case "selected":
+					counted.FP += v
+				}
+			}, float64(f.Predicted[i]), float64(y), []float64{0.5})
+			counted.FN += float64(y)
+			counted.TN += float64(1 - y)
 		}
-		auc, bound := area(binned(100, func(i int) bool { return file.Fixture.Groups[name][i] == group }))
-		near(t, "AUC of "+group, auc, want, bound+1e-7)
+		counted.FN, counted.TN = counted.FN-counted.TP, counted.TN-counted.FP
+		if counted != c.confusion {
+			t.Errorf("%s: %+v", c.level, counted)
+		}
+		up, down := f.binned(1_000_000, in)
+		auc, bound := area(up, down)
+		near(t, "AUC of "+c.level, auc, c.auc, 1e-7)
+		near(t, "bound of "+c.level, bound, 0, 0)
+		near(t, "standard error of "+c.level, math.Sqrt(areaVariance(up, down)), c.se, 1e-7)
+		for _, b := range []int{10, 20, 100} {
+			auc, bound := area(f.binned(b, in))
+			near(t, "AUC of "+c.level+" from bins", auc, c.auc, bound+1e-7)
+		}
 	}
 }
 
@@ -302,7 +370,7 @@ func TestDeclearnsThresholds(t *testing.T) {
 // own, up to what a hundred of their replicates leave open.
 func TestFairlearnsBootstrap(t *testing.T) {
 	c := &chance{replicates: 4000, source: rand.NewPCG(1, 2)}
-	for _, g := range []struct{ k, n, low, middle, high float64 }{{5, 7, 0.5, 0.7, 0.892}, {5, 11, 0.333, 0.441, 0.583}} {
+	for _, g := range []struct{ k, n, low, middle, high float64 }{{5, 7, 0.5, 0.7, 0.892}, {5, 11, 0.333, 0.441, 0.583}, {10, 18, 0.444, 0.556, 0.667}} {
 		var rates []float64
 		for range c.replicates {
 			d := c.poisson([]float64{g.k, g.n - g.k})

@@ -31,6 +31,11 @@ func (a *Audit) Withhold(why map[int]string) {
 	}
 	a.Gaps = without(a.Gaps, func(g Gap) bool { return gone(g.Attribute, g.Level, g.Reference) })
 	a.Largest = without(a.Largest, func(l Largest) bool { return gone(l.Attribute, l.High, l.Low) })
+	for i, l := range a.Largest {
+		if gone(l.Attribute, l.Farthest) || gone(All, All) {
+			a.Largest[i].Farthest, a.Largest[i].FromAll = "", nil
+		}
+	}
 	a.Odds = without(a.Odds, func(o Odds) bool { return gone(o.Attribute, o.Level, o.Reference) })
 	a.Within = without(a.Within, func(w Within) bool { return gone(w.Attribute, w.Level, w.Reference) })
 	a.Inequality = without(a.Inequality, func(x Inequality) bool {
@@ -46,6 +51,7 @@ func (a *Audit) Withhold(why map[int]string) {
 		of[n.attribute] = true
 	}
 	a.Inequality = without(a.Inequality, func(i Inequality) bool { return of[i.Attribute] || of[All] })
+	a.Representation = represented(a.Representation, gone, of)
 	if len(hidden) > 0 {
 		a.Progress = nil // earlier models on the same patients
 	}

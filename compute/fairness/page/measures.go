@@ -88,9 +88,9 @@ func doseMeasures(a *fairness.Audit) []measure {
 			Meaning: "Share of patients whose prediction is at most 20% above or below their actual outcome. Further right is better."},
 		{Name: "bias", Table: errorTable, Short: "Bias", Noun: "bias", Title: "Too high or too low, on average", Unit: u, Scale: 1, Digits: 2, Plot: true, Zero: true,
 			Meaning: "Bias: the mean of predicted minus actual. Left of zero the model predicts too little, right of zero too much."},
-		{Name: "rmse", Table: errorTable, Short: "RMSE", Title: "Root mean square error", Unit: u, Scale: 1, Digits: 2, Floor: zero},
+		{Name: "rmse", Table: errorTable, Short: "RMSE", Noun: "root mean square error", Title: "Root mean square error", Unit: u, Scale: 1, Digits: 2, Floor: zero},
 		{Name: "r2", Table: errorTable, Short: "R²", Title: "R²", Scale: 1, Digits: 3},
-		{Name: "correlation", Table: errorTable, Short: "Correlation", Title: "Correlation", Scale: 1, Digits: 3},
+		{Name: "correlation", Table: errorTable, Short: "Correlation", Noun: "correlation of predicted and actual", Title: "Correlation", Scale: 1, Digits: 3},
 		{Name: "calibration_slope", Table: errorTable, Short: "Calibration slope", Title: "Are differences between predictions as large as those between outcomes?", Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1,
 			Meaning: "Calibration slope: 1 means that they are; below 1 high predictions are too high and low ones too low."},
 		{Name: "agreement_lower", Table: errorTable, Short: "95% of errors above", Unit: u, Scale: 1, Digits: 1},
@@ -107,6 +107,7 @@ func doseMeasures(a *fairness.Audit) []measure {
 		{Name: "absolute_error_p75", Table: spreadTable, Short: "Three quarters within", Unit: u, Scale: 1, Digits: 2},
 		{Name: "absolute_error_p90", Table: spreadTable, Short: "9 of 10 within", Unit: u, Scale: 1, Digits: 2},
 		{Name: "mse", Noun: "mean squared error", Scale: 1, Digits: 2},
+		{Name: "mean_predicted", Noun: "mean prediction", Unit: u, Scale: 1, Digits: 2},
 		{Name: "log_fold_error", Noun: "mean logarithm of predicted over actual", Scale: 1, Digits: 3},
 	}
 	if a.HalfWidth != nil {

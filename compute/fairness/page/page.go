@@ -43,7 +43,7 @@ var templates = template.Must(template.Must(template.Must(plot.Add(template.New(
 		}
 		return transform
 	},
-}).Parse(reportHTML)).Parse(plotsHTML)).Parse(decisionHTML))
+}).Parse(reportHTML)).Parse(plotsHTML)).Parse(decisionHTML + representationHTML))
 
 // Document is what a report is made of.
 type Document struct {
@@ -203,8 +203,8 @@ func newView(whole, local *fairness.Audit) *view {
 // gapView is a comparison as a person reads it.
 type gapView struct {
 	fairness.Gap
-	What, Size, Unit, Difference, Interval, Bound, Detectable string
-	Symbol, Class                                             string
+	What, Size, Unit, Difference, Interval, Effect, Bound, Detectable string
+	Symbol, Class                                                     string
 }
 
 func newGapView(g fairness.Gap, measures []measure) gapView {
@@ -229,6 +229,9 @@ func newGapView(g fairness.Gap, measures []measure) gapView {
 		}
 		v.Difference = m.text(g.Estimate)
 		v.Interval = m.text(g.Lower) + " to " + m.text(g.Upper)
+		if g.Effect != nil {
+			v.Effect = "d = " + measure{Scale: 1, Digits: 2}.text(*g.Effect)
+		}
 		v.Bound, v.Detectable = m.text(g.Margin), m.text(g.Detectable)
 	}
 	return v

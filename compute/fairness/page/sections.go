@@ -351,7 +351,7 @@ func newOdds(a *fairness.Audit) *oddsTable {
 // largestView is a widest gap as a person reads it.
 type largestView struct {
 	fairness.Largest
-	What, Unit, Gap, Floor string
+	What, Unit, Gap, Floor, Away string
 }
 
 // withinView is a comparison inside hospitals as a person reads it.
@@ -365,7 +365,11 @@ func (v *view) Largest() (out []largestView) {
 	list := measures(v.Audit)
 	for _, l := range v.Audit.Largest {
 		if m, known := measureOf(list, l.Metric); known {
-			out = append(out, largestView{l, m.Noun, m.Unit, m.text(l.Estimate), m.text(l.Floor)})
+			one := largestView{Largest: l, What: m.Noun, Unit: m.Unit, Gap: m.text(l.Estimate), Floor: m.text(l.Floor)}
+			if l.FromAll != nil {
+				one.Away = m.text(*l.FromAll)
+			}
+			out = append(out, one)
 		}
 	}
 	return out
