@@ -19,8 +19,11 @@ type crossing struct {
 	cells   []cell
 }
 
+// comparable reports whether groups of the two can hold the same patients: one
+// divides as the other does, or further. Who is held out is a part of everyone, so
+// that the rest of a group, which trained the model, follows from both.
 func (x crossing) comparable(o crossing) bool {
-	return x.part == o.part && slices.Equal(x.columns, o.columns)
+	return (x.part == o.part || x.part == everyone || o.part == everyone) && (subset(x.columns, o.columns) || subset(o.columns, x.columns))
 }
 
 func (x *crossing) add(group string, n int, in ...condition) {
@@ -30,7 +33,7 @@ func (x *crossing) add(group string, n int, in ...condition) {
 			x.columns = append(x.columns, c.column)
 		}
 	}
-	x.cells = append(x.cells, cell{group, in, n})
+	x.cells = append(x.cells, cell{group: group, in: in, n: n})
 }
 
 // cell is a group of patients by what their records say: in each column of the
@@ -38,7 +41,8 @@ func (x *crossing) add(group string, n int, in ...condition) {
 type cell struct {
 	group string // for people, and to find it in the report
 	in    []condition
-	n     int // -1 if it is not shown
+	n     int  // -1 if it is not shown
+	gone  bool // because an earlier report would give it away
 }
 
 // key is the same for groups that are the same.
@@ -58,10 +62,20 @@ func with(column string, values []string) condition {
 	return condition{column: column, values: slices.Sorted(slices.Values(values))}
 }
 
-// inside reports whether all who are in c are in o, by the columns they share.
-func (c cell) inside(o cell) bool {
+// of is the condition on a column, nil for none.
+func (c cell) of(column string) *condition {
 	for k := range c.in {
-		if !c.in[k].inside(o.in[k]) {
+		if c.in[k].column == column {
+			return &c.in[k]
+		}
+	}
+	return nil
+}
+
+// inside reports whether all who are in c are in o.
+func (c cell) inside(o cell) bool {
+	for _, outer := range o.in {
+		if inner := c.of(outer.column); inner == nil || !inner.inside(outer) {
 			return false
 		}
 	}
@@ -70,8 +84,8 @@ func (c cell) inside(o cell) bool {
 
 // meets reports whether a record can be in both.
 func (c cell) meets(o cell) bool {
-	for k := range c.in {
-		if c.in[k].apart(o.in[k]) {
+	for _, outer := range o.in {
+		if inner := c.of(outer.column); inner != nil && inner.apart(outer) {
 			return false
 		}
 	}
@@ -258,10 +272,13 @@ func of(s *study.Study, column string, i int) condition {
 	return outcome(s.Outcome, i == 1)
 }
 
-// ofAudit are the audit's groups. One with which others are counted is not the
-// group of its name: no count is shown of that.
+// ofAudit are the audit's groups. One of an attribute with which others are
+// counted is all of them together; of an intersection, whose names do not say which
+// attribute was joined, no count is shown.
 func ofAudit(r Report) (out []crossing) {
-	if r.Audit == nil {
+	// Counts under noise less those of another report are the noise, which is there
+	// for that.
+	if r.Audit == nil || r.Audit.Noise != nil {
 		return nil
 	}
 	part := everyone
@@ -279,7 +296,13 @@ func ofAudit(r Report) (out []crossing) {
 				in = append(in, ofGroup(r.Study.Fairness.Attributes[a], groups[k]))
 			}
 			n := -1
-			if g.N != nil && len(g.With) == 0 {
+			switch {
+			case g.State == fairness.Merged && len(d.Attributes) == 1:
+				continue // counted in another's place
+			case g.N == nil || len(g.With) > 0 && len(d.Attributes) > 1:
+			case len(g.With) > 0:
+				n, in = *g.N, []condition{ofGroups(r.Study.Fairness.Attributes[d.Attributes[0]], append([]string{g.Level}, g.With...))}
+			default:
 				n = *g.N
 			}
 			x.add(GroupName(g), n, in...)
@@ -287,6 +310,24 @@ func ofAudit(r Report) (out []crossing) {
 		out = append(out, x)
 	}
 	return out
+}
+
+// ofGroups are groups of an attribute together.
+func ofGroups(a study.Attribute, names []string) condition {
+	var inside, outside []string
+	for g, level := range a.Levels {
+		if slices.Contains(names, a.Groups()[g]) {
+			inside = append(inside, level.Values...)
+		} else {
+			outside = append(outside, level.Values...)
+		}
+	}
+	if slices.Contains(names, a.Groups()[len(a.Levels)]) {
+		c := with(a.Column, outside)
+		c.not = true
+		return c
+	}
+	return with(a.Column, inside)
 }
 
 // GroupName is how a decision names a group of an audit.

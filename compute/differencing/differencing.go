@@ -25,8 +25,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -35,11 +37,16 @@ import (
 // have are nil.
 type Report struct {
 	Study  *study.Study
-	Digest string // SHA-256 of the result's bytes, hex; of earlier reports only
+	Digest string    // SHA-256 of the result's bytes, hex; of earlier reports only
+	At     time.Time // when the ledger took it; of earlier reports only
 
 	Cohort      *describe.Cohort
 	Description *describe.Description
 	Audit       *fairness.Audit
+	Monitor     *drift.Report
+	// Shown is how many windows of the monitor were shown before: they stay as they
+	// are, and later ones give way.
+	Shown int
 }
 
 // Check makes sure that a report that somebody else hands over is of its study.
@@ -54,7 +61,7 @@ func (r Report) Check() error {
 	if r.Audit != nil && len(r.Audit.Groups) != groups {
 		return errors.New("an earlier audit is not of its study")
 	}
-	return nil
+	return r.checkMonitor(groups)
 }
 
 // Decision is what of a report is withheld for the sake of earlier ones.
@@ -77,7 +84,7 @@ type Compared struct {
 
 // Withheld is a group whose figures are withheld.
 type Withheld struct {
-	Group  string `json:"group"`  // "all", "sex: female", "race × sex: white, female"
+	Group  string `json:"group"`  // "all", "sex: female", "race × sex: white, female", "from 2026-03-01: sex: female"
 	Result string `json:"result"` // digest of the first report that it is too near to
 }
 
@@ -93,31 +100,70 @@ func Decide(now Report, earlier []Report) *Decision {
 		return nil
 	}
 	d := &Decision{Compared: []Compared{}}
-	mine := crossings(now)
+	l := later{report: now, floor: now.Study.Fairness.MinimumCell, cells: crossings(now), windows: newSeries(now), decision: d}
 	for _, e := range earlier {
 		digest := e.Study.Digest()
 		c := Compared{Study: hex.EncodeToString(digest[:]), Result: e.Digest, Overlap: overlap(now.Study, e.Study), Alike: alike(now.Study, e.Study)}
 		d.Compared = append(d.Compared, c)
-		if !c.Overlap {
-			continue
+		if c.Overlap {
+			l.compare(e)
 		}
-		theirs := crossings(e)
-		for _, a := range mine {
-			near := make([]bool, len(a.cells))
-			for _, b := range theirs {
-				if a.comparable(b) {
-					tooNear(near, a, b, now.Study.Fairness.MinimumCell)
+	}
+	return d
+}
+
+// later is the report that gives way, with what of it is still shown.
+type later struct {
+	report   Report
+	floor    int
+	cells    []crossing
+	windows  *series // nil of a study that watches no release
+	decision *Decision
+}
+
+// compare withholds until nothing that is shown is too near to an earlier report,
+// nor what is withheld the rest of what is shown. Groups that are the same come
+// first: what is withheld then is part of no union any more.
+func (l *later) compare(e Report) {
+	theirs := append(crossings(e), newSeries(e).beside(l.report.Study, time.Time{})...)
+	for _, tooNear := range []func([]bool, crossing, crossing, []bool, int){sameGroups, unitedGroups} {
+		for changed := true; changed; {
+			changed = false
+			for k := range l.cells {
+				x := &l.cells[k]
+				near, old := make([]bool, len(x.cells)), x.in(theirs)
+				for _, o := range theirs {
+					if x.comparable(o) {
+						tooNear(near, *x, o, old, l.floor)
+					}
 				}
-			}
-			for i, hit := range near {
-				w := Withheld{a.cells[i].group, e.Digest}
-				if hit && !slices.ContainsFunc(d.Withheld, func(o Withheld) bool { return o.Group == w.Group }) {
-					d.Withheld = append(d.Withheld, w)
+				for i := range near {
+					changed = l.withhold(x, i, near[i], e) || changed
 				}
 			}
 		}
 	}
-	return d
+	for changed := true; changed; {
+		changed = false
+		for _, one := range rests(l.cells) {
+			changed = l.withhold(&l.cells[one.crossing], one.cell, true, e) || changed
+		}
+	}
+	for l.compareWindows(e, theirs) {
+	}
+}
+
+// withhold takes a count out of what is shown, and reports whether it was there.
+func (l *later) withhold(x *crossing, i int, near bool, e Report) bool {
+	c := &x.cells[i]
+	if !near || c.n < 0 {
+		return false
+	}
+	c.n, c.gone = -1, true
+	if w := (Withheld{c.group, e.Digest}); !slices.ContainsFunc(l.decision.Withheld, func(o Withheld) bool { return o.Group == w.Group }) {
+		l.decision.Withheld = append(l.decision.Withheld, w)
+	}
+	return true
 }
 
 func overlap(a, b *study.Study) bool {
@@ -162,34 +208,81 @@ func eligibility(s *study.Study) [32]byte {
 // are the same.
 const mostPairs = 1 << 20
 
-// tooNear marks the groups of a later crossing between which and what an earlier
-// one shows lie some patients, but fewer than the floor.
-func tooNear(near []bool, now, then crossing, floor int) {
-	small := func(a, b int) bool { return a != b && a-b < floor && b-a < floor }
-	same, alike := make(map[string]int, len(then.cells)), len(now.cells) == len(then.cells)
-	for _, e := range then.cells {
-		same[e.key()] = e.n
+// in reports which cells a report shows already, with the same count.
+func (x crossing) in(report []crossing) []bool {
+	old := make([]bool, len(x.cells))
+	for _, o := range report {
+		if o.part != x.part || !slices.Equal(o.columns, x.columns) {
+			continue
+		}
+		n := o.counts()
+		for i, c := range x.cells {
+			known, there := n[c.key()]
+			old[i] = old[i] || there && known >= 0 && known == c.n
+		}
 	}
+	return old
+}
+
+// counts by key.
+func (x crossing) counts() map[string]int {
+	out := make(map[string]int, len(x.cells))
+	for _, c := range x.cells {
+		out[c.key()] = c.n
+	}
+	return out
+}
+
+// few reports whether between two counts there are some patients, but fewer than
+// the floor.
+func few(a, b, floor int) bool { return a != b && a-b < floor && b-a < floor }
+
+// sameGroups marks the groups of a later crossing that an earlier one has too, with
+// a few patients more or less.
+func sameGroups(near []bool, now, then crossing, _ []bool, floor int) {
+	if !slices.Equal(now.columns, then.columns) {
+		return
+	}
+	n := then.counts()
 	for i, c := range now.cells {
-		n, known := same[c.key()]
-		alike = alike && known
-		near[i] = near[i] || known && n >= 0 && c.n >= 0 && small(c.n, n)
+		known, there := n[c.key()]
+		near[i] = near[i] || there && known >= 0 && c.n >= 0 && few(c.n, known, floor)
 	}
-	if alike || len(now.cells)*len(then.cells) > mostPairs {
-		return // a union of the same groups is one of them
+}
+
+// unitedGroups marks those between which and groups of the earlier one that
+// together make them up, or that they make up, there are a few patients. What the
+// earlier report shows already it shows again.
+func unitedGroups(near []bool, now, then crossing, old []bool, floor int) {
+	if len(now.cells)*len(then.cells) > mostPairs {
+		return
 	}
 	for i, c := range now.cells {
 		for _, u := range then.unions(c) {
-			near[i] = near[i] || small(c.n, u.n)
+			near[i] = near[i] || !old[i] && few(c.n, u.n, floor)
 		}
 	}
 	for _, e := range then.cells { // later groups that together are an earlier one
 		for _, u := range now.unions(e) {
-			if small(e.n, u.n) {
-				near[slices.MinFunc(u.of, func(a, b int) int { return now.cells[a].n - now.cells[b].n })] = true
+			if !few(e.n, u.n, floor) || slices.ContainsFunc(u.of, func(i int) bool { return near[i] }) || !slices.ContainsFunc(u.of, func(i int) bool { return !old[i] }) {
+				continue
+			}
+			if i := smallest(now.cells, u.of); i >= 0 {
+				near[i] = true
 			}
 		}
 	}
+}
+
+// smallest is the one of some cells with the fewest patients of those that have any.
+func smallest(cells []cell, of []int) int {
+	best := -1
+	for _, i := range of {
+		if cells[i].n > 0 && (best < 0 || cells[i].n < cells[best].n) {
+			best = i
+		}
+	}
+	return best
 }
 
 // union is cells of a crossing together.
@@ -223,4 +316,59 @@ func (x crossing) unions(c cell) (out []union) {
 		out = append(out, covers)
 	}
 	return out
+}
+
+// place is a cell of a crossing.
+type place struct{ crossing, cell int }
+
+// rests are the cells that have to be withheld beside those that are, each of which
+// would else be what a larger group has beside the other groups that make it up.
+func rests(all []crossing) (out []place) {
+	for fine, x := range all {
+		if !x.whole || !slices.ContainsFunc(all, func(o crossing) bool { return slices.ContainsFunc(o.cells, func(c cell) bool { return c.gone }) }) {
+			continue
+		}
+		for coarse, o := range all {
+			if x.part != o.part || len(o.columns) >= len(x.columns) || !subset(o.columns, x.columns) {
+				continue
+			}
+			for t, total := range o.cells {
+				var parts []place
+				divided := true
+				for i, c := range x.cells {
+					if c.meets(total) {
+						parts, divided = append(parts, place{fine, i}), divided && c.inside(total)
+					}
+				}
+				if divided && len(parts) > 0 {
+					out = append(out, rest(all, place{coarse, t}, parts)...)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// rest is what to withhold in one sum: nothing, unless what it gives away is all
+// that is withheld in it.
+func rest(all []crossing, total place, parts []place) []place {
+	at := func(p place) cell { return all[p.crossing].cells[p.cell] }
+	hidden, best := []place{}, place{-1, -1}
+	for _, p := range append([]place{total}, parts...) {
+		if at(p).n < 0 {
+			hidden = append(hidden, p)
+		}
+	}
+	if len(hidden) != 1 || !at(hidden[0]).gone {
+		return nil
+	}
+	for _, p := range append(slices.Clone(parts), total) {
+		if n := at(p).n; n > 0 && (best.crossing < 0 || n < at(best).n) {
+			best = p
+		}
+	}
+	if best.crossing < 0 {
+		return nil
+	}
+	return []place{best}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 
@@ -141,7 +142,42 @@ type Signal struct {
 }
 
 // Report of the windows so far.
-func (s *Session) Report() *Report {
+func (s *Session) Report() *Report { return s.Without(nil) }
+
+// Without is the report without the groups that are hidden, each in a window. A
+// chart goes on from the window before, as of a window that was missed: its value
+// would be the sum of what is hidden.
+func (s *Session) Without(hidden func(window, group int) bool) *Report {
+	if hidden != nil {
+		s = s.hide(hidden)
+	}
+	return s.report()
+}
+
+// hide is the session without what is hidden.
+func (s *Session) hide(hidden func(window, group int) bool) *Session {
+	out := *s
+	out.windows = slices.Clone(s.windows)
+	for i := range out.windows {
+		w := &out.windows[i]
+		w.state, w.tallies = slices.Clone(w.state), slices.Clone(w.tallies)
+		for c := range w.tallies {
+			if w.state[c] == OK && hidden(i, c) {
+				w.state[c], w.tallies[c] = Suppressed, nil
+			}
+		}
+	}
+	return &out
+}
+
+// Snapshot is the session as it is now, whatever it absorbs later.
+func (s *Session) Snapshot() *Session {
+	out := *s
+	out.windows = slices.Clone(s.windows)
+	return &out
+}
+
+func (s *Session) report() *Report {
 	digest, m := s.study.Digest(), s.study.Monitor
 	r := &Report{
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.study.Name, Version: s.study.Version, Title: s.study.Title,

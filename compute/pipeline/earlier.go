@@ -4,21 +4,44 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/compute/differencing"
+	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
 
 // After is the result beside earlier ones of the consortium: what they leave of it
-// to show, and which they are.
-func (r *Result) After(s *study.Study, earlier []differencing.Report) (*Result, error) {
-	return r.Withhold(s, differencing.Decide(r.report(s), earlier))
+// to show, and which they are. The windows of a monitor that were shown before stay
+// as it was decided then: such a result goes on from its last one, which is nil for
+// none.
+func (r *Result) After(s *study.Study, last *Result, earlier []differencing.Report) (*Result, error) {
+	before, shown := last.windows()
+	known, err := r.Withhold(s, before)
+	if err != nil {
+		return nil, err
+	}
+	now := known.report(s)
+	now.Shown = shown
+	d := differencing.Decide(now, earlier)
+	if d != nil && before != nil {
+		d.Withheld = append(slices.Clone(before.Withheld), d.Withheld...)
+	}
+	return r.Withhold(s, d)
+}
+
+// windows are how many a result shows, and what of them is withheld.
+func (r *Result) windows() (*differencing.Decision, int) {
+	if r == nil || r.Monitor == nil {
+		return nil, 0
+	}
+	return r.Earlier, len(r.Monitor.Windows)
 }
 
 func (r *Result) report(s *study.Study) differencing.Report {
-	return differencing.Report{Study: s, Cohort: r.Cohort, Description: r.Description, Audit: r.Audit}
+	return differencing.Report{Study: s, Cohort: r.Cohort, Description: r.Description, Audit: r.Audit, Monitor: r.Monitor}
 }
 
 // ReadReport reads what an earlier result shows of groups of patients.
@@ -28,11 +51,12 @@ func ReadReport(s *study.Study, digest string, result []byte) (differencing.Repo
 		Cohort      *describe.Cohort      `json:"cohort"`
 		Description *describe.Description `json:"description"`
 		Audit       *fairness.Audit       `json:"audit"`
+		Monitor     *drift.Report         `json:"monitor"`
 	}
 	if err := json.Unmarshal(result, &r); err != nil {
 		return differencing.Report{}, fmt.Errorf("an earlier result cannot be read: %w", err)
 	}
-	out := differencing.Report{Study: s, Digest: digest, Cohort: r.Cohort, Description: r.Description, Audit: r.Audit}
+	out := differencing.Report{Study: s, Digest: digest, Cohort: r.Cohort, Description: r.Description, Audit: r.Audit, Monitor: r.Monitor}
 	return out, out.Check()
 }
 
@@ -83,10 +107,31 @@ func (r *Result) Withhold(s *study.Study, d *differencing.Decision) (*Result, er
 		}
 		out.Audit.Progress = out.Audit.Followed()
 	}
+	if r.watched != nil {
+		out.Monitor = r.withoutWindows(s, why)
+	}
 	if gone("", "") { // of all patients there is nothing that could not be subtracted
 		out.Description, out.Validation = nil, nil
 	}
 	return &out, nil
+}
+
+// withoutWindows is the report of a monitor without the groups that are withheld in
+// a window.
+func (r *Result) withoutWindows(s *study.Study, why map[string]string) *drift.Report {
+	hidden := 0
+	report := r.watched.Without(func(window, group int) bool {
+		from, _ := s.Monitor.Window(window)
+		gone := why[differencing.Shows(from, r.Monitor.Groups[group])] != ""
+		if gone {
+			hidden++
+		}
+		return gone
+	})
+	if hidden > 0 {
+		report.Notes = append(report.Notes, fmt.Sprintf("%d times the figures of a group in a window are withheld, because with an earlier report they would tell of fewer than %d patients. A CUSUM goes on from the window before.", hidden, s.Fairness.MinimumCell))
+	}
+	return report
 }
 
 // copied is a copy by way of JSON, in which every number keeps its value.

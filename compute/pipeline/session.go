@@ -43,6 +43,8 @@ type Result struct {
 	// Earlier says what is withheld for the sake of earlier results of the
 	// consortium; nil where there are none.
 	Earlier *differencing.Decision `json:"earlier,omitempty"`
+
+	watched *drift.Session // that Monitor is the report of
 }
 
 // Session is one run of a study: stages, one after the other.
@@ -152,7 +154,7 @@ func (s *Session) diagnosed(err error) bool {
 // Result is what is known so far. The caller must not change it.
 func (s *Session) Result() *Result {
 	if s.drift != nil {
-		s.result.Monitor = s.drift.Report()
+		s.result.Monitor, s.result.watched = s.drift.Report(), s.drift.Snapshot()
 	}
 	return &s.result
 }

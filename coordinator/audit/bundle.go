@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/secagg"
@@ -58,6 +59,7 @@ type verifier struct {
 	withdrawn   []*record // ends of rounds that were never announced
 	studyEnd    *record   // without a release, nil for none
 	results     []*record
+	reports     []*record // of a study that watches a release, window after window
 	audits      []*record
 	overrides   []*record
 	releases    []*record
@@ -72,7 +74,8 @@ type verifier struct {
 	attested      []byte // its envelope
 
 	outcome replayed
-	earlier []EarlierEnd // ends of other studies, before this study's
+	earlier []EarlierEnd             // ends of other studies, before this study's
+	windows map[int]*pipeline.Result // of a monitor when so many windows were done, without regard to earlier results
 }
 
 // record is a ledger entry with the statement it names.
@@ -308,15 +311,15 @@ func (v *verifier) readRoster(r *record, number int) error {
 	return r.decode(statement.KindRoster)
 }
 
-// readStatement reads the envelope that an entry names. A result is the one
-// subject that is no envelope.
+// readStatement reads the envelope that an entry names. Results and reports of a
+// monitor are no envelopes.
 func (v *verifier) readStatement(r *record) error {
 	data, err := v.blob(r.entry.Subject)
 	if err != nil {
 		return fmt.Errorf("%w: %s names it", err, r)
 	}
 	r.envelope = data
-	if r.entry.Type == ledger.TypeResult {
+	if r.entry.Type == ledger.TypeResult || r.entry.Type == ledger.TypeMonitorReport {
 		return nil
 	}
 	rule, known := rules[r.entry.Type]
@@ -433,6 +436,8 @@ func (v *verifier) sort(r *record, files *listing) error {
 			v.audits = append(v.audits, r)
 		case ledger.TypeResult:
 			v.results = append(v.results, r)
+		case ledger.TypeMonitorReport:
+			v.reports = append(v.reports, r)
 		}
 	}
 	if err != nil {

@@ -81,7 +81,8 @@ var errEnded = errors.New("the computation has ended")
 //
 // A window of a monitor was missed where the ledger goes on without it: its
 // question's last round ended unopened, and the next plan asks something else, or
-// the study came to a result. ended says that there is no next plan.
+// the study came to a result, or reported the window. ended says that there is no
+// next plan.
 func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*round, next *round, ended bool) (compute.Question, error) {
 	for {
 		question, done, err := session.Next()
@@ -102,6 +103,7 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 				if err := session.Miss(last.openingBegan()); err != nil {
 					return question, fmt.Errorf("the window of %s cannot be missed: %w", last, err)
 				}
+				v.window(session)
 				continue
 			}
 			return question, nil
@@ -114,13 +116,14 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 		if err := session.Absorb(sum); err != nil {
 			return question, fmt.Errorf("the computation refuses the sum of %s: %w", round, err)
 		}
+		v.window(session)
 	}
 }
 
 // unopened returns the last round of a monitor's question that the ledger gave up
-// before the next plan, or before the result; nil if it did not.
+// before the next plan, or before the result or a report; nil if it did not.
 func (v *verifier) unopened(question statement.Digest, next *round, ended bool) *round {
-	if v.study.Monitor == nil || ended && len(v.results) == 0 || !ended && next.Plan().Question == question {
+	if v.study.Monitor == nil || !ended && next.Plan().Question == question {
 		return nil
 	}
 	var last *round
@@ -132,7 +135,7 @@ func (v *verifier) unopened(question statement.Digest, next *round, ended bool) 
 			last = r
 		}
 	}
-	if last == nil || last.End() == nil {
+	if last == nil || last.End() == nil || ended && len(v.results) == 0 && !v.reportedAfter(last) {
 		return nil
 	}
 	return last
@@ -198,6 +201,9 @@ func (v *verifier) checkStudyEnd() (string, error) {
 	case end.State == "failed" && end.Result == nil:
 		v.findings.Status = end.State
 		return "failed: " + end.Reason, nil
+	case end.State == "completed" && v.endsOnReport():
+		v.findings.Status = end.State
+		return "ended with the windows it had reported: " + end.Reason, nil
 	case end.State != "diagnosed":
 		return "", fmt.Errorf("%s ends in the unknown state %q, or fails with a result", at, end.State)
 	case v.outcome.diagnosis == nil:

@@ -57,7 +57,7 @@ func Proofs(study statement.Digest, leaves [][]byte, checkpoints ...[]byte) (map
 
 // proofFile is the path of the proof of entry i, if it gets one.
 func proofFile(study statement.Digest, i int, e ledger.Entry) (path string, proven bool) {
-	proven = e.Study == study.String() && slices.Contains([]string{ledger.TypeResult, ledger.TypeAudit, ledger.TypeReleaseOverride, ledger.TypeRelease, ledger.TypeCard}, e.Type)
+	proven = e.Study == study.String() && slices.Contains([]string{ledger.TypeResult, ledger.TypeMonitorReport, ledger.TypeAudit, ledger.TypeReleaseOverride, ledger.TypeRelease, ledger.TypeCard}, e.Type)
 	return fmt.Sprintf("proofs/%s-%06d.tlog-proof", e.Type, i), proven
 }
 

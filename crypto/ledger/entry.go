@@ -24,6 +24,7 @@ const (
 	TypeRoundEnd        = "round-end"
 	TypeStudyEnd        = "study-end" // without a release
 	TypeResult          = "result"
+	TypeMonitorReport   = "monitor-report" // what a study that watches a release has shown so far
 	TypeAudit           = "audit"
 	TypeRelease         = "release"
 	TypeReleaseOverride = "release-override"
@@ -34,7 +35,7 @@ const (
 var knownTypes = map[string]bool{
 	TypeRoster: true, TypeProposal: true, TypeApproval: true, TypeStart: true, TypePlan: true,
 	TypeContribution: true, TypeDecline: true, TypeStudyEnd: true, TypeOpeningRequest: true, TypeOpeningShare: true, TypeOpeningFault: true,
-	TypeRoundEnd: true, TypeResult: true, TypeAudit: true, TypeRelease: true, TypeReleaseOverride: true, TypeReleaseDecision: true, TypeCard: true,
+	TypeRoundEnd: true, TypeResult: true, TypeMonitorReport: true, TypeAudit: true, TypeRelease: true, TypeReleaseOverride: true, TypeReleaseDecision: true, TypeCard: true,
 }
 
 // maxEntry bounds a leaf in bytes before it is parsed.

@@ -10,37 +10,56 @@ import (
 // checkEarlier reads what the study's result was compared with: results of other
 // studies that ended before it, which a bundle may hold, all or none. Each must be
 // what the log names. What they leave the result to show is a computation, which
-// this verifier does not make.
+// this verifier does not make. A study that watches a release reports window after
+// window, and each report was compared with what was there.
 func (v *verifier) checkEarlier() error {
 	if _, err := fs.Stat(v.bundle, "earlier"); err != nil {
 		return nil
 	}
+	latest := map[string]int{} // by study, what it showed last
+	watches := map[string]bool{}
 	for i, e := range v.entries {
+		report := e.Type == "monitor-report"
 		end := e.Type == "result" || e.Type == "study-end"
-		if e.Study == v.study && (end || e.Type == "audit" || e.Type == "release") {
-			return nil
-		}
-		if e.Study == v.study || !end {
-			continue
-		}
-		result := e.Subject
-		if e.Type == "study-end" {
-			envelope, err := v.earlier(i, ".end.json", e.Subject)
-			if err != nil {
-				return err
+		switch {
+		case e.Study == v.study && (end || report || e.Type == "audit" || e.Type == "release"):
+			for k, of := range v.entries[:i] {
+				if at, known := latest[of.Study]; known && at == k {
+					if err := v.readEarlier(k); err != nil {
+						return err
+					}
+				}
 			}
-			if result = resultOfEnd(envelope); result == "" {
-				continue
+			if !report {
+				return nil
 			}
-		}
-		if _, err := v.earlier(i, ".json", result); err != nil {
-			return err
-		}
-		if _, err := v.earlier(i, ".yaml", e.Study); err != nil {
-			return err
+		case e.Study == v.study || !end && !report || end && watches[e.Study]:
+		default:
+			latest[e.Study], watches[e.Study] = i, watches[e.Study] || report
 		}
 	}
 	return nil
+}
+
+// readEarlier holds the files of an entry with which another study ended or
+// reported.
+func (v *verifier) readEarlier(i int) error {
+	e := v.entries[i]
+	result := e.Subject
+	if e.Type == "study-end" {
+		envelope, err := v.earlier(i, ".end.json", e.Subject)
+		if err != nil {
+			return err
+		}
+		if result = resultOfEnd(envelope); result == "" {
+			return nil
+		}
+	}
+	if _, err := v.earlier(i, ".json", result); err != nil {
+		return err
+	}
+	_, err := v.earlier(i, ".yaml", e.Study)
+	return err
 }
 
 // earlier reads a file that belongs to an entry and must have the hash.

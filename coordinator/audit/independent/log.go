@@ -234,7 +234,7 @@ func (v *verifier) checkCosigned() error {
 }
 
 // proven are the types of the entries that come with a proof of their own.
-var proven = map[string]bool{"result": true, "audit": true, "release-override": true, "release": true, "card": true}
+var proven = map[string]bool{"result": true, "monitor-report": true, "audit": true, "release-override": true, "release": true, "card": true}
 
 // checkProofs verifies each proof file by itself: from the entry that it carries
 // to the checkpoint that it carries. Every result, audit and release has one.

@@ -190,6 +190,9 @@ func (s *studyState) lastPublished() *roundState {
 // window was asked about and not opened.
 func (d *Driver) giveUp(s *studyState, question statement.Digest, reason string) error {
 	if s.study.Monitor == nil || s.unopened(question) == nil {
+		if over, err := d.endWatch(s, reason); over || err != nil {
+			return err
+		}
 		return d.endStudy(s, ended{State: Failed, Reason: reason})
 	}
 	d.Logger.Warn("window missed", zap.Stringer("study", s.id), zap.String("reason", reason))

@@ -23,7 +23,7 @@ type cosignature struct {
 // worthWitnessing says which entries hospitals are asked to cosign at once: what
 // an auditor will ask about first.
 func worthWitnessing(e ledger.Entry) bool {
-	return e.Type == ledger.TypeAudit || e.Type == ledger.TypeReleaseOverride || e.Type == ledger.TypeRelease || e.Type == ledger.TypeStudyEnd
+	return e.Type == ledger.TypeAudit || e.Type == ledger.TypeReleaseOverride || e.Type == ledger.TypeRelease || e.Type == ledger.TypeStudyEnd || e.Type == ledger.TypeMonitorReport
 }
 
 // Cosigned keeps a site's cosignature of the checkpoint of a size. One that does

@@ -74,8 +74,6 @@ type Driver struct {
 	opened   map[statement.Digest]*roundState // by question
 	finished []*roundState                    // ended rounds, in the order of their ends
 	heard    map[string]*presence
-	// concluded are the studies with a result, in the order of their ends.
-	concluded []*studyState
 
 	cosigned  map[string]cosignature // by site
 	witnessed chan struct{}          // closed and replaced at every cosignature

@@ -1,6 +1,9 @@
 package driver
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"github.com/consilium-fl/consilium/compute/differencing"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/coordinator/audit"
@@ -13,19 +16,56 @@ import (
 // consortium that are in the ledger already. What they show is public to whoever
 // reads reports, so what is withheld is decided before anything is signed.
 func (d *Driver) beside(s *studyState, found *pipeline.Result) (*pipeline.Result, error) {
+	leaves, err := d.log.Leaves(0, d.leaves)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := audit.EarlierThan(s.id, leaves)
+	if err != nil {
+		return nil, err
+	}
 	var earlier []differencing.Report
-	for _, other := range d.concluded {
-		result, err := d.Blobs.Get(*other.ended.Result)
+	for _, end := range ends {
+		other := d.studies[end.Study]
+		if other == nil {
+			return nil, fmt.Errorf("the ledger holds the end of study %s, which is not known", end.Study)
+		}
+		name := &end.Entry.Subject
+		if end.Entry.Type == ledger.TypeStudyEnd {
+			name = other.ended.Result
+		}
+		if name == nil {
+			continue
+		}
+		result, err := d.Blobs.Get(*name)
 		if err != nil {
 			return nil, err
 		}
-		report, err := pipeline.ReadReport(other.study, other.ended.Result.String(), result)
+		report, err := pipeline.ReadReport(other.study, name.String(), result)
 		if err != nil {
 			return nil, err
 		}
+		report.At = end.Entry.Time
 		earlier = append(earlier, report)
 	}
-	return found.After(s.study, earlier)
+	last, err := d.lastReport(s)
+	if err != nil {
+		return nil, err
+	}
+	return found.After(s.study, last, earlier)
+}
+
+// lastReport is what a study that watches a release has shown; nil for nothing.
+func (d *Driver) lastReport(s *studyState) (*pipeline.Result, error) {
+	if s.report == nil {
+		return nil, nil
+	}
+	text, err := d.Blobs.Get(*s.report)
+	if err != nil {
+		return nil, err
+	}
+	var last pipeline.Result
+	return &last, json.Unmarshal(text, &last)
 }
 
 // earlier sends the results that a study's own was compared with, and their

@@ -58,9 +58,10 @@ type missed struct {
 	Question statement.Digest `json:"question"`
 }
 
-// told: so many windows of a study that watches a release were logged.
+// told: so many windows of a study that watches a release were reported.
 type told struct {
-	Windows int `json:"windows"`
+	Windows int               `json:"windows"`
+	Report  *statement.Digest `json:"report,omitempty"` // result so far
 }
 
 // roundEnded goes with round.Ended and names the signed account of it.

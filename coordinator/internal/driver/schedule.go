@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/coordinator/round"
+	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
@@ -29,11 +29,25 @@ func (s *studyState) waits(now time.Time) (at time.Time, waiting bool) {
 
 // soFar is the result of a running study that watches a release: windows that are
 // done stay as they are.
-func (s *studyState) soFar() ([]byte, error) {
-	if s.study.Monitor == nil || s.session == nil {
+func (d *Driver) soFar(s *studyState) ([]byte, error) {
+	switch {
+	case s.study.Monitor == nil || s.session == nil:
 		return nil, nil
+	case s.report != nil:
+		return d.Blobs.Get(*s.report)
 	}
-	return json.Marshal(s.session.Result())
+	return json.Marshal(newSession(s).Result())
+}
+
+// endWatch ends a study that watches a release with the windows that it has
+// reported, because nobody is left to ask about the next. It reports false if there
+// are none.
+func (d *Driver) endWatch(s *studyState, reason string) (bool, error) {
+	if s.study.Monitor == nil || s.report == nil {
+		return false, nil
+	}
+	reason = fmt.Sprintf("ended after %d of %d windows: %s", s.told, s.study.Monitor.Windows(), reason)
+	return true, d.endStudy(s, ended{State: Completed, Reason: reason, Result: s.report})
 }
 
 // unopened is the last round in which sites saw a question, where that round ended
@@ -64,16 +78,33 @@ func (d *Driver) miss(s *studyState, question statement.Digest) error {
 	return d.tell(s)
 }
 
-// tell logs a window that is done, with what begins to call in it; once, also by a
+// tell reports the windows that are done: what earlier results of the consortium
+// leave of them to show is in the ledger from then on, where later results are
+// compared with it. It is logged with what begins to call in it; once, also by a
 // coordinator that is started again.
 func (d *Driver) tell(s *studyState) error {
 	done, fresh := s.session.Window()
 	if !fresh || done <= s.told {
 		return nil
 	}
-	report := s.session.Result().Monitor
+	found, err := d.beside(s, s.session.Result())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(found)
+	if err != nil {
+		return fmt.Errorf("the report of the windows cannot be written: %w", err)
+	}
+	name, err := d.put(text)
+	if err != nil {
+		return err
+	}
+	from, report := s.told, found.Monitor
+	if err := d.commit([]write{{studyStream(s.id), told{Windows: done, Report: &name}}}, d.entry(ledger.TypeMonitorReport, s.id, statement.Digest{}, name, d.Node.Name())); err != nil {
+		return err
+	}
 	s.word = report.Verdict
-	for i := s.told; i < done; i++ {
+	for i := from; i < done; i++ {
 		window := report.Windows[i]
 		d.Logger.Info("window done", zap.Stringer("study", s.id), zap.String("from", window.From), zap.String("to", window.To), zap.String("missed", window.Why))
 		for _, alert := range report.Alerts {
@@ -83,28 +114,17 @@ func (d *Driver) tell(s *studyState) error {
 			}
 		}
 	}
-	return d.commit([]write{{studyStream(s.id), told{Windows: done}}})
+	return nil
 }
 
 // verdict of a study that watches a release, so far; empty of any other.
 func (d *Driver) verdict(s *studyState) string {
-	if s.study.Monitor == nil || s.word != "" {
+	if s.study.Monitor == nil || s.word != "" || s.report == nil {
 		return s.word
-	}
-	if s.session != nil && s.told > 0 {
-		if done, _ := s.session.Window(); done == s.told {
-			s.word = s.session.Result().Monitor.Verdict
-		}
-	}
-	if s.ended == nil || s.ended.Result == nil {
-		return s.word
-	}
-	var of struct {
-		Monitor *drift.Report `json:"monitor"`
 	}
 	// What cannot be read has no verdict to show; asking for the result says why.
-	if result, err := d.Blobs.Get(*s.ended.Result); err == nil && json.Unmarshal(result, &of) == nil && of.Monitor != nil {
-		s.word = of.Monitor.Verdict
+	if last, err := d.lastReport(s); err == nil && last.Monitor != nil {
+		s.word = last.Monitor.Verdict
 	}
 	return s.word
 }

@@ -85,7 +85,7 @@ func (d *Driver) Outcome(hex string) (*Outcome, error) {
 	}
 	o := &Outcome{Status: d.status(s), Protocol: s.study.Source()}
 	if s.ended == nil {
-		o.Result, err = s.soFar()
+		o.Result, err = d.soFar(s)
 		return o, err
 	}
 	var override *statement.Digest

@@ -42,7 +42,8 @@ type studyState struct {
 
 	// Of a study that watches a release:
 	missed map[statement.Digest]bool // questions whose windows go without figures
-	told   int                       // windows that were logged
+	told   int                       // windows that were reported
+	report *statement.Digest         // of them; nil for none
 	word   string                    // its verdict so far; empty until it is looked at
 }
 
@@ -87,7 +88,7 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 	case missed:
 		s.missed[f.Question] = true
 	case told:
-		s.told = f.Windows
+		s.told, s.report = f.Windows, f.Report
 	case roundEnded:
 		r, ok := d.rounds[f.Round]
 		if !ok {
@@ -97,9 +98,6 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 		d.finished = append(d.finished, r)
 	case ended:
 		s.ended, s.session = &f, nil
-		if f.Result != nil {
-			d.concluded = append(d.concluded, s)
-		}
 	case overridden:
 		if s.gate() != fairness.Blocked || s.overridden != nil {
 			return fmt.Errorf("study %s has no blocked release to override", id)
