@@ -205,10 +205,10 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 	switch {
 	case a.audit != nil:
 		return q, true, nil
-	case a.refit != nil:
-		q = compute.Question{Step: StepRecalibration, Layout: recalibrationLayout(len(a.refit.question.Cells))}
 	case a.study.Fairness.Noise != nil:
 		q = compute.Question{Step: StepNoisy, Layout: noisyLayout(a.study)}
+	case a.refit != nil:
+		q = compute.Question{Step: StepRecalibration, Layout: recalibrationLayout(len(a.refit.question.Cells))}
 		q.Parameters, err = compute.EncodeParameters(a.refit.question)
 	case a.question != nil:
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
