@@ -2,6 +2,7 @@ package siteagent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -87,6 +88,7 @@ func (a *Agent) answer(round *participant.Round) (values []float64, reason strin
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
 		return nil, noUsableRecords
 	}
+	site.Random = rand.Reader
 	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, site)
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))

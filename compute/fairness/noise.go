@@ -51,7 +51,7 @@ func noisyFields(s *study.Study) []noisyField {
 	counted := noise.Scale{Epsilon: epsilon, Sensitivity: 2 * 1000}
 	summed := noise.Scale{Epsilon: epsilon, Sensitivity: 4 * 1000 * steps}
 	// As much room for the noise as for the patients: e^-400000 is the chance of more.
-	fields := []noisyField{{"classes", classes(s), counted, 2 * maxRows, 1}}
+	fields := []noisyField{{"classes", Classes(s), counted, 2 * maxRows, 1}}
 	clip := clip(s)
 	if s.Outcome.Type == study.Binary {
 		fields = append(fields, noisyField{"predicted", 1, summed, 2 * maxRows * steps, 1.0 / steps})

@@ -209,7 +209,7 @@ func (t *noisy) called(metric string, threshold int) (figure, bool) {
 
 // noisyTally reads a group: the sum of the base cells that it is made of.
 func noisyTally(s *study.Study, sum compute.Sum, members []int) *tally {
-	t := &noisy{binary: s.Outcome.Type == study.Binary, thresholds: len(s.Fairness.Thresholds), classes: make([]float64, classes(s)), clip: clip(s)}
+	t := &noisy{binary: s.Outcome.Type == study.Binary, thresholds: len(s.Fairness.Thresholds), classes: make([]float64, Classes(s)), clip: clip(s)}
 	// Each hospital's share has 1/holders of the variance.
 	shares := float64(sum.Contributors) / float64(s.Holders()) * float64(len(members))
 	totals, variances := map[string]float64{}, map[string]float64{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -19,6 +20,9 @@ type Site struct {
 	// Installed is the released model that a study watches; nil where it is not
 	// installed, and in any other study.
 	Installed *Model
+	// Random is where the noise of a step comes from whose answer carries any: at a
+	// hospital crypto/rand. Every other answer is a function of the records alone.
+	Random io.Reader
 }
 
 // leaveOut names the records that are kept from a fit, so that it can be tried

@@ -57,6 +57,7 @@ func Shown(s *study.Study) []string {
 		}
 	}
 	notes = append(notes, mitigationShown(s)...)
+	notes = append(notes, noiseShown(s)...)
 	if s.Fairness.Every > 0 {
 		note("fairness: while the model is trained the errors of each group that is large enough are opened every %d rounds, of the model as it then is, always of the same patients.", s.Fairness.Every)
 	}

@@ -76,6 +76,9 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 		if step == validation.Step {
 			return validation.Answer(s, t.Parameters, site.Records, f.values, f.by)
 		}
+		if step == fairness.StepNoisy {
+			return fairness.AnswerNoisy(s, t.Parameters, site.Records, f.audited(s), site.Random)
+		}
 		return fairness.Answer(s, step, t.Parameters, site.Records, f.audited(s))
 	}
 	q, known, err := readScoped(s, parameters)
