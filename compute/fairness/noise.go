@@ -81,7 +81,8 @@ const (
 	doseClasses
 )
 
-func classes(s *study.Study) int {
+// Classes is how many there are of patients in each base cell.
+func Classes(s *study.Study) int {
 	if s.Outcome.Type == study.Binary {
 		return 2 * (len(s.Fairness.Thresholds) + 1)
 	}
@@ -174,7 +175,7 @@ func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast,
 
 // quiet is the vector before the noise.
 func quiet(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
-	cells, width, clip := base(s), classes(s), clip(s)
+	cells, width, clip := base(s), Classes(s), clip(s)
 	binary := s.Outcome.Type == study.Binary
 	counts := make([]float64, cells.size*width)
 	first, low, squares := make([]float64, cells.size), make([]float64, cells.size), make([]float64, cells.size)
