@@ -107,14 +107,14 @@ func checksLayout(s *study.Study) []compute.Field {
 		fields = append(fields,
 			compute.Field{Name: "events", Length: 1, Bound: maxRows},
 			compute.Field{Name: "baseline", Length: len(s.Outcome.Grid), FracBits: likelihoodBits, Bound: maxRows * highestHazard},
-			compute.Field{Name: "time_score", Length: p, FracBits: fracBits, Bound: scoreBound},
-			compute.Field{Name: "time_cross", Length: triangle(p), FracBits: fracBits, Bound: informationBound},
-			compute.Field{Name: "time_square", Length: triangle(p), FracBits: fracBits, Bound: informationBound})
+			compute.Field{Name: "time_score", Length: p, FracBits: fracBits, Bound: scoreBound * heaviest(s)},
+			compute.Field{Name: "time_cross", Length: triangle(p), FracBits: fracBits, Bound: informationBound * heaviest(s)},
+			compute.Field{Name: "time_square", Length: triangle(p), FracBits: fracBits, Bound: informationBound * heaviest(s)})
 	} else {
-		fields = append(fields, compute.Field{Name: "event_times", Length: p, FracBits: fracBits, Bound: scoreBound})
+		fields = append(fields, compute.Field{Name: "event_times", Length: p, FracBits: fracBits, Bound: scoreBound * heaviest(s)})
 	}
 	if s.Model.Robust {
-		fields = append(fields, compute.Field{Name: "site_scores", Length: triangle(p), FracBits: siteScoreBits, Bound: highestScore * highestScore})
+		fields = append(fields, compute.Field{Name: "site_scores", Length: triangle(p), FracBits: coarser(s, siteScoreBits, 2), Bound: highestScore * highestScore * heaviest(s) * heaviest(s)})
 	}
 	if by := trial(s); by != nil {
 		fields = append(fields, describe.LifetableLayout(s, by)...)
@@ -139,7 +139,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 		for i, z := range records.z {
 			if in, died := at.place(s, records.time[i], records.event[i]); died {
 				for j, x := range z {
-					sums.Add(j, g[in]*x)
+					sums.Add(j, records.weight[i]*g[in]*x)
 				}
 			}
 		}
@@ -150,7 +150,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 	}
 	if s.Model.Robust {
 		for i, a := range score {
-			if !(math.Abs(a) <= highestScore) {
+			if !(math.Abs(a) <= highestScore*heaviest(s)) {
 				return nil, errors.New("the shared baseline is not one of these patients: the hospital's score is out of bounds")
 			}
 			for _, b := range score[i:] {
@@ -212,9 +212,9 @@ func (p *patients) score(s *study.Study, at fitted) []float64 {
 		k, dead := at.place(s, p.time[i], p.event[i])
 		for j, x := range z {
 			if dead {
-				sums.Add(j, x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k]))
+				sums.Add(j, p.weight[i]*(x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k])))
 			} else {
-				sums.Add(j, w*(b.Mean[k*width+j]-x*b.Hazard[k]))
+				sums.Add(j, p.weight[i]*w*(b.Mean[k*width+j]-x*b.Hazard[k]))
 			}
 		}
 	}
@@ -241,7 +241,7 @@ func (f *Fit) fitted() fitted {
 			b.DeadHazard[in] = hazard + part
 			for j := range mean {
 				b.DeadMean[in*p+j] = mean[j] + partMean[j] + 0
-				b.AtEvent[in*p+j] = m.mean[j]/float64(m.deaths) + 0
+				b.AtEvent[in*p+j] = m.mean[j]/m.weight + 0
 				mean[j] += wholeMean[j]
 			}
 			hazard += whole
@@ -260,16 +260,17 @@ func (f *Fit) fitted() fitted {
 // tied events such a patient meets the share 1 - l/d.
 func (m *moment) shares(breslow bool) (whole float64, wholeMean []float64, part float64, partMean []float64) {
 	wholeMean, partMean = make([]float64, len(m.mean)), make([]float64, len(m.mean))
+	each := m.weight / float64(m.deaths)
 	for l := range m.deaths {
 		phi := float64(l) / float64(m.deaths)
 		if breslow {
 			phi = 0
 		}
 		s := m.risk0 - phi*m.dead0
-		whole += 1 / s
-		part += (1 - phi) / s
+		whole += each / s
+		part += each * (1 - phi) / s
 		for j := range m.mean {
-			v := (m.risk1[j] - phi*m.dead1[j]) / (s * s)
+			v := each * (m.risk1[j] - phi*m.dead1[j]) / (s * s)
 			wholeMean[j] += v
 			partMean[j] += (1 - phi) * v
 		}

@@ -28,6 +28,10 @@
 // Grambsch and Therneau, Biometrika 81, 1994, as cox.zph of R's survival 3
 // computes it), and restricted mean survival times.
 //
+// A mitigation can have patients weigh: their relative hazards and their events
+// count as many times, and tied events each with their mean weight, as in R's
+// coxph(weights = ). Pairs of the concordance and restricted means are of patients.
+//
 // Formulas: Therneau and Grambsch, Modeling Survival Data, 2000, chapters 3, 6
 // and 7.
 package cox

@@ -108,6 +108,8 @@ type patients struct {
 	event []bool
 	z     [][]float64 // scaled columns
 	eta   []float64   // linear predictor
+	// weight of each in the partial likelihood: 1 but in a fit of a mitigation.
+	weight []float64
 }
 
 // arrange evaluates the linear predictor of every record.
@@ -115,7 +117,7 @@ func arrange(s *study.Study, at point, m *study.Matrix) *patients {
 	order := m.Memo(byTime{}, func() any { return sortByTime(m) }).([]int)
 	c := newScale(s, at.Centre)
 	p, n := len(c.half), m.Rows()
-	out := &patients{time: make([]float64, n), event: make([]bool, n), z: make([][]float64, n), eta: make([]float64, n)}
+	out := &patients{time: make([]float64, n), event: make([]bool, n), z: make([][]float64, n), eta: make([]float64, n), weight: make([]float64, n)}
 	cells := make([]float64, n*p)
 	var row []float64
 	for i, r := range order {
@@ -126,7 +128,7 @@ func arrange(s *study.Study, at point, m *study.Matrix) *patients {
 			z[j] = (x - c.centre[j]) / c.half[j]
 			eta += at.Coefficients[j] * z[j]
 		}
-		out.time[i], out.event[i], out.z[i], out.eta[i] = m.Outcome(r), m.Event(r), z, eta
+		out.time[i], out.event[i], out.z[i], out.eta[i], out.weight[i] = m.Outcome(r), m.Event(r), z, eta, m.Weight(r)
 	}
 	return out
 }

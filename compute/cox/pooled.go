@@ -21,24 +21,29 @@ const (
 // pooledLayout is the vector of StepNewton without strata: patients, events in
 // each interval, the sum over events of the columns z, and for each interval,
 // over the patients at risk and (for Efron's ties) over those who have the event
-// in it, the sums of the relative hazards w, of w z, and of w z z'.
+// in it, the sums of the relative hazards w, of w z, and of w z z'. Weighted
+// patients count in all of them, but for the counts, with their weights, and the
+// weight of the events of each interval is one sum more.
 func pooledLayout(s *study.Study, intervals int) []compute.Field {
 	p := len(s.Terms()) - 1
-	bound := maxRows * math.Ceil(math.Exp(highest))
+	bound, bits := maxRows*math.Ceil(math.Exp(highest))*heaviest(s), coarser(s, riskBits, 1)
 	fields := []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
 		{Name: "clipped", Length: 1, Bound: maxRows},
 		{Name: "events", Length: intervals, Bound: maxRows},
-		{Name: "event_sums", Length: p, FracBits: fracBits, Bound: maxRows * largest},
-		{Name: "risk0", Length: intervals, FracBits: riskBits, Bound: bound},
-		{Name: "risk1", Length: intervals * p, FracBits: riskBits, Bound: bound * largest},
-		{Name: "risk2", Length: intervals * triangle(p), FracBits: riskBits, Bound: bound * largest * largest},
+		{Name: "event_sums", Length: p, FracBits: fracBits, Bound: maxRows * largest * heaviest(s)},
+		{Name: "risk0", Length: intervals, FracBits: bits, Bound: bound},
+		{Name: "risk1", Length: intervals * p, FracBits: bits, Bound: bound * largest},
+		{Name: "risk2", Length: intervals * triangle(p), FracBits: bits, Bound: bound * largest * largest},
 	}
 	if s.Model.Ties == study.Efron {
 		fields = append(fields,
-			compute.Field{Name: "dead0", Length: intervals, FracBits: riskBits, Bound: bound},
-			compute.Field{Name: "dead1", Length: intervals * p, FracBits: riskBits, Bound: bound * largest},
-			compute.Field{Name: "dead2", Length: intervals * triangle(p), FracBits: riskBits, Bound: bound * largest * largest})
+			compute.Field{Name: "dead0", Length: intervals, FracBits: bits, Bound: bound},
+			compute.Field{Name: "dead1", Length: intervals * p, FracBits: bits, Bound: bound * largest},
+			compute.Field{Name: "dead2", Length: intervals * triangle(p), FracBits: bits, Bound: bound * largest * largest})
+	}
+	if s.Model.Weights != nil {
+		fields = append(fields, compute.Field{Name: "event_weights", Length: intervals, FracBits: likelihoodBits, Bound: maxRows * heaviest(s)})
 	}
 	return fields
 }
@@ -109,7 +114,7 @@ func answerPooled(s *study.Study, at point, m *study.Matrix) []float64 {
 	p, k := len(at.Coefficients), len(at.Intervals)
 	width := 1 + p + triangle(p)
 	risk, dead := make([]float64, k*width), make([]float64, k*width)
-	events := make([]float64, k)
+	events, weights := make([]float64, k), make([]float64, k)
 	eventSums := compute.NewAccumulator(p)
 	clipped := 0.0
 	for i, z := range records.z {
@@ -118,14 +123,15 @@ func answerPooled(s *study.Study, at point, m *study.Matrix) []float64 {
 			eta = highest
 			clipped++
 		}
-		w := math.Exp(eta)
+		w := records.weight[i] * math.Exp(eta)
 		in, died := at.place(s, records.time[i], records.event[i])
 		sums := [][]float64{risk}
 		if died {
 			sums = append(sums, dead)
 			events[in]++
+			weights[in] += records.weight[i]
 			for j, x := range z {
-				eventSums.Add(j, x)
+				eventSums.Add(j, records.weight[i]*x)
 			}
 		}
 		for _, v := range sums {
@@ -145,6 +151,9 @@ func answerPooled(s *study.Study, at point, m *study.Matrix) []float64 {
 	out = appendBlocks(out, risk, width, p)
 	if s.Model.Ties == study.Efron {
 		out = appendBlocks(out, dead, width, p)
+	}
+	if s.Model.Weights != nil {
+		out = append(out, weights...)
 	}
 	return out
 }
@@ -170,7 +179,10 @@ func moments(s *study.Study, p int, sum compute.Sum) (out []*moment, intervals [
 			continue
 		}
 		m := newMoment(p)
-		m.deaths = deaths
+		m.deaths, m.weight = deaths, float64(deaths)
+		if s.Model.Weights != nil {
+			m.weight = sum.Field("event_weights")[k]
+		}
 		m.risk0, m.risk1, m.risk2 = sum.Field("risk0")[k], sum.Field("risk1")[k*p:(k+1)*p], sum.Field("risk2")[k*t:(k+1)*t]
 		if s.Model.Ties == study.Efron {
 			m.dead0, m.dead1, m.dead2 = sum.Field("dead0")[k], sum.Field("dead1")[k*p:(k+1)*p], sum.Field("dead2")[k*t:(k+1)*t]

@@ -1,6 +1,7 @@
 package cox
 
 import (
+	"math"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -27,14 +28,28 @@ func newtonLayout(s *study.Study, at point) []compute.Field {
 	if s.Model.Stratify == study.StratifyNone {
 		return pooledLayout(s, len(at.Intervals))
 	}
-	p := len(s.Terms()) - 1
+	p, most := len(s.Terms())-1, heaviest(s)
 	return []compute.Field{
 		{Name: "patients", Length: 1, Bound: maxRows},
 		{Name: "events", Length: 1, Bound: maxRows},
-		{Name: "log_likelihood", Length: 1, FracBits: likelihoodBits, Bound: likelihoodBound},
-		{Name: "score", Length: p, FracBits: fracBits, Bound: scoreBound},
-		{Name: "information", Length: triangle(p), FracBits: fracBits, Bound: informationBound},
+		{Name: "log_likelihood", Length: 1, FracBits: likelihoodBits, Bound: likelihoodBound * most},
+		{Name: "score", Length: p, FracBits: fracBits, Bound: scoreBound * most},
+		{Name: "information", Length: triangle(p), FracBits: fracBits, Bound: informationBound * most},
 	}
+}
+
+// heaviest is the largest weight of a patient; only a mitigation gives weights.
+func heaviest(s *study.Study) float64 {
+	if w := s.Model.Weights; w != nil {
+		return w.Range.Hi
+	}
+	return 1
+}
+
+// coarser takes from the fractional bits of a sum those by which weights, each so
+// many times a factor, have widened its bound.
+func coarser(s *study.Study, bits int, times float64) int {
+	return bits - int(math.Ceil(times*math.Log2(heaviest(s))))
 }
 
 // byTime is the key of the order of a site's records by descending time, which
@@ -68,13 +83,13 @@ func (p *patients) walk(breslow bool, visit func(m *moment, first, last int)) {
 	for first := 0; first < len(p.time); {
 		last := first
 		for last < len(p.time) && p.time[last] == p.time[first] {
-			m.enter(p.eta[last], p.z[last])
+			m.enter(p.eta[last], p.weight[last], p.z[last])
 			last++
 		}
 		m.bury()
 		for i := first; i < last; i++ {
 			if p.event[i] {
-				m.die(p.eta[i], p.z[i])
+				m.die(p.eta[i], p.weight[i], p.z[i])
 			}
 		}
 		if m.deaths > 0 {
@@ -86,7 +101,8 @@ func (p *patients) walk(breslow bool, visit func(m *moment, first, last int)) {
 }
 
 // surplus is, of the columns of those who had the event, what is beyond the mean
-// of those at risk: the sum of the Schoenfeld residuals of a time.
+// of those at risk, each with its weight: the sum of the Schoenfeld residuals of a
+// time.
 func (p *patients) surplus(dst []float64, m *moment, first, last int) {
 	for j := range dst {
 		dst[j] = -m.mean[j]
@@ -94,7 +110,7 @@ func (p *patients) surplus(dst []float64, m *moment, first, last int) {
 	for i := first; i < last; i++ {
 		if p.event[i] {
 			for j, z := range p.z[i] {
-				dst[j] += z
+				dst[j] += p.weight[i] * z
 			}
 		}
 	}
@@ -112,7 +128,7 @@ func answerStratum(s *study.Study, at point, m *study.Matrix) []float64 {
 		sums.Add(0, -m.logarithms)
 		for i := first; i < last; i++ {
 			if records.event[i] {
-				sums.Add(0, records.eta[i])
+				sums.Add(0, records.weight[i]*records.eta[i])
 			}
 		}
 		records.surplus(surplus, m, first, last)

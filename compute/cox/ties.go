@@ -5,9 +5,10 @@ import "math"
 // moment is what the partial likelihood knows of one time of events: over the
 // patients at risk, and over those who had the event, the sums of the relative
 // hazards w, of w z and of w z z' (upper triangle by rows). All are divided by
-// exp(shift).
+// exp(shift). A patient who weighs v has v times the relative hazard.
 type moment struct {
 	deaths              int
+	weight              float64 // of those who had the event: as many as they are where nobody is weighted
 	shift               float64
 	risk0, dead0        float64
 	risk1, dead1        []float64
@@ -23,25 +24,27 @@ func newMoment(p int) *moment {
 
 // evaluate adds up over the events of the time: the logarithm of the weight at
 // risk, the mean of z, its variance, and the baseline hazard. By Efron's method
-// the l-th of d tied events finds l/d of their weight gone; by Breslow's none.
+// the l-th of d tied events finds l/d of their weight gone; by Breslow's none. Of
+// weighted patients each of the d counts with their mean weight, as in R's coxph.
 func (m *moment) evaluate(breslow bool) {
 	d := float64(m.deaths)
 	// Sums over l of 1/s, phi/s, 1/s^2, phi/s^2 and phi^2/s^2, where s is the
 	// weight left and phi = l/d.
 	var a0, a1, b0, b1, b2 float64
-	m.logarithms = d * m.shift
+	each := m.weight / d
+	m.logarithms = m.weight * m.shift
 	for l := range m.deaths {
 		phi := float64(l) / d
 		if breslow {
 			phi = 0
 		}
 		s := m.risk0 - phi*m.dead0
-		m.logarithms += math.Log(s)
-		a0 += 1 / s
-		a1 += phi / s
-		b0 += 1 / (s * s)
-		b1 += phi / (s * s)
-		b2 += phi * phi / (s * s)
+		m.logarithms += each * math.Log(s)
+		a0 += each / s
+		a1 += each * phi / s
+		b0 += each / (s * s)
+		b1 += each * phi / (s * s)
+		b2 += each * phi * phi / (s * s)
 	}
 	m.hazards = a0 * math.Exp(-m.shift)
 	for j := range m.mean {
@@ -59,7 +62,7 @@ func (m *moment) evaluate(breslow bool) {
 
 // enter adds a patient to those at risk. Weights are kept relative to the
 // largest so far, so none overflows and the sum never vanishes.
-func (m *moment) enter(eta float64, z []float64) {
+func (m *moment) enter(eta, weight float64, z []float64) {
 	if m.risk0 == 0 {
 		m.shift = eta
 	} else if eta > m.shift {
@@ -73,22 +76,23 @@ func (m *moment) enter(eta float64, z []float64) {
 		}
 		m.shift = eta
 	}
-	w := math.Exp(eta - m.shift)
+	w := weight * math.Exp(eta-m.shift)
 	m.risk0 += w
 	addProducts(m.risk1, m.risk2, w, z)
 }
 
 // die adds a patient at risk to those who have the event at this time.
-func (m *moment) die(eta float64, z []float64) {
-	w := math.Exp(eta - m.shift)
+func (m *moment) die(eta, weight float64, z []float64) {
+	w := weight * math.Exp(eta-m.shift)
 	m.deaths++
+	m.weight += weight
 	m.dead0 += w
 	addProducts(m.dead1, m.dead2, w, z)
 }
 
 // bury forgets the events of the time before.
 func (m *moment) bury() {
-	m.deaths, m.dead0 = 0, 0
+	m.deaths, m.weight, m.dead0 = 0, 0, 0
 	clear(m.dead1)
 	clear(m.dead2)
 }
