@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -50,13 +51,15 @@ type cache struct {
 	codes *codes
 
 	base   float64
-	scale  scale
 	trees  []byte // those in the scores
 	count  int
 	scores []float64
-	slopes *slopes
+	scale  scale
+	slopes *slopes // nil if not of the scores
 
 	placed placed // in the tree that grows
+
+	words [3][]int64 // of the records of a node, from one use to the next
 }
 
 type cacheKey struct{}
@@ -124,12 +127,8 @@ func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
 	if c.codes == nil || !bytes.Equal(c.edges, q.Edges) {
 		c.edges, c.codes, c.scores, c.placed = q.Edges, newCodes(r, m, q.bins), nil, placed{}
 	}
-	same := c.scores != nil && math.Float64bits(c.base) == math.Float64bits(q.Base) && c.scale == q.Scale
-	if same && bytes.Equal(c.trees, q.Trees) {
-		return
-	}
-	if !same || c.count > len(q.trees) || !bytes.HasPrefix(q.Trees, c.trees) {
-		c.base, c.scale, c.count, c.scores = q.Base, q.Scale, 0, make([]float64, len(r.order))
+	if c.scores == nil || math.Float64bits(c.base) != math.Float64bits(q.Base) || !bytes.HasPrefix(q.Trees, c.trees) || c.count > len(q.trees) {
+		c.base, c.count, c.scores, c.slopes = q.Base, 0, make([]float64, len(r.order)), nil
 		for i := range c.scores {
 			c.scores[i] = q.Base
 		}
@@ -144,8 +143,10 @@ func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
 			}
 		}
 	}
+	if c.slopes == nil || c.count < len(q.trees) || c.scale != q.Scale {
+		c.scale, c.slopes = q.Scale, q.loss.slopes(r, c.codes.keys, c.scores, q.Scale, len(q.trees))
+	}
 	c.trees, c.count = q.Trees, len(q.trees)
-	c.slopes = q.loss.slopes(r, c.scores, q.Scale)
 }
 
 func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]float64, error) {
@@ -160,9 +161,6 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 	}
 	out := make([]float64, 0, total)
 	events := happened(r.events)
-	if q.Loss != 0 && add(c.slopes.value[:r.train]) > q.Loss {
-		return nil, errMore
-	}
 	if r.train > q.Patients || len(r.order)-r.train > q.HeldOut || q.loss.cox() && events > q.Events {
 		return nil, errMore
 	}
@@ -185,19 +183,19 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 			return nil, errMore
 		}
 		nodes[i] = open[n][:train]
-		for _, numbers := range [][]int64{c.slopes.gradient, c.slopes.hessian} {
-			sum := int64(0)
+		var sums [3]int64
+		for k, numbers := range [][]int64{c.slopes.gradient, c.slopes.hessian, c.slopes.squares} {
 			for _, row := range nodes[i] {
-				sum += numbers[row]
+				sums[k] += numbers[row]
 			}
-			out = append(out, float64(sum))
+			out = append(out, float64(sums[k]))
+		}
+		if !q.loose() && sums[2] > q.Squares[i] {
+			return nil, errMore
 		}
 		out = append(out, float64(train))
 	}
-	for i, rows := range nodes {
-		out = q.histogram(out, c, rows, i)
-	}
-	return out, nil
+	return q.cells(out, c, nodes)
 }
 
 func add(values []int64) int64 {
@@ -211,22 +209,67 @@ func add(values []int64) int64 {
 // cell is what a bin adds up to.
 type cell struct{ gradient, hessian, count int64 }
 
-// histogram appends each word of all bins of the i-th node.
-func (q *treeQuestion) histogram(out []float64, c *cache, rows []int32, i int) []float64 {
-	p := q.packing(q.Counts[i])
-	words := make([][]int64, len(p.bounds))
-	for w := range words {
-		words[w] = make([]int64, len(rows))
+// cells appends the words of all nodes, narrow ones first, as lots orders them.
+func (q *treeQuestion) cells(out []float64, c *cache, nodes [][]int32) ([]float64, error) {
+	var next [64]int // where the next word of a width goes
+	at := len(out)
+	for bits, length := range q.lots(nil) {
+		next[bits] = at
+		at += length
 	}
-	var packed [3]int64
+	out = out[:at]
+	var err error
+	for i, rows := range nodes {
+		own := q.loss.packed(c, rows)
+		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {
+			wire := q.packing(i, l)
+			var to [3][]float64
+			for w, bits := range wire.bits[:wire.words] {
+				to[w] = out[next[bits]:][:len(l.groups)]
+				next[bits] += len(l.groups)
+			}
+			var words [3]int64
+			for k, g := range l.groups {
+				clear(words[:])
+				for bin := int(g.first); bin <= int(g.last); bin++ {
+					for w, s := range sums {
+						words[w] += s[bin]
+					}
+				}
+				if words != [3]int64{} {
+					wire.put(own.get(words[:]), words[:])
+				}
+				for w, bits := range wire.bits[:wire.words] {
+					if max(words[w], -words[w])>>bits != 0 {
+						err = errMore
+					}
+					to[w][k] = float64(words[w])
+				}
+			}
+		})
+	}
+	return out, err
+}
+
+// packed writes the slopes of records into as few words for each as hold the
+// sums of any of them.
+func (l *loss) packed(c *cache, rows []int32) packing {
+	widest, curved := int64(0), int64(0)
+	for _, row := range rows {
+		g := c.slopes.gradient[row]
+		widest += max(g, -g)
+		curved += c.slopes.hessian[row]
+	}
+	p := pack(l.constant(), uint(bits.Len64(uint64(widest))), uint(bits.Len64(uint64(curved))), uint(bits.Len(uint(len(rows)))), 63)
+	for w := range p.words {
+		c.words[w] = slices.Grow(c.words[w][:0], len(rows))[:len(rows)]
+	}
+	var words [3]int64
 	for k, row := range rows {
-		p.put(cell{c.slopes.gradient[row], c.slopes.hessian[row], 1}, packed[:])
-		for w := range words {
-			words[w][k] = packed[w]
+		p.put(cell{c.slopes.gradient[row], c.slopes.hessian[row], 1}, words[:])
+		for w := range p.words {
+			c.words[w][k] = words[w]
 		}
 	}
-	for _, w := range words {
-		out = c.codes.histogram(out, q.bins, rows, w)
-	}
-	return out
+	return p
 }

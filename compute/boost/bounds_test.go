@@ -72,12 +72,15 @@ func TestRoundingIsFineAndSumsAreExact(t *testing.T) {
 		for _, n := range []int{40, 1000, 100_000, 1 << 24} {
 			for _, mean := range []float64{1e-3, 0.1, 0.5} {
 				m := moments{patients: n, events: max(int(float64(n)*mean), 1), mean: mean, spread: max(mean, math.Sqrt(mean*(1-mean)))}
-				to := l.scale(m)
+				to := l.scale(n, m.events, l.expected(m), manyBits)
 				q := &treeQuestion{bins: bins{{}, {edges: []float64{1}}}, loss: l, Scale: to, Patients: n, Nodes: []int{0}, Counts: []int{n}}
 				if l.cox() {
 					q.Events = m.events
 				}
-				if err := q.checkScale(); err != nil {
+				if err := q.readGrids(); err != nil {
+					t.Fatal(err)
+				}
+				if err := q.checkSums(); err != nil {
 					t.Errorf("%s, %d patients, mean %v: %v", kind, n, mean, err)
 				}
 				typical := m.spread

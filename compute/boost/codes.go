@@ -1,14 +1,19 @@
 package boost
 
-import "github.com/consilium-fl/consilium/study"
+import (
+	"math"
+
+	"github.com/consilium-fl/consilium/study"
+)
 
 // codes are the bins of a site's records, in their order. Columns that can be
 // split come in blocks of eight: a record's bins in a block are one number, of
 // which the first column has the lowest byte.
 type codes struct {
 	blocks  [][]uint64
-	place   []int // of a column among those that can be split; -1 for the others
-	columns []int // the other way round
+	place   []int    // of a column among those that can be split; -1 for the others
+	columns []int    // the other way round
+	keys    []uint64 // of the records: the same for the same bins and outcome
 }
 
 const perBlock = 8
@@ -26,44 +31,63 @@ func newCodes(r *records, m *study.Matrix, b bins) *codes {
 	for k := range c.blocks {
 		c.blocks[k] = make([]uint64, len(r.order))
 	}
+	c.keys = make([]uint64, len(r.order))
 	var row []float64
 	for k, i := range r.order {
 		row = m.AppendRow(row[:0], i)
 		for at, j := range c.columns {
 			c.blocks[at/perBlock][k] |= uint64(b[j].bin(row[j])) << (8 * (at % perBlock))
 		}
+		key := mix(math.Float64bits(r.outcome[k]))
+		if r.events != nil && r.events[k] {
+			key++
+		}
+		for _, block := range c.blocks {
+			key = mix(key ^ block[k])
+		}
+		c.keys[k] = key
 	}
 	return c
 }
 
-// histogram adds the records' words up by the bins of every column but its
-// first bin, and appends the sums as they are asked.
-func (c *codes) histogram(out []float64, b bins, records []int32, words []int64) []float64 {
-	var cells [perBlock][256]int64
-	for k, block := range c.blocks {
+// sums adds the words of records up by the bins of every column of a grid, and
+// hands each column's sums, one slice for each word, to use.
+func (c *codes) sums(g grid, b bins, records []int32, words [][]int64, use func(l *lot, cells [][]int64)) {
+	var cells [3][perBlock][256]int64
+	var of [3][]int64
+	for len(g) > 0 {
+		k := c.place[g[0].column] / perBlock
 		columns := c.columns[k*perBlock : min((k+1)*perBlock, len(c.columns))]
-		for i, j := range columns {
-			clear(cells[i][:b[j].width()])
-		}
-		words := words[:len(records)]
-		for i, record := range records {
-			bins, w := block[record], words[i]
-			cells[0][uint8(bins)] += w
-			cells[1][uint8(bins>>8)] += w
-			cells[2][uint8(bins>>16)] += w
-			cells[3][uint8(bins>>24)] += w
-			cells[4][uint8(bins>>32)] += w
-			cells[5][uint8(bins>>40)] += w
-			cells[6][uint8(bins>>48)] += w
-			cells[7][uint8(bins>>56)] += w
-		}
-		for i, j := range columns {
-			for _, sum := range cells[i][1:b[j].width()] {
-				out = append(out, float64(sum))
+		for w := range words {
+			for i, j := range columns {
+				clear(cells[w][i][:b[j].width()])
 			}
+			addUp(&cells[w], c.blocks[k], records, words[w])
+		}
+		for len(g) > 0 && c.place[g[0].column]/perBlock == k {
+			for w := range words {
+				of[w] = cells[w][c.place[g[0].column]%perBlock][:b[g[0].column].width()]
+			}
+			use(&g[0], of[:len(words)])
+			g = g[1:]
 		}
 	}
-	return out
+}
+
+// addUp adds the records' words to the cells of a block's columns.
+func addUp(cells *[perBlock][256]int64, block []uint64, records []int32, words []int64) {
+	words = words[:len(records)]
+	for i, record := range records {
+		bins, w := block[record], words[i]
+		cells[0][uint8(bins)] += w
+		cells[1][uint8(bins>>8)] += w
+		cells[2][uint8(bins>>16)] += w
+		cells[3][uint8(bins>>24)] += w
+		cells[4][uint8(bins>>32)] += w
+		cells[5][uint8(bins>>40)] += w
+		cells[6][uint8(bins>>48)] += w
+		cells[7][uint8(bins>>56)] += w
+	}
 }
 
 // placed are the records that come by each node of a tree, the open nodes

@@ -89,7 +89,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 	b := someBins(s)
 	l := newLoss(s)
 	good := func() *treeQuestion {
-		return &treeQuestion{Edges: b.encode(), Base: -0.5, Scale: l.scale(moments{patients: 1000, mean: 0.4, spread: 0.5}), Patients: 1000,
+		return &treeQuestion{Edges: b.encode(), Base: -0.5, Scale: l.scale(1000, 0, l.expected(moments{patients: 1000, mean: 0.4, spread: 0.5}), manyBits), Patients: 1000,
 			Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{1}, Counts: []int{300}}
 	}
 	encode := func(q *treeQuestion) []byte {
@@ -132,7 +132,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 		"a node without a count":          func(q *treeQuestion) { q.Counts = nil },
 		"a node smaller than a leaf":      func(q *treeQuestion) { q.Counts = []int{19} },
 		"a node larger than all":          func(q *treeQuestion) { q.Counts = []int{1001} },
-		"a loss that is not squared":      func(q *treeQuestion) { q.Loss = 5 },
+		"squares of no node":              func(q *treeQuestion) { q.Squares = []int64{5, 5} },
 		"curvatures beyond float64":       func(q *treeQuestion) { q.Scale.Hessian = 60 },
 		"sums beyond float64":             func(q *treeQuestion) { q.Scale.Gradient = 60 },
 		"rounding beyond exponents":       func(q *treeQuestion) { q.Scale.Loss = 2000 },
@@ -164,7 +164,7 @@ func FuzzQuestion(f *testing.F) {
 	s := parse(f, protocol(study.LossPoisson, ", depth: 3, bins: 8, trees: 3, min_leaf: 5", 2, 5))
 	l := newLoss(s)
 	m := matrix(f, s, columns(2), patients(rand.New(rand.NewPCG(1, 1)), study.LossPoisson, 30, 2))
-	q := &treeQuestion{Edges: someBins(s).encode(), Base: 0.5, Scale: l.scale(moments{patients: 100, mean: 2, spread: 1}), Patients: 100,
+	q := &treeQuestion{Edges: someBins(s).encode(), Base: 0.5, Scale: l.scale(100, 0, l.expected(moments{patients: 100, mean: 2, spread: 1}), manyBits), Patients: 100,
 		Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{0, 1}, Counts: []int{100, 50}}
 	seed, err := compute.EncodeParameters(q)
 	if err != nil {

@@ -25,8 +25,10 @@ type Fit struct {
 	edges    []byte // encoded
 	counts   moments
 	heldOut  int
-	events   int // of all patients
-	scale    scale
+	events   int     // of all patients
+	typical  typical // slopes at the last tree's root
+	scale    scale   // of the tree that grows
+	present  int     // patients at the last tree's root, or those counted if they were more
 	base     float64
 	trees    []tree
 	encoded  []byte // the trees
@@ -35,7 +37,6 @@ type Fit struct {
 	curve    []compute.Point
 	best     int // trees at the least loss of the held-out
 	bestLoss float64
-	lossSum  int64 // of those that train, as it was opened last
 	remarks  []compute.Diagnosis
 
 	patients, contributors int
@@ -97,15 +98,23 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 
 // question about the tree that grows, or about the loss of all.
 func (f *Fit) question() *treeQuestion {
-	q := &treeQuestion{Edges: f.edges, Base: f.base, Scale: f.scale, Patients: f.counts.patients, HeldOut: f.heldOut,
+	q := &treeQuestion{Edges: f.edges, Base: f.base, Scale: f.scale, Patients: f.present, HeldOut: f.heldOut,
 		Events: f.events, Trees: f.encoded, loss: f.loss, bins: f.bins, trees: f.trees}
 	if g := f.growth; g != nil {
 		q.tree, q.Tree, q.Nodes = g.tree, g.tree.append(nil), g.asked
-		if f.loss.constant() && !g.root() {
-			q.Loss = f.lossSum
-		}
 		for _, n := range g.asked {
-			q.Counts = append(q.Counts, int(g.open[n].total.count))
+			b := g.open[n]
+			if b.plan == nil { // patients may have come, whose counts nobody knows
+				q.Counts = append(q.Counts, f.present)
+				q.grids = append(q.grids, q.everything(f.present))
+				continue
+			}
+			q.Counts = append(q.Counts, int(b.total.count))
+			q.Squares = append(q.Squares, b.bound)
+			q.grids = append(q.grids, b.plan.grid)
+		}
+		if !q.loose() {
+			q.Grids = q.writeGrids()
 		}
 	}
 	return q
@@ -162,7 +171,8 @@ func (f *Fit) absorbBins(sum compute.Sum) error {
 	f.bins = f.raw.merge(counts, max(f.study.Fairness.MinimumCell, 1))
 	f.edges = f.bins.encode()
 	f.base = f.loss.clamp(f.loss.start(f.counts)) + 0
-	f.scale = f.loss.scale(moments{f.counts.patients, f.events, f.counts.mean, f.counts.spread})
+	f.typical = f.loss.expected(moments{train, f.events, f.counts.mean, f.counts.spread})
+	f.present = train
 	f.begin()
 	return nil
 }
@@ -188,7 +198,9 @@ func (f *Fit) moments(train, events int, outcome []float64) moments {
 // begin starts a tree, if there is another and it has a column to split.
 func (f *Fit) begin() {
 	f.growth = nil
-	if len(f.trees) < f.study.Model.Boost.Trees && f.bins.cells() > 0 {
+	b := f.study.Model.Boost
+	f.scale = f.loss.scale(f.present, f.events, f.typical, precision(f.bins.asked()*openMost(b.Depth)))
+	if len(f.trees) < b.Trees && f.bins.cells() > 0 {
 		f.growth = newGrowth(f.counts.patients)
 	}
 }
@@ -209,6 +221,9 @@ func (f *Fit) absorbTree(sum compute.Sum) error {
 	r := &rule{gradient: math.Ldexp(1, -f.scale.Gradient), hessian: math.Ldexp(1, -f.scale.Hessian),
 		lambda: b.Lambda, minLeaf: int64(b.MinLeaf), step: f.loss.step}
 	g := f.growth
+	if q.root() {
+		f.measure(sum)
+	}
 	if err := g.absorb(q, sum, r, b.Depth, b.LearningRate, f.monotone); err != nil {
 		return err
 	}
@@ -226,13 +241,29 @@ func (f *Fit) absorbTree(sum compute.Sum) error {
 	return nil
 }
 
+// measure takes the typical slopes at a tree's root, by which those of the next
+// are rounded.
+func (f *Fit) measure(sum compute.Sum) {
+	t := sum.Field("totals")
+	if len(t) != 4 || !(t[3] > 0) {
+		return
+	}
+	if t[2] > 0 {
+		f.typical.gradient = math.Sqrt(math.Ldexp(t[2], f.scale.Squares-2*f.scale.Gradient) / t[3])
+	}
+	if t[1] > 0 {
+		f.typical.hessian = math.Ldexp(t[1], -f.scale.Hessian) / t[3]
+	}
+	f.present = max(f.counts.patients, int(t[3]))
+}
+
 // absorbLoss takes the mean loss of the trees so far.
 func (f *Fit) absorbLoss(sum compute.Sum) error {
 	loss, patients, events := sum.Field("loss"), sum.Field("patients"), sum.Field("events")
 	if len(loss) != 2 || len(patients) != 2 || len(events) != 2 {
 		return errors.New("the opened sum has no loss")
 	}
-	f.patients, f.lossSum = int(patients[0]+patients[1]), int64(loss[0])
+	f.patients = int(patients[0] + patients[1])
 	of := patients
 	if f.loss.cox() {
 		of = events

@@ -15,17 +15,20 @@ type growth struct {
 	open   []*branch
 	asked  []int // of the open nodes, ascending
 	gains  []gain
-	parted bool // siblings that could not be derived are being asked
+	parted bool // children whose histograms do not belong to their parents' are being asked anew
 }
 
 // branch is an open node.
 type branch struct {
 	total     cell // as its parent's histogram has it
 	limits    limits
-	sibling   int // among the open nodes; -1 for the root
-	parent    []cell
+	sibling   int    // among the open nodes; -1 for the root
+	parent    []cell // shared with the sibling
+	bound     int64  // the squares of the parent's gradients
+	plan      *plan  // of a node that is asked beside its parent
 	histogram []cell // nil until known
 	actual    cell   // the total that belongs to the histogram
+	squares   int64  // of its gradients
 }
 
 // gain of a split, for the importance of its column.
@@ -44,36 +47,41 @@ func (g *growth) root() bool { return len(g.tree) == 0 }
 // absorb takes the histograms of the nodes that were asked and, when the level
 // is complete, splits its nodes. The tree is whole when no node is open.
 func (g *growth) absorb(q *treeQuestion, sum compute.Sum, r *rule, depth int, rate float64, monotone []int) error {
-	for i, n := range q.Nodes {
-		b := g.open[n]
-		var err error
-		if b.actual, b.histogram, err = q.read(sum, i); err != nil {
-			return err
-		}
+	answer, err := q.open(sum)
+	if err != nil {
+		return err
 	}
 	var apart []int
-	for _, n := range g.asked {
+	for i, n := range g.asked {
 		b := g.open[n]
-		if b.sibling < 0 {
+		b.actual, b.squares = answer.totals[i], answer.squares[i]
+		if b.plan == nil {
+			if b.actual.count > 2*int64(q.Counts[i]) {
+				return fmt.Errorf("node %d has more patients than the sums have room for: hospitals came that were not counted", q.Nodes[i])
+			}
 			b.total = b.actual
+			b.histogram = (&plan{grid: q.grids[i], rest: make([]uint8, len(q.bins))}).fill(q.bins, b.actual, answer.cells[i], nil)
 			continue
 		}
 		other := g.open[b.sibling]
-		if other.histogram != nil || other.total.count < 2*r.minLeaf {
+		if b.actual != b.total || b.squares > b.bound {
+			apart = append(apart, n, b.sibling)
 			continue
 		}
-		if b.actual != b.total {
-			apart = append(apart, b.sibling)
-			continue
-		}
-		other.actual, other.histogram = other.total, b.parent
-		for k := range other.histogram {
-			other.histogram[k] = other.histogram[k].less(b.histogram[k])
+		b.histogram = b.plan.fill(q.bins, b.actual, answer.cells[i], b.parent)
+		if other.total.count >= 2*r.minLeaf {
+			other.actual, other.histogram, other.squares = other.total, b.parent, b.bound-b.squares
+			for k := range other.histogram {
+				other.histogram[k] = other.histogram[k].less(b.histogram[k])
+			}
 		}
 	}
-	if len(apart) > 0 && !g.parted {
+	if len(apart) > 0 {
 		slices.Sort(apart)
 		g.asked, g.parted = apart, true
+		for _, n := range apart {
+			g.open[n].plan = nil
+		}
 		return nil
 	}
 	g.split(q.bins, r, depth, rate, monotone)
@@ -105,21 +113,19 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 		g.gains = append(g.gains, gain{f.column, f.gain})
 		left, right := f.below(n.limits, monotone[f.column])
 		k := len(g.open)
-		g.open = append(g.open,
-			&branch{total: f.low, limits: left, sibling: k + 1, parent: n.histogram},
-			&branch{total: f.high, limits: right, sibling: k, parent: n.histogram})
-	}
-	for k := 0; k < len(g.open) && level+1 < depth; k += 2 {
+		low := &branch{total: f.low, limits: left, sibling: k + 1, parent: n.histogram, bound: n.squares}
+		high := &branch{total: f.high, limits: right, sibling: k, parent: n.histogram, bound: n.squares}
+		g.open = append(g.open, low, high)
 		// The smaller child is asked if either can be split.
-		low, high := g.open[k].total.count, g.open[k+1].total.count
-		if max(low, high) < 2*r.minLeaf {
+		if level+1 >= depth || max(low.total.count, high.total.count) < 2*r.minLeaf {
 			continue
 		}
-		if high < low {
-			g.asked = append(g.asked, k+1)
-		} else {
-			g.asked = append(g.asked, k)
+		above, smaller := g.tree[len(g.tree)-1], low
+		if high.total.count < low.total.count {
+			smaller, k = high, k+1
 		}
+		smaller.plan = newPlan(b, n.histogram, above, smaller == high, smaller.total, r.minLeaf)
+		g.asked = append(g.asked, k)
 	}
 	if len(g.asked) == 0 { // leaves all
 		for _, n := range g.open {
@@ -130,45 +136,44 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 	}
 }
 
-// read takes the histogram of the i-th node asked out of a sum: its total and
-// the cells of every column, of which the first is the total less the others.
-func (q *treeQuestion) read(sum compute.Sum, i int) (total cell, histogram []cell, err error) {
+// opened are the sums of the nodes that were asked.
+type opened struct {
+	totals  []cell
+	squares []int64
+	cells   [][]cell // of the groups of the lots, one after another
+}
+
+// open takes the sums of the nodes out of that of a question.
+func (q *treeQuestion) open(sum compute.Sum) (*opened, error) {
 	totals := sum.Field("totals")
-	p, length := q.packing(q.Counts[i]), q.bins.asked()
-	in := make([][]float64, len(p.bounds))
-	for w, f := range q.nodeFields(i) {
-		if in[w] = sum.Field(f.Name); len(in[w]) != length {
-			return total, nil, errHistogram
-		}
+	if len(totals) != 4*len(q.Nodes) {
+		return nil, errHistogram
 	}
-	if len(totals) != 3*len(q.Nodes) {
-		return total, nil, errHistogram
-	}
-	total = cell{int64(totals[3*i]), int64(totals[3*i+1]), int64(totals[3*i+2])}
-	if total.count > int64(q.Counts[i]) {
-		return total, nil, fmt.Errorf("node %d has more patients than its parent had: the sums overlap", q.Nodes[i])
-	}
-	histogram = make([]cell, 0, q.bins.cells())
-	at := 0
-	words := make([]int64, len(in))
-	for _, c := range q.bins {
-		width := c.width()
-		if width == 0 {
-			continue
-		}
-		first := len(histogram)
-		histogram = append(histogram, total)
-		for range width - 1 {
-			for w := range words {
-				words[w] = int64(in[w][at])
+	var words [64][]float64 // by width
+	for bits, length := range q.lots(nil) {
+		if length > 0 {
+			if words[bits] = sum.Field(cellsField(bits)); len(words[bits]) != length {
+				return nil, errHistogram
 			}
-			x := p.get(words)
-			histogram = append(histogram, x)
-			histogram[first] = histogram[first].less(x)
-			at++
 		}
 	}
-	return total, histogram, nil
+	out := &opened{cells: make([][]cell, len(q.Nodes))}
+	for i := range q.Nodes {
+		t := totals[4*i:]
+		out.totals = append(out.totals, cell{int64(t[0]), int64(t[1]), int64(t[3])})
+		out.squares = append(out.squares, int64(t[2]))
+		out.cells[i] = make([]cell, 0, q.bins.cells())
+	}
+	q.lots(func(i int, l *lot, p packing, at [3]int) {
+		var x [3]int64
+		for n := range l.groups {
+			for w, bits := range p.bits[:p.words] {
+				x[w] = int64(words[bits][at[w]+n])
+			}
+			out.cells[i] = append(out.cells[i], p.get(x[:]))
+		}
+	})
+	return out, nil
 }
 
 var errHistogram = errors.New("the opened sum does not fit the histograms that were asked for")

@@ -155,59 +155,74 @@ func (l *loss) diagnose(m moments) *compute.Diagnosis {
 	return &compute.Diagnosis{Kind: compute.ConstantTarget, Message: message}
 }
 
-// scale says how records are rounded to whole numbers: a value v becomes the
-// whole number nearest v * 2^bits.
+// scale says how records are rounded to whole numbers: a value v becomes one of
+// the two next to v * 2^bits, and the square of such a gradient is rounded up to
+// a multiple of 2^squares.
 type scale struct {
 	Gradient int `json:"gradient"`
 	Hessian  int `json:"hessian"`
 	Loss     int `json:"loss"`
+	Squares  int `json:"squares,omitempty"`
 }
 
 // Trees need little of a single record's slope: LightGBM grows as good ones with
-// three bits of it (Shi et al., NeurIPS 2022). An error of the squared loss here
-// is less than a part in 500 of the outcome's standard deviation, and records of
-// a leaf err in both directions. Of a rare event all the slopes of a leaf can be
-// alike and far below the typical one: these losses keep more.
+// three bits of it, rounded up or down by chance so that sums err in neither
+// direction (Shi et al., NeurIPS 2022). Here a gradient has fewBits below the
+// typical one where a level of a tree asks many cells, whose every bit costs,
+// and up to manyBits where it asks few. The mean over n records then errs by
+// a typical gradient's 2^-fewBits / (2 sqrt n) or less.
 const (
-	squaredBits  = 9  // of a gradient below the typical one
-	gradientBits = 12 // the same of the other losses
-	hessianBits  = 10
-	lossBits     = 30 // below the largest loss of a record
+	fewBits   = 6
+	manyBits  = 16
+	manyCells = 16 // bits of a number of cells that is many
+	curveBits = 2  // that a hessian has more: the denominator of a leaf
+	lossBits  = 30 // below the largest loss of a record
 )
 
-// scale chooses the finest rounding whose sums float64 has exactly, but no
-// finer than the loss needs: ciphertexts grow with every bit.
-func (l *loss) scale(m moments) scale {
-	typicalGradient, typicalHessian, bits := m.spread, 1.0, gradientBits
+// precision of gradients, in bits, where the widest level asks so many cells.
+func precision(cells int) int {
+	return min(max(fewBits+2*(manyCells-bitLength(cells)), fewBits), manyBits)
+}
+
+// typical slopes: the root of the mean square of the gradients, and the mean
+// of the hessians.
+type typical struct{ gradient, hessian float64 }
+
+// expected slopes at the base score.
+func (l *loss) expected(m moments) typical {
 	switch l.kind {
-	case study.LossSquared:
-		bits = squaredBits
 	case study.LossLogistic:
-		typicalGradient = math.Sqrt(m.mean * (1 - m.mean))
-		typicalHessian = m.mean * (1 - m.mean)
+		return typical{math.Sqrt(m.mean * (1 - m.mean)), m.mean * (1 - m.mean)}
 	case study.LossPoisson:
-		typicalHessian = m.mean
+		return typical{m.spread, m.mean}
 	case study.LossCox:
-		typicalGradient = float64(max(m.events, 1)) / float64(max(m.patients, 1))
-		typicalHessian = typicalGradient
+		share := float64(max(m.events, 1)) / float64(max(m.patients, 1))
+		return typical{share, share}
 	}
-	records := m.patients // whose bounds add up
+	return typical{m.spread, 1}
+}
+
+// scale chooses a rounding of so many bits below the typical slopes, or the
+// finest whose sums float64 has exactly, with twice the patients there are.
+func (l *loss) scale(patients, events int, t typical, bits int) scale {
+	records := 2 * patients // whose bounds add up
 	if l.cox() {
-		records = m.events
+		records = 2 * events
 	}
 	room := func(wanted int, bound float64) int {
-		for wanted > -60 && float64(records)*(bound*math.Ldexp(1, wanted)+1)+float64(m.patients) >= math.Ldexp(1, exactBits) {
+		for wanted > -60 && float64(records)*(bound*math.Ldexp(1, wanted)+2)+float64(2*patients) >= math.Ldexp(1, exactBits) {
 			wanted--
 		}
 		return wanted
 	}
 	out := scale{
-		Gradient: room(bits-exponent(typicalGradient), l.gradient),
+		Gradient: room(bits-exponent(t.gradient), l.gradient),
 		Loss:     room(lossBits-exponent(l.value), l.value),
 	}
 	if !l.constant() {
-		out.Hessian = room(hessianBits-exponent(typicalHessian), l.hessian)
+		out.Hessian = room(bits+curveBits-exponent(t.hessian), l.hessian)
 	}
+	out.Squares = max(exponent(l.squares(out, 2*patients, 2*events))-exactBits+2, 0)
 	return out
 }
 
@@ -222,5 +237,15 @@ func (l *loss) bound(one float64, fracBits, records, events int) float64 {
 	if l.cox() {
 		return math.Ceil(float64(events)*one*math.Ldexp(1, fracBits)) + float64(records)
 	}
-	return float64(records) * math.Ceil(one*math.Ldexp(1, fracBits))
+	return float64(records) * (math.Ceil(one*math.Ldexp(1, fracBits)) + 1)
+}
+
+// squares is the bound of the sum of the squares of so many records' gradients.
+func (l *loss) squares(to scale, records, events int) float64 {
+	if l.cox() { // at most the square of the sum of all magnitudes
+		all := 2 * l.bound(l.gradient, to.Gradient, records, events)
+		return math.Ceil(math.Ldexp(all*all, -to.Squares)) + float64(records)
+	}
+	one := l.bound(l.gradient, to.Gradient, 1, 0)
+	return float64(records) * (math.Ceil(math.Ldexp(one*one, -to.Squares)) + 1)
 }

@@ -7,50 +7,56 @@ import "math"
 // A slot of the secure sum has room for a sign and for as many contributions as
 // there are sites, and one for all costs less of that than three. A gradient
 // above others stays readable because what is below it is never negative and
-// never reaches it: no hessian is negative, and a node has no more patients than
-// the question says. The constant hessian of the squared loss is not sent.
+// never leaves its bits: no hessian is negative, and a child has no more in a
+// cell than its parent. The constant hessian of the squared loss is not sent.
 type packing struct {
-	bounds   []float64 // of the words of one site, in magnitude
-	constant bool
-	hessian  uint // bits
-	count    uint
+	constant       bool
+	count, hessian uint    // bits
+	words          int     // one to three
+	bits           [3]uint // of the magnitude of each word
 }
 
-// packing of the node with so many patients over all sites.
-func (q *treeQuestion) packing(patients int) packing {
-	const exact = 1 << exactBits
-	p := packing{constant: q.loss.constant(), count: uint(bitLength(patients))}
-	gradient := q.gradientBound(patients)
-	low := float64(patients)
-	hessian := 0.0
-	if !p.constant {
-		hessian = q.loss.bound(q.loss.hessian, q.Scale.Hessian, patients, q.Events)
-		_, bits := math.Frexp(hessian)
-		p.hessian = uint(max(bits, 0))
-		low += math.Ldexp(hessian, int(p.count))
+// pack finds the fewest words of at most most bits for sums of so many bits.
+func pack(constant bool, gradient, hessian, count, most uint) packing {
+	p := packing{constant: constant, count: count, hessian: hessian}
+	if constant {
+		p.hessian = 0
 	}
-	if all := math.Ldexp(gradient, int(p.hessian+p.count)) + low; all <= exact {
-		p.bounds = []float64{all}
-	} else if p.constant || low <= exact {
-		p.bounds = []float64{gradient, low}
-	} else {
-		p.bounds = []float64{gradient, hessian, float64(patients)}
+	low := p.hessian + p.count
+	switch {
+	case gradient+low <= most:
+		p.words, p.bits = 1, [3]uint{gradient + low}
+	case low <= most:
+		p.words, p.bits = 2, [3]uint{gradient, low}
+	default:
+		p.words, p.bits = 3, [3]uint{gradient, p.hessian, p.count}
 	}
 	return p
 }
 
-// gradientBound of the records of a node with so many patients. Gradients of the
-// squared loss are the residuals, and what n of them add up to is at most the
-// root of n times the sum of their squares (Cauchy and Schwarz): where that sum
-// is known, it is much less than the outcome's range for each.
-func (q *treeQuestion) gradientBound(patients int) float64 {
+// packing of a lot of the i-th node that is asked.
+func (q *treeQuestion) packing(i int, l *lot) packing {
+	patients := min(1<<min(l.count, 40)-1, q.Counts[i])
+	return pack(q.loss.constant(), max(widthOf(q.gradientBound(i, patients)), 1), l.hessian, l.count, exactBits)
+}
+
+// widthOf is the number of bits of a whole number up to the bound.
+func widthOf(bound float64) uint {
+	_, bits := math.Frexp(bound)
+	return uint(max(bits, 0))
+}
+
+// gradientBound of so many records of the i-th node that is asked. What n of
+// them add up to is at most the root of n times the sum of their squares (Cauchy
+// and Schwarz): where that sum is known, it is much less than the widest
+// gradient for each.
+func (q *treeQuestion) gradientBound(i, patients int) float64 {
 	widest := q.loss.bound(q.loss.gradient, q.Scale.Gradient, patients, q.Events)
-	if q.Loss == 0 {
+	if q.loose() {
 		return widest
 	}
-	squares := math.Ldexp(float64(q.Loss)+float64(q.Patients), -q.Scale.Loss) // and the rounding of each
-	root := math.Sqrt(float64(patients)*squares) * (1 + 1e-9)
-	return min(widest, math.Ceil(math.Ldexp(root, q.Scale.Gradient))+float64(patients))
+	squares := math.Ldexp(float64(q.Squares[i]), q.Scale.Squares)
+	return min(widest, math.Ceil(math.Sqrt(float64(patients)*squares)*(1+1e-9)))
 }
 
 // put writes a cell's words.
@@ -58,7 +64,7 @@ func (p *packing) put(x cell, words []int64) {
 	if p.constant {
 		x.hessian = 0
 	}
-	switch len(p.bounds) {
+	switch p.words {
 	case 1:
 		words[0] = (x.gradient<<p.hessian+x.hessian)<<p.count + x.count
 	case 2:
@@ -70,7 +76,7 @@ func (p *packing) put(x cell, words []int64) {
 
 // get is put's inverse, of sums.
 func (p *packing) get(words []int64) (x cell) {
-	switch len(p.bounds) {
+	switch p.words {
 	case 1:
 		high := words[0] >> p.count
 		x = cell{high >> p.hessian, high & (1<<p.hessian - 1), words[0] & (1<<p.count - 1)}

@@ -4,69 +4,53 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/consilium-fl/consilium/study"
 )
 
 // Cells that share words come out of a sum as they went in, whatever the sites
-// send within their bounds, and no word of a sum leaves the whole numbers of a
-// float64.
+// send within their bounds.
 func TestPackedCellsAddUp(t *testing.T) {
 	random := rand.New(rand.NewPCG(30, 1))
 	seen := map[int]bool{}
-	for _, kind := range losses {
-		l := newLoss(parse(t, protocol(kind, "", 1, 5)))
-		for _, patients := range []int{20, 1000, 100_000, 1 << 24} {
-			q := &treeQuestion{loss: l, Scale: l.scale(moments{patients: patients, events: patients/2 + 1, mean: 0.3, spread: 0.4}), Patients: patients}
-			if l.cox() {
-				q.Events = patients/2 + 1
+	for _, constant := range []bool{true, false} {
+		for range 3000 {
+			gradient, hessian, count := 1+uint(random.IntN(exactBits)), uint(random.IntN(exactBits)), 1+uint(random.IntN(24))
+			p := pack(constant, gradient, hessian, count, exactBits)
+			seen[p.words] = true
+			whole := func(bits uint) int64 { // often the largest
+				if random.IntN(4) == 0 {
+					return 1<<bits - 1
+				}
+				return random.Int64N(1 << bits)
 			}
-			for _, node := range []int{20, patients} {
-				p := q.packing(node)
-				seen[len(p.bounds)] = true
-				for range 200 {
-					// What the patients of a node can add up to, in two parts.
-					gradient := l.bound(l.gradient, q.Scale.Gradient, node, q.Events) * (2*random.Float64() - 1)
-					hessian := l.bound(l.hessian, q.Scale.Hessian, node, q.Events) * random.Float64()
-					share := random.Float64()
-					all := cell{int64(gradient), int64(hessian), int64(random.IntN(node + 1))}
-					if random.IntN(4) == 0 {
-						all = cell{int64(math.Copysign(l.bound(l.gradient, q.Scale.Gradient, node, q.Events), gradient)),
-							int64(l.bound(l.hessian, q.Scale.Hessian, node, q.Events)), int64(node)}
-					}
-					if l.constant() {
-						all.hessian = all.count
-					}
-					one := cell{int64(float64(all.gradient) * share), int64(float64(all.hessian) * share), int64(float64(all.count) * share)}
-					if l.constant() {
-						one.hessian = one.count
-					}
-					var a, b [3]int64
-					p.put(one, a[:])
-					p.put(all.less(one), b[:])
-					for w, bound := range p.bounds {
-						if x := math.Abs(float64(a[w])); x > bound || bound > 1<<exactBits {
-							t.Fatalf("%s: a word of %v has the bound %v", kind, x, bound)
-						}
-						a[w] += b[w]
-					}
-					if got := p.get(a[:]); got != all {
-						t.Fatalf("%s, %d patients: %v came out, %v went in", kind, node, got, all)
+			all := cell{whole(gradient), whole(hessian), whole(count)}
+			if random.IntN(2) == 0 {
+				all.gradient = -all.gradient
+			}
+			share := random.Float64()
+			one := cell{int64(float64(all.gradient) * share), int64(float64(all.hessian) * share), int64(float64(all.count) * share)}
+			if constant {
+				all.hessian, one.hessian = all.count, one.count
+			}
+			var a, b [3]int64
+			p.put(one, a[:])
+			p.put(all.less(one), b[:])
+			for w, bits := range p.bits[:p.words] {
+				if bits > exactBits {
+					t.Fatalf("%+v: a word of %d bits", p, bits)
+				}
+				for _, x := range []int64{a[w], b[w], a[w] + b[w]} {
+					if math.Abs(float64(x)) > math.Ldexp(1, int(bits))-1 {
+						t.Fatalf("%+v: %d in a word of %d bits", p, x, bits)
 					}
 				}
+				a[w] += b[w]
+			}
+			if got := p.get(a[:]); got != all {
+				t.Fatalf("%+v: %v came out, %v went in", p, got, all)
 			}
 		}
 	}
-	if !seen[1] || !seen[2] {
+	if !seen[1] || !seen[2] || !seen[3] {
 		t.Errorf("packings into %v words were tried", seen)
-	}
-}
-
-// The squared loss sends one number for a bin of a usual node.
-func TestASquaredLossSendsOneNumberForABin(t *testing.T) {
-	l := newLoss(parse(t, protocol(study.LossSquared, "", 1, 5)))
-	q := &treeQuestion{loss: l, Scale: l.scale(moments{patients: 100_000, mean: 0, spread: 1}), Patients: 100_000}
-	if n := len(q.packing(10_000).bounds); n != 1 {
-		t.Errorf("%d numbers", n)
 	}
 }

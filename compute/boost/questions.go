@@ -61,16 +61,20 @@ type treeQuestion struct {
 	Patients int     `json:"patients"` // that train, over all sites
 	HeldOut  int     `json:"held_out"`
 	Events   int     `json:"events"`           // of all patients, if the loss is Cox's
-	Loss     int64   `json:"loss,omitempty"`   // squared, of those that train, as it was opened at the root
 	Trees    []byte  `json:"trees,omitempty"`  // whole
 	Tree     []byte  `json:"tree,omitempty"`   // without its open nodes
 	Nodes    []int   `json:"nodes,omitempty"`  // ascending, of the open ones
 	Counts   []int   `json:"counts,omitempty"` // patients in each, over all sites
+	// Of nodes whose parents' histograms are known: the squares of the parent's
+	// gradients, and the grids, one after another.
+	Squares []int64 `json:"squares,omitempty"`
+	Grids   []byte  `json:"grids,omitempty"`
 
 	loss  *loss
 	bins  bins
 	trees []tree
 	tree  tree
+	grids []grid // of Nodes
 }
 
 // lately is the tree question that was read last: a site reads each for its
@@ -115,7 +119,41 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 	if err := checkBase(q.Base, q.loss); err != nil {
 		return nil, err
 	}
-	return &q, q.check(b)
+	if err := q.check(b); err != nil {
+		return nil, err
+	}
+	if err := q.readGrids(); err != nil {
+		return nil, err
+	}
+	return &q, q.checkSums()
+}
+
+// loose says that nothing is known of the nodes' histograms.
+func (q *treeQuestion) loose() bool { return len(q.Squares) == 0 }
+
+// readGrids reads or makes the grids of the nodes.
+func (q *treeQuestion) readGrids() (err error) {
+	rest := q.Grids
+	for _, count := range q.Counts {
+		var g grid
+		if q.loose() {
+			g = q.everything(count)
+		} else if g, rest, err = readGrid(rest, q.bins, q.loss.constant()); err != nil {
+			return err
+		}
+		q.grids = append(q.grids, g)
+	}
+	if len(rest) > 0 || !q.loose() && !bytes.Equal(q.writeGrids(), q.Grids) {
+		return errGrid // not in the only spelling that there is
+	}
+	return nil
+}
+
+func (q *treeQuestion) writeGrids() (out []byte) {
+	for _, g := range q.grids {
+		out = g.append(out, q.bins, q.loss.constant())
+	}
+	return out
 }
 
 func checkBase(base float64, l *loss) error {
@@ -132,8 +170,8 @@ func (q *treeQuestion) check(b *study.BoostModel) error {
 		return errors.New("the counts of patients are out of their range")
 	case !q.loss.cox() && q.Events != 0:
 		return errors.New("there are events, but the outcome is no survival time")
-	case q.Loss != 0 && (!q.loss.constant() || q.root() || q.Loss < 0 || q.Loss > 1<<exactBits):
-		return errors.New("the loss so far is out of its range, or in a question that has none")
+	case len(q.Squares) != 0 && (q.root() || len(q.Squares) != len(q.Nodes)):
+		return errors.New("the open nodes and their squares differ in number, or the root has some")
 	case q.HeldOut > 0 && b.Patience == 0:
 		return errors.New("there are records held out, but the study stops no fit early")
 	case len(q.Nodes) != len(q.Counts):
@@ -154,20 +192,28 @@ func (q *treeQuestion) check(b *study.BoostModel) error {
 	if len(q.Nodes) > 0 && q.tree.depths()[len(q.tree)] >= b.Depth {
 		return errors.New("the open nodes are deeper than the study's trees")
 	}
-	return q.checkScale()
-}
-
-// checkScale makes sure that no sum leaves the whole numbers of a float64.
-func (q *treeQuestion) checkScale() error {
+	for _, x := range q.Squares {
+		if x < 0 || x > 1<<exactBits {
+			return errors.New("the squares are out of their range")
+		}
+	}
 	t := q.Scale
 	for _, bits := range []int{t.Gradient, t.Hessian, t.Loss} {
 		if bits < -1000 || bits > 100 {
 			return errors.New("the rounding of the sums is out of its range")
 		}
 	}
+	if t.Squares < 0 || t.Squares > 100 {
+		return errors.New("the rounding of the squares is out of its range")
+	}
 	if q.loss.constant() && t.Hessian != 0 {
 		return errors.New("the hessian is always one, but has a rounding")
 	}
+	return nil
+}
+
+// checkSums makes sure that no sum leaves the whole numbers of a float64.
+func (q *treeQuestion) checkSums() error {
 	for _, f := range q.layout() {
 		// Over all sites, too, a sum stays below its bound with all patients.
 		if !(f.Bound <= 1<<exactBits) {
@@ -192,25 +238,46 @@ func (q *treeQuestion) layout() []compute.Field {
 		)
 	}
 	if len(q.Nodes) > 0 {
-		total := compute.Field{Name: "totals", Length: 3 * len(q.Nodes)} // gradient, hessian, count
-		for _, count := range q.Counts {
-			total.Bound = max(total.Bound, float64(count), q.loss.bound(q.loss.gradient, q.Scale.Gradient, count, q.Events),
+		total := compute.Field{Name: "totals", Length: 4 * len(q.Nodes)} // gradient, hessian, squares, count
+		for i, count := range q.Counts {
+			squares := q.loss.squares(q.Scale, count, q.Events)
+			if !q.loose() {
+				squares = float64(q.Squares[i])
+			}
+			total.Bound = max(total.Bound, float64(count), squares, q.gradientBound(i, count),
 				q.loss.bound(q.loss.hessian, q.Scale.Hessian, count, q.Events))
 		}
 		out = append(out, total)
 	}
-	for i := range q.Nodes {
-		out = append(out, q.nodeFields(i)...)
+	for bits, length := range q.lots(nil) {
+		if length > 0 {
+			out = append(out, compute.Field{Name: cellsField(bits), Length: length, Bound: math.Ldexp(1, bits) - 1})
+		}
 	}
 	return out
 }
 
-// nodeFields are the words of all bins of the i-th node that is asked.
-func (q *treeQuestion) nodeFields(i int) (out []compute.Field) {
-	for w, bound := range q.packing(q.Counts[i]).bounds {
-		out = append(out, compute.Field{Name: fmt.Sprintf("bins/%d/%d", q.Nodes[i], w), Length: q.bins.asked(), Bound: bound})
+func cellsField(bits int) string { return fmt.Sprintf("cells/%d", bits) }
+
+// lots goes through what is asked, the lots of the nodes in order. Words of the
+// same width come together: at says where among them a lot's words begin, those
+// of the first group; the same words of the other groups follow.
+func (q *treeQuestion) lots(use func(i int, l *lot, p packing, at [3]int)) (widths [64]int) {
+	for i, g := range q.grids {
+		for k := range g {
+			p := q.packing(i, &g[k])
+			var at [3]int
+			for w, bits := range p.bits[:p.words] {
+				bits = min(bits, 63)
+				at[w] = widths[bits]
+				widths[bits] += len(g[k].groups)
+			}
+			if use != nil {
+				use(i, &g[k], p, at)
+			}
+		}
 	}
-	return out
+	return widths
 }
 
 // Layout of a step: what a site recomputes and compares with the plan it is

@@ -111,21 +111,22 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 	t.Helper()
 	q := f.question()
 	for i := range q.Nodes {
-		fields, p := q.nodeFields(i), q.packing(q.Counts[i])
-		sum.Field("totals")[3*i] *= -1
-		for at := range fields[0].Length {
-			words := make([]int64, len(p.bounds))
-			for w := range words {
-				words[w] = int64(sum.Field(fields[w].Name)[at])
+		sum.Field("totals")[4*i] *= -1
+	}
+	q.lots(func(i int, l *lot, p packing, at [3]int) {
+		for n := range l.groups {
+			var words [3]int64
+			for w, bits := range p.bits[:p.words] {
+				words[w] = int64(sum.Field(cellsField(int(bits)))[at[w]+n])
 			}
-			x := p.get(words)
+			x := p.get(words[:])
 			x.gradient = -x.gradient
-			p.put(x, words)
-			for w := range words {
-				sum.Field(fields[w].Name)[at] = float64(words[w])
+			p.put(x, words[:])
+			for w, bits := range p.bits[:p.words] {
+				sum.Field(cellsField(int(bits)))[at[w]+n] = float64(words[w])
 			}
 		}
-	}
+	})
 }
 
 // Of two siblings the smaller is asked; it has the fewer records to add up and

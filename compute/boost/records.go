@@ -111,30 +111,44 @@ func mix(x uint64) uint64 {
 }
 
 // slopes of the loss at the scores: whole numbers, as the scale says.
-type slopes struct{ gradient, hessian, value []int64 }
+type slopes struct{ gradient, hessian, squares, value []int64 }
 
-func (l *loss) slopes(r *records, scores []float64, to scale) *slopes {
+// slopes of records with these keys, before the tree of that number. By the key
+// and the number a slope between two whole numbers becomes the one or the other,
+// in such shares that the sum over many records errs in neither direction.
+func (l *loss) slopes(r *records, keys []uint64, scores []float64, to scale, number int) *slopes {
 	n := len(scores)
-	g, h, v := make([]float64, n), make([]float64, n), make([]float64, n)
+	out := &slopes{make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)}
+	var g, h, v []float64
 	if l.cox() {
+		g, h, v = make([]float64, n), make([]float64, n), make([]float64, n)
 		t := r.train
 		l.coxSlopes(r.outcome[:t], r.events[:t], scores[:t], g[:t], h[:t], v[:t])
 		l.coxSlopes(r.outcome[t:], r.events[t:], scores[t:], g[t:], h[t:], v[t:])
-	} else {
-		for i := range g {
-			g[i], h[i], v[i] = l.at(scores[i], r.outcome[i])
-		}
 	}
-	return &slopes{whole(g, to.Gradient), whole(h, to.Hessian), whole(v, to.Loss)}
-}
-
-func whole(values []float64, fracBits int) []int64 {
-	unit := math.Ldexp(1, fracBits)
-	out := make([]int64, len(values))
-	for i, v := range values {
-		out[i] = int64(math.RoundToEven(v * unit))
+	gradient, hessian := math.Ldexp(1, to.Gradient), math.Ldexp(1, to.Hessian)
+	square, value := math.Ldexp(1, -to.Squares), math.Ldexp(1, to.Loss)
+	turn := mix(uint64(number))
+	for i := range n {
+		var slope, curve, loss float64
+		if l.cox() {
+			slope, curve, loss = g[i], h[i], v[i]
+		} else {
+			slope, curve, loss = l.at(scores[i], r.outcome[i])
+		}
+		chance := mix(keys[i] ^ turn)
+		w := upOrDown(slope*gradient, chance>>40)
+		out.gradient[i], out.hessian[i] = w, upOrDown(curve*hessian, chance&(1<<24-1))
+		out.squares[i] = int64(math.Ceil(float64(float64(w)*float64(w)) * square))
+		out.value[i] = int64(math.RoundToEven(loss * value))
 	}
 	return out
+}
+
+// upOrDown is one of the whole numbers next to x, the upper one where the 24
+// bits of chance are high.
+func upOrDown(x float64, chance uint64) int64 {
+	return int64(math.Floor(x + float64(chance)*0x1p-24))
 }
 
 // happened counts events.

@@ -18,20 +18,23 @@ type twin struct {
 	study    *study.Study
 	loss     *loss
 	bins     bins
-	scale    scale
+	scale    scale // of the next tree
+	keys     [][]uint64
 	binned   [][]int // by record and term
 	train    []bool
 	scores   []float64
 	records  []*records // by site
 	first    []int      // of a site's records
 	monotone []int
+	grown    int // trees
 }
 
 func newTwin(f *Fit, sites []*study.Matrix) *twin {
-	w := &twin{study: f.study, loss: f.loss, bins: f.bins, scale: f.scale, monotone: f.monotone}
+	w := &twin{study: f.study, loss: f.loss, bins: f.bins, monotone: f.monotone}
 	for _, m := range sites {
 		r := newRecords(f.study, m)
 		w.records, w.first = append(w.records, r), append(w.first, len(w.binned))
+		w.keys = append(w.keys, newCodes(r, m, f.bins).keys)
 		for k, i := range r.order {
 			row := m.Row(i)
 			b := make([]int, len(row))
@@ -41,13 +44,24 @@ func newTwin(f *Fit, sites []*study.Matrix) *twin {
 			w.binned, w.train, w.scores = append(w.binned, b), append(w.train, k < r.train), append(w.scores, f.base)
 		}
 	}
+	w.rescale(f.loss.expected(moments{f.counts.patients, f.events, f.counts.mean, f.counts.spread}))
 	return w
+}
+
+// rescale rounds the next tree by the slopes that were typical of the last.
+func (w *twin) rescale(last typical) {
+	train, events := 0, 0
+	for _, r := range w.records {
+		train, events = train+r.train, events+happened(r.events)
+	}
+	b := w.study.Model.Boost
+	w.scale = w.loss.scale(train, events, last, precision(w.bins.asked()*openMost(b.Depth)))
 }
 
 // slopes of all records, rounded as a site rounds them.
 func (w *twin) slopes() (g, h, v []int64) {
 	for k, r := range w.records {
-		s := w.loss.slopes(r, w.scores[w.first[k]:w.first[k]+len(r.order)], w.scale)
+		s := w.loss.slopes(r, w.keys[k], w.scores[w.first[k]:w.first[k]+len(r.order)], w.scale, w.grown)
 		g, h, v = append(g, s.gradient...), append(h, s.hessian...), append(v, s.value...)
 	}
 	return g, h, v
@@ -174,6 +188,15 @@ func (w *twin) grow() tree {
 		}
 		level = next
 	}
+	w.grown++
+	squares, curved := 0.0, 0.0
+	for _, i := range root {
+		squares += float64(g[i]) * float64(g[i])
+		curved += float64(h[i])
+	}
+	n := float64(len(root))
+	next := typical{math.Sqrt(math.Ldexp(squares, -2*w.scale.Gradient) / n), math.Ldexp(curved, -w.scale.Hessian) / n}
+	defer w.rescale(next)
 	// Those held out follow the tree as it is.
 	for i, in := range w.train {
 		if in {
