@@ -42,7 +42,7 @@ type Mitigation struct {
 
 	Balance string // of reweigh
 
-	Slope bool // of recalibrate: the line has a slope of its own
+	Slope bool // of recalibrate, but for survival: the line has a slope of its own
 
 	Equalize                     string  // of thresholds and fairfed: selection_rate, tpr or fpr; of fairfed also loss
 	FalsePositive, FalseNegative float64 // of thresholds: what each costs
@@ -129,17 +129,31 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 	m.readStrengths(r, at)
 	known := s.ComparableMetrics()
 	m.Measure = "mae"
-	if s.Outcome.Type == Binary {
+	switch s.Outcome.Type {
+	case Binary:
 		m.Measure = "brier"
+	case Survival:
+		m.Measure = "oe"
 	}
 	switch m.Method {
 	case Reweigh:
-		m.Balance = at.choice("balance", BalanceOutcome, BalanceOutcome, BalanceSize)
+		usual := BalanceOutcome
+		if s.Outcome.Type == Survival {
+			usual = BalanceSize
+		}
+		m.Balance = at.choice("balance", usual, BalanceOutcome, BalanceSize)
+		if m.Balance == BalanceOutcome && s.Outcome.Type == Survival {
+			r.fail(n, "mitigation.balance", "write balance: size", "mitigation.balance: who had the event depends on how long each patient was followed, so survival has no classes to balance")
+		}
 		if m.Balance == BalanceOutcome && s.Outcome.Type != Binary && s.Fairness.Bands == nil {
 			r.fail(n, "mitigation.balance", "declare fairness.bands, or write balance: size", "mitigation.balance: to balance the outcome, a number or a count needs bands")
 		}
 	case Recalibrate:
-		m.Slope = at.choice("slope", "true", "true", "false") == "true"
+		if s.Outcome.Type == Survival {
+			at.refuse("slope", "a survival outcome is recalibrated by a factor on each group's hazard")
+		} else {
+			m.Slope = at.choice("slope", "true", "true", "false") == "true"
+		}
 	case GroupThresholds:
 		at.need("equalize", "selection_rate, tpr or fpr")
 		m.Equalize = at.choice("equalize", "", "selection_rate", "tpr", "fpr")
@@ -190,10 +204,13 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 		refuse("method", "remove it", "describe fits no model")
 	case s.Fairness.Attributes == nil:
 		refuse("attribute", "declare fairness: {attributes: [...]}", "there are no groups without fairness.attributes")
-	case s.Outcome.Type == Survival:
-		refuse("method", "", "no method of this version is for a survival outcome")
+	case method == BoundedGroupLoss && s.Outcome.Type == Survival:
+		refuse("method", "use reweigh with balance: size, or recalibrate", "bounded-group-loss needs the loss of each patient, and a partial likelihood compares patients with each other")
+	case method == Recalibrate && s.Outcome.Type == Survival && !s.HasBaseline():
+		refuse("method", "use model: {kind: cox}", "recalibrate compares the events of a group with those that the model expects, and kind %s has no baseline to expect them from", s.Model.Kind)
 	case s.Validation.Kind == KFold || s.Validation.Kind == LeaveOneSiteOut:
 		refuse("method", "use validation: {kind: holdout} or {kind: external}", "models that are compared are tried on the same held-out patients, which %s has not", s.Validation.Kind)
+	case method == Reweigh && s.Model.Kind == Cox:
 	case (method == Reweigh || method == BoundedGroupLoss) && s.Model.Kind != GLM && s.Model.Kind != Neural:
 		refuse("method", "use recalibrate, or model: {kind: glm} or neural", "%s weighs patients in the fit, which kind %s does not", method, s.Model.Kind)
 	case (method == QFedAvg || method == FairFed) && s.Model.Kind != Neural:
@@ -205,7 +222,7 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 	case method == Recalibrate && s.Outcome.Type == Count:
 		refuse("method", "", "recalibrate is for a number or a binary outcome")
 	case method == GroupThresholds && s.Outcome.Type != Binary:
-		refuse("method", "", "thresholds are for a binary outcome")
+		refuse("method", "", "thresholds are for a binary outcome: they say from which probability a patient is called positive")
 	}
 }
 

@@ -45,7 +45,13 @@ mitigation: MITIGATION
 		{binary, logistic, "", "{method: thresholds, attribute: g, strength: [1], release: none, equalize: tpr, cost: {false_positive: 0, false_negative: 0}}", "must cost something"},
 		{number, linear, "validation: {kind: k-fold}", "{method: recalibrate, attribute: g, strength: [1], release: none}", "held-out"},
 		{number, `{kind: boost, loss: squared, min_leaf: 20}`, "", "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", "weighs patients"},
-		{survival, `{kind: cox}`, "", "{method: recalibrate, attribute: g, strength: [1], release: none}", "survival"},
+		{survival, `{kind: cox}`, "", "{method: recalibrate, attribute: g, strength: [1], release: 1}", ""},
+		{survival, `{kind: cox}`, "", "{method: reweigh, attribute: g, strength: [1], release: 1}", ""},
+		{survival, `{kind: cox}`, "", "{method: recalibrate, attribute: g, strength: [1], release: none, slope: true}", "factor"},
+		{survival, `{kind: cox}`, "", "{method: reweigh, attribute: g, strength: [1], release: 1, balance: outcome}", "followed"},
+		{survival, `{kind: cox}`, "", "{method: bounded-group-loss, attribute: g, strength: [1], release: 1}", "partial likelihood"},
+		{survival, `{kind: cox}`, "", "{method: thresholds, attribute: g, strength: [1], release: 1, equalize: tpr}", "binary outcome"},
+		{survival, `{kind: boost, loss: cox, min_leaf: 20}`, "", "{method: recalibrate, attribute: g, strength: [1], release: 1}", "no baseline"},
 		{number, `{kind: describe}`, "", "{method: recalibrate, attribute: g, strength: [1], release: none}", "fits no model"},
 	} {
 		src := strings.NewReplacer("OUTCOME", c.outcome, "MODEL", c.model, "VALIDATION", c.validation, "MITIGATION", c.mitigation).Replace(file)

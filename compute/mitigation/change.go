@@ -26,7 +26,9 @@ type Change struct {
 	// outcome's unit, or of the logit of a probability.
 	Intercept *float64 `json:"intercept,omitempty"`
 	Slope     *float64 `json:"slope,omitempty"`
-	Cut       *float64 `json:"cut,omitempty"` // the probability from which a patient is called positive
+	// Factor by which the hazard of a survival outcome is multiplied.
+	Factor *float64 `json:"factor,omitempty"`
+	Cut    *float64 `json:"cut,omitempty"` // the probability from which a patient is called positive
 }
 
 // Lines are the lines of all groups by index, the identity for one that has none;
@@ -40,6 +42,8 @@ func (a *Applied) Lines() Lines {
 		line := [2]float64{0, 1}
 		if c.Intercept != nil && c.Slope != nil {
 			line = [2]float64{*c.Intercept, *c.Slope}
+		} else if c.Factor != nil {
+			line[0] = math.Log(*c.Factor) + 0
 		}
 		out = append(out, line)
 	}
@@ -87,7 +91,8 @@ func (l Lines) Check(s *study.Study) error {
 	return nil
 }
 
-// Move is what a prediction becomes for a group.
+// Move is what a prediction becomes for a group; of a survival outcome, the
+// logarithm of the hazard.
 func (l Lines) Move(s *study.Study, group int, p float64) float64 {
 	if l == nil || l[group] == [2]float64{0, 1} {
 		return p
@@ -123,6 +128,9 @@ func CheckWeights(s *study.Study, weights [][]float64) error {
 			if !(w >= 0 && w <= study.MostMitigationWeight) || w == 0 && math.Signbit(w) {
 				return errors.New("a weight is beyond its bounds, or spelt in a second way")
 			}
+			if w == 0 && s.Model.Kind == study.Cox {
+				return errors.New("a weight of 0 can leave nobody at risk")
+			}
 		}
 	}
 	return nil
@@ -141,6 +149,14 @@ func weightsOf(s *study.Study, changes []Change) (out [][]float64) {
 		out = append(out, of)
 	}
 	return out
+}
+
+// Risk is what a survival model's probability of the event becomes for a group.
+func (l Lines) Risk(group int, p float64) float64 {
+	if l == nil || l[group][0] == 0 {
+		return p
+	}
+	return -math.Expm1(math.Exp(l[group][0]) * math.Log1p(-p))
 }
 
 // Moved is the prediction of record i of a site.

@@ -64,9 +64,15 @@ type Group struct {
 // errorRate is the share of patients who are called what they are not.
 const errorRate = "error_rate"
 
+// discordance is the share of pairs of patients of whom the one with the lower
+// hazard had the event first: one less the C-index.
+const discordance = "discordance"
+
 // ErrorOf is the measure of all patients that the curve shows.
 func ErrorOf(s *study.Study) string {
 	switch {
+	case s.Outcome.Type == study.Survival:
+		return discordance
 	case s.Outcome.Type != study.Binary:
 		return "mae"
 	case s.Mitigation.Method == study.GroupThresholds:
@@ -81,14 +87,15 @@ func overall(s *study.Study, a *fairness.Audit) *fairness.Metric {
 	if all == nil {
 		return nil
 	}
-	if ErrorOf(s) != errorRate {
+	less := map[string]string{errorRate: "accuracy", discordance: "cindex"}[ErrorOf(s)]
+	if less == "" {
 		x, ok := all.Metrics[ErrorOf(s)]
 		if !ok {
 			return nil
 		}
 		return &x
 	}
-	x, ok := all.Metrics["accuracy"]
+	x, ok := all.Metrics[less]
 	if !ok {
 		return nil
 	}
@@ -106,7 +113,7 @@ func NewPoint(s *study.Study, strength float64, changes []Change, among []string
 	m := s.Mitigation
 	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes, Error: overall(s, a)}
 	column := s.Fairness.Attributes[m.Attribute].Column
-	shown := []string{m.Measure, "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc"}
+	shown := []string{m.Measure, "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc", "cindex", "oe", "event_share", "observed_risk", "predicted_risk"}
 	for _, g := range a.Groups {
 		if g.Attribute != column {
 			continue
@@ -193,6 +200,10 @@ func Limits(s *study.Study, r *Result) []string {
 	column := r.Attribute
 	switch m.Method {
 	case study.Recalibrate:
+		if s.Outcome.Type == study.Survival {
+			out = append(out, fmt.Sprintf("The factors make as many events expected in a group as were seen, among the patients of the fit. They do not change who of a group is at higher risk. Where a model errs because of a feature it lacks, a factor by %s hides that.", column))
+			break
+		}
 		out = append(out, fmt.Sprintf("The lines move the mean of a group's predictions to the mean of its outcomes, among the patients of the fit. They need not lessen an absolute error. Where a model errs because of a feature it lacks, a line by %s hides that.", column))
 	case study.GroupThresholds:
 		out = append(out, fmt.Sprintf("Thresholds by %s do not change a probability. With the same probability a patient of one group is called positive and one of another is not.", column))

@@ -14,22 +14,25 @@ const (
 	// method.
 	newtonTolerance = 1e-11
 	mostStep        = 2 // of the logit
+	leastExpected   = 1e-6
 )
 
 // Recalibration finds the line of each group.
 //
-// Of a number, the least squares line of the outcome on the prediction. Of a
+// Of a survival outcome, the factor on the hazard that makes as many events
+// expected as were seen until [Horizon]: a line without slope of the logarithm of
+// the hazard. Of a number, the least squares line of the outcome on the prediction. Of a
 // binary outcome, the logistic line of the outcome on the logit of the
 // probability, by Newton's method from the identity. Without a slope the line
 // only moves predictions up or down.
 type Recalibration struct {
 	study  *study.Study
 	groups *Groups
-	open   []int        // groups that are still asked about
-	at     [][2]float64 // where they stand; of a binary outcome, the slope is of the logit over mostLogit
-	lines  map[int][2]float64
-	why    map[int]string // groups that take part and have no line
-	cut    float64        // predictions that were cut
+	open   []int              // groups that are still asked about
+	at     [][2]float64       // where they stand; of a binary outcome, the slope is of the logit over mostLogit
+	lines  map[int][2]float64 // of a survival outcome, the factor and nothing
+	why    map[int]string     // groups that take part and have no line
+	cut    float64            // predictions that were cut
 	rounds int
 }
 
@@ -71,6 +74,10 @@ func (v vector) line(s *study.Study, q question, at int, p, y float64) {
 		v.add("curvature_score_squared", at, w*z*z)
 		return
 	}
+	if s.Outcome.Type == study.Survival {
+		v.add("expected", at, min(p, mostHazard))
+		return
+	}
 	lo, width := s.Outcome.Range.Lo, s.Outcome.Range.Hi-s.Outcome.Range.Lo
 	x := (p - lo) / width
 	if x < -mostWidths || x > mostWidths+1 {
@@ -94,7 +101,11 @@ func (r *Recalibration) Absorb(sum compute.Sum) error {
 		return nil
 	}
 	for i, k := range r.open {
-		r.leastSquares(sum, i, k)
+		if r.study.Outcome.Type == study.Survival {
+			r.factor(sum, i, k)
+		} else {
+			r.leastSquares(sum, i, k)
+		}
 	}
 	r.open = nil
 	return nil
@@ -102,6 +113,27 @@ func (r *Recalibration) Absorb(sum compute.Sum) error {
 
 // tooFew is the least that a line may rest on.
 func (r *Recalibration) tooFew(n float64) bool { return n < float64(r.study.Fairness.MinimumCell) }
+
+// Horizon is the time until which events are compared with those expected: the
+// last of the audit's times, or the end of the grid.
+func Horizon(s *study.Study) float64 {
+	if t := s.Fairness.Times; t != nil {
+		return t[len(t)-1]
+	}
+	return s.Outcome.Grid[len(s.Outcome.Grid)-1]
+}
+
+func (r *Recalibration) factor(sum compute.Sum, i, k int) {
+	n, events, expected := math.Round(sum.Field("patients")[i]), math.Round(sum.Field("events")[i]), sum.Field("expected")[i]
+	switch {
+	case r.tooFew(min(events, n-events)):
+		r.why[k] = fmt.Sprintf("fewer than %d of its patients had the event, or had it not", r.study.Fairness.MinimumCell)
+	case !(expected > leastExpected):
+		r.why[k] = "the model expects no event in it"
+	default:
+		r.lines[k] = [2]float64{events / expected, 0}
+	}
+}
 
 func (r *Recalibration) leastSquares(sum compute.Sum, i, k int) {
 	n := math.Round(sum.Field("patients")[i])
@@ -161,7 +193,10 @@ func (r *Recalibration) newton(sum compute.Sum) {
 func (r *Recalibration) Changes(strength float64) []Change {
 	out := r.groups.changes()
 	for k := range out {
-		if line, ok := r.lines[k]; ok {
+		if line, ok := r.lines[k]; ok && r.study.Outcome.Type == study.Survival {
+			factor := math.Pow(line[0], strength)
+			out[k].Factor = &factor
+		} else if ok {
 			a, b := strength*line[0]+0, 1+strength*(line[1]-1)+0
 			out[k].Intercept, out[k].Slope = &a, &b
 		} else if out[k].General == "" {

@@ -19,7 +19,10 @@
 //
 //   - recalibrate: predictions of a group are moved along a line of its own, the
 //     least squares line of a number or the logistic line of a probability (Cox,
-//     Biometrika 45, 1958). The sums are moments, or those of Newton's method.
+//     Biometrika 45, 1958). The sums are moments, or those of Newton's method. Of a
+//     survival outcome, the hazard of a group is multiplied by its observed events
+//     over those expected (Crowson, Atkinson and Therneau, Statistical Methods in
+//     Medical Research 25, 2016).
 //
 //   - thresholds: of a binary outcome, each group is called positive from a
 //     probability of its own, so that a declared rate is the same in all at the
@@ -86,6 +89,7 @@ const (
 	mostWidths = 2
 	mostLogit  = 15 // of a probability
 	mostLoss   = 64 // log loss of one patient
+	mostHazard = 64 // cumulative, of one patient, as in the audit
 )
 
 // Predicts reports whether the step is about a model's predictions.
@@ -200,6 +204,9 @@ func layout(s *study.Study, step string, groups int) []compute.Field {
 		return []compute.Field{count("patients", 1), count("positives", 1),
 			total("slope", 1), total("slope_score", 1), total("curvature", 0.25), total("curvature_score", 0.25), total("curvature_score_squared", 0.25)}
 	}
+	if s.Outcome.Type == study.Survival {
+		return []compute.Field{count("patients", 1), count("events", 1), total("expected", mostHazard)}
+	}
 	const p = mostWidths + 1
 	return []compute.Field{count("patients", 1), count("cut", 1), total("predicted", p), total("outcome", 1), total("predicted_squared", p*p), total("predicted_outcome", p)}
 }
@@ -243,7 +250,8 @@ func Fits(m *study.Mitigation) int {
 }
 
 // Answer is a site's vector. Predictions are those of the step's model, one for
-// each record, and play no part in a step that Predicts denies; a record whose
+// each record, of a survival outcome its cumulative hazard until the event, the end
+// of its follow-up or [Horizon]. They play no part in a step that Predicts denies; a record whose
 // prediction is NaN is not counted.
 func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, predictions []float64) ([]float64, error) {
 	fields, err := Layout(s, step, parameters)
@@ -281,6 +289,9 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, pre
 			v.add("loss", at, loss(s, predictions[i], m.Outcome(i)))
 		case StepLines:
 			v.line(s, q, at, predictions[i], m.Outcome(i))
+			if s.Outcome.Type == study.Survival && m.Event(i) && m.Outcome(i) <= Horizon(s) {
+				v.add("events", at, 1)
+			}
 		case StepScores:
 			name, all := "negatives", edges(s)
 			if m.Outcome(i) == 1 {

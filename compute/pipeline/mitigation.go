@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -340,6 +341,9 @@ func answerMitigation(s *study.Study, step string, parameters []byte, site Site)
 	for i := range predictions {
 		row = m.AppendRow(row[:0], i)
 		predictions[i] = p.Predict(row, m.Offset(i))
+		if survivor, ok := p.(compute.Survivor); ok {
+			predictions[i] = -math.Log(survivor.Survival(predictions[i], min(m.Outcome(i), mitigation.Horizon(s))))
+		}
 	}
 	return mitigation.Answer(s, step, q.Parameters, m, predictions)
 }
@@ -409,6 +413,8 @@ func mitigationShown(s *study.Study) (notes []string) {
 		what = "how many patients it has in each class of the outcome, however few"
 	case m.Method == study.BoundedGroupLoss:
 		what = "what each model of the search loses in it"
+	case m.Method == study.Recalibrate && s.Outcome.Type == study.Survival:
+		what = "how many of its patients had the event, and how many the model expects, however few"
 	case m.Method == study.Recalibrate:
 		what = "the sums of predictions and outcomes that its line is made of"
 	case m.Method == study.GroupThresholds:

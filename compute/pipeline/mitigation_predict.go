@@ -47,6 +47,9 @@ func (p *Predictor) PredictFor(row []float64, offset float64, group int) (glm.Pr
 		return out, own, nil
 	}
 	move := func(x float64) float64 { return applied.Lines().Move(p.study, group, x) }
+	if p.study.Outcome.Type == study.Survival { // a probability here, the hazard of which the factor is about
+		move = func(x float64) float64 { return applied.Lines().Risk(group, x) }
+	}
 	for i, c := range out.Contributions {
 		out.Contributions[i].Change = move(out.Value) - move(out.Value-c.Change)
 	}
