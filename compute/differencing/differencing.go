@@ -258,12 +258,12 @@ func unitedGroups(near []bool, now, then crossing, old []bool, floor int) {
 		return
 	}
 	for i, c := range now.cells {
-		for _, u := range then.unions(c) {
+		for _, u := range then.unions(c, now.part) {
 			near[i] = near[i] || !old[i] && few(c.n, u.n, floor)
 		}
 	}
 	for _, e := range then.cells { // later groups that together are an earlier one
-		for _, u := range now.unions(e) {
+		for _, u := range now.unions(e, then.part) {
 			if !few(e.n, u.n, floor) || slices.ContainsFunc(u.of, func(i int) bool { return near[i] }) || !slices.ContainsFunc(u.of, func(i int) bool { return !old[i] }) {
 				continue
 			}
@@ -291,9 +291,9 @@ type union struct {
 	of []int
 }
 
-// unions are the largest one inside a cell, of cells that are shown, and the
-// smallest that covers it, if all of it are shown.
-func (x crossing) unions(c cell) (out []union) {
+// unions are the largest one inside a cell of a part of the patients, of cells that
+// are shown, and the smallest that covers it, if all of it are shown.
+func (x crossing) unions(c cell, part string) (out []union) {
 	if c.n < 0 {
 		return nil
 	}
@@ -309,10 +309,10 @@ func (x crossing) unions(c cell) (out []union) {
 			within.of, within.n = append(within.of, i), within.n+o.n
 		}
 	}
-	if len(within.of) > 0 {
+	if len(within.of) > 0 && (x.part == part || part == everyone) {
 		out = append(out, within)
 	}
-	if known && len(covers.of) > 0 && x.whole {
+	if known && len(covers.of) > 0 && x.whole && (x.part == part || x.part == everyone) {
 		out = append(out, covers)
 	}
 	return out
