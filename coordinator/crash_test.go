@@ -30,6 +30,7 @@ var errPlug = errors.New("the plug is pulled")
 type plug struct {
 	after  int64  // batches after which it is pulled; 0: never
 	at     string // pulled after a batch that has this in a fact
+	before bool   // pulled before that batch instead: nothing of it is written
 	count  atomic.Int64
 	pulled atomic.Bool
 	full   atomic.Bool // writes fail; nothing else does
@@ -51,8 +52,12 @@ func (s pluggedStore) Append(ctx context.Context, facts, leaves uint64, b store.
 	if s.full.Load() {
 		return errFull
 	}
-	err := s.Store.Append(ctx, facts, leaves, b)
 	holds := func(f store.Fact) bool { return s.at != "" && strings.Contains(string(f.Body), s.at) }
+	if s.before && slices.ContainsFunc(b.Facts, holds) {
+		s.pulled.Store(true)
+		return errPlug
+	}
+	err := s.Store.Append(ctx, facts, leaves, b)
 	if s.count.Add(1) == s.after || slices.ContainsFunc(b.Facts, holds) {
 		s.pulled.Store(true)
 		return errPlug
