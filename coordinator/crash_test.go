@@ -105,6 +105,10 @@ func (s pluggedBlobs) Write(from io.WriterTo) (statement.Digest, error) {
 	return s.Store.Write(from)
 }
 
+func (s pluggedBlobs) In(pack statement.Digest) blobs.Store {
+	return pluggedBlobs{s.Store.In(pack), s.plug}
+}
+
 func (p *plug) writable() error {
 	switch {
 	case p.pulled.Load():

@@ -62,9 +62,5 @@ func (r recent) Section(name statement.Digest, offset int64, length int) ([]byte
 	return data[offset:][:length:length], nil
 }
 
-func (r recent) Has(name statement.Digest) (bool, error) {
-	if _, known := r.blobs.Get(memo.Key(name)); known {
-		return true, nil
-	}
-	return r.Store.Has(name)
-}
+// In implements Store. What is in memory is there for every pack, under its digest.
+func (r recent) In(pack statement.Digest) Store { return recent{r.Store.In(pack), r.blobs} }

@@ -75,7 +75,7 @@ func (m *Machine) begin(now time.Time, in Begin) ([]Record, error) {
 	if err := m.collecting(in.Site); err != nil {
 		return nil, err
 	}
-	return []Record{Begun{Site: in.Site, Header: in.Header, Envelope: in.Envelope, Shares: in.Shares, At: now}}, nil
+	return []Record{Begun{Site: in.Site, Header: in.Header, Envelope: in.Envelope, At: now}}, nil
 }
 
 func (m *Machine) commit(now time.Time, in Commit) ([]Record, error) {

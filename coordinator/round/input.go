@@ -26,7 +26,6 @@ type Withdraw struct {
 type Begin struct {
 	Site             string
 	Header, Envelope statement.Digest
-	Shares           statement.Digest
 }
 
 // Commit says that everything a site's header names is stored.

@@ -36,7 +36,6 @@ type Begun struct {
 	Site     string           `json:"site"`
 	Header   statement.Digest `json:"header"`   // of the header's payload
 	Envelope statement.Digest `json:"envelope"` // of the signed header
-	Shares   statement.Digest `json:"shares"`   // of the sealed key shares as stored
 	At       time.Time        `json:"at"`
 }
 

@@ -120,7 +120,7 @@ func snapshot(m *Machine) []byte {
 }
 
 func begin(site string) Begin {
-	return Begin{Site: site, Header: digest("header " + site), Envelope: digest("envelope " + site), Shares: digest("shares " + site)}
+	return Begin{Site: site, Header: digest("header " + site), Envelope: digest("envelope " + site)}
 }
 
 func commit(site string) Commit {

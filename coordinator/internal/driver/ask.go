@@ -116,10 +116,7 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 	if err := plan.Validate(); err != nil {
 		return d.breakOff(s, "no valid plan can be made for the next step", err)
 	}
-	if _, err := d.put(q.Parameters); err != nil {
-		return err
-	}
-	return d.openPlan(s, plan, exact)
+	return d.openPlan(plan, exact, q.Parameters)
 }
 
 // invite says whom to ask a question, whether all of them must contribute, and

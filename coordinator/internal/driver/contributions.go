@@ -27,7 +27,7 @@ func (d *Driver) Begin(site string, header []byte, sealed [][]byte) (missing []u
 	if wanted, err := d.wants(a.round, a.begin); err != nil {
 		return nil, false, err
 	} else if wanted {
-		if err := d.putAll(a.envelope, a.shares); err != nil {
+		if err := d.putAll(d.bulk(a.round), append(a.shares, a.envelope)...); err != nil {
 			return nil, false, err
 		}
 	}
@@ -51,8 +51,8 @@ func (d *Driver) Contribute(site string, header []byte, sealed, chunks [][]byte)
 	if err != nil {
 		return nil, err
 	}
-	stored := []blobs.Blob{a.envelope, a.shares}
-	bytes := a.shares.Len()
+	stored := append(a.shares, a.envelope)
+	bytes := a.shareBytes()
 	if len(chunks) != len(a.header.Chunks) {
 		return nil, malformed(fmt.Sprintf("it brings %d of its %d chunks: all of them or none", len(chunks), len(a.header.Chunks)))
 	}
@@ -79,11 +79,19 @@ func (d *Driver) Contribute(site string, header []byte, sealed, chunks [][]byte)
 
 // announcement is a contribution's header and sealed shares, verified.
 type announcement struct {
-	round            *roundState
-	crypto           *secagg.Round
-	header           *statement.ContributionHeader
-	envelope, shares blobs.Blob
-	begin            round.Begin
+	round    *roundState
+	crypto   *secagg.Round
+	header   *statement.ContributionHeader
+	envelope blobs.Blob
+	shares   []blobs.Blob // sealed, by committee member
+	begin    round.Begin
+}
+
+func (a *announcement) shareBytes() (bytes int) {
+	for _, share := range a.shares {
+		bytes += share.Len()
+	}
+	return bytes
 }
 
 func (d *Driver) announcement(site string, header []byte, sealed [][]byte) (*announcement, error) {
@@ -96,11 +104,12 @@ func (d *Driver) announcement(site string, header []byte, sealed [][]byte) (*ann
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHeader(r, crypto, &h, sealed); err != nil {
+	shares, err := checkHeader(r, crypto, &h, sealed)
+	if err != nil {
 		return nil, err
 	}
-	a := &announcement{round: r, crypto: crypto, header: &h, envelope: blobs.New(header), shares: blobs.New(pack(sealed))}
-	a.begin = round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: a.envelope.Name(), Shares: a.shares.Name()}
+	a := &announcement{round: r, crypto: crypto, header: &h, envelope: blobs.New(header), shares: shares}
+	a.begin = round.Begin{Site: site, Header: statement.DigestOf(payload), Envelope: a.envelope.Name()}
 	return a, nil
 }
 
@@ -108,22 +117,25 @@ func malformed(why string) error {
 	return problem(Invalid, "contribution-malformed", "the contribution does not fit the round", why, "update the site agent; if it is current, report this")
 }
 
-func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionHeader, sealed [][]byte) error {
+// checkHeader holds a header against its round and names the sealed shares.
+func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionHeader, sealed [][]byte) (shares []blobs.Blob, err error) {
 	switch {
 	case len(h.Chunks) != crypto.Chunks():
-		return malformed(fmt.Sprintf("it names %d chunks where the plan has %d", len(h.Chunks), crypto.Chunks()))
+		return nil, malformed(fmt.Sprintf("it names %d chunks where the plan has %d", len(h.Chunks), crypto.Chunks()))
 	case len(h.Shares) != len(r.Plan().Committee) || len(sealed) != len(h.Shares):
-		return malformed(fmt.Sprintf("it names %d key shares and brings %d where the committee has %d members", len(h.Shares), len(sealed), len(r.Plan().Committee)))
+		return nil, malformed(fmt.Sprintf("it names %d key shares and brings %d where the committee has %d members", len(h.Shares), len(sealed), len(r.Plan().Committee)))
 	}
 	for j, share := range sealed {
 		if len(share) > crypto.ShareBytes()+sealingOverhead {
-			return malformed("a sealed key share is longer than any can be")
+			return nil, malformed("a sealed key share is longer than any can be")
 		}
-		if statement.DigestOf(share) != h.Shares[j] {
-			return malformed("a sealed key share does not have the digest in the header")
+		named := blobs.New(share)
+		if named.Name() != h.Shares[j] {
+			return nil, malformed("a sealed key share does not have the digest in the header")
 		}
+		shares = append(shares, named)
 	}
-	return nil
+	return shares, nil
 }
 
 // missing lists the chunks of a begun contribution that are not stored. The
@@ -131,8 +143,9 @@ func checkHeader(r *roundState, crypto *secagg.Round, h *statement.ContributionH
 func (d *Driver) missing(r *roundState, site string, h *statement.ContributionHeader) ([]uint32, error) {
 	stored := make([]bool, len(h.Chunks))
 	var missing []uint32
+	bulk := d.bulk(r)
 	for i, chunk := range h.Chunks {
-		has, err := d.Blobs.Has(chunk)
+		has, err := bulk.Has(chunk)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +177,7 @@ func (d *Driver) StoreChunk(site, roundID string, index uint32, chunk []byte) er
 	if err := r.secagg.CheckChunk(chunk); err != nil {
 		return wrong(fmt.Sprintf("chunk %d: %v", index, err))
 	}
-	if err := d.unstored(d.Blobs.Stage(named)); err != nil {
+	if err := d.unstored(d.bulk(r).Stage(named)); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -248,12 +261,12 @@ func (d *Driver) count(r *roundState, site string, begun round.Begun, h *stateme
 			fmt.Sprintf("%d of its %d chunks are missing, the first is chunk %d", len(missing), len(h.Chunks), missing[0]),
 			"begin the contribution again to learn which, and send them")
 	}
-	sealed, err := d.Blobs.Get(begun.Shares)
+	sealed, err := getAll(d.bulk(r), h.Shares...)
 	if err != nil {
 		return err
 	}
 	// Its chunks were staged. They are durable BEFORE the contribution counts.
-	if err := d.unstored(d.Blobs.Sync()); err != nil {
+	if err := d.unstored(d.bulk(r).Sync()); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -262,7 +275,10 @@ func (d *Driver) count(r *roundState, site string, begun round.Begun, h *stateme
 	if err != nil {
 		return err
 	}
-	bytes := int64(len(h.Chunks))*int64(crypto.ChunkBytes()) + int64(len(sealed))
+	bytes := int64(len(h.Chunks)) * int64(crypto.ChunkBytes())
+	for _, share := range sealed {
+		bytes += int64(len(share))
+	}
 	return d.feed(r, round.Commit{Site: site, Header: begun.Header, Bytes: bytes},
 		d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), begun.Envelope, site))
 }

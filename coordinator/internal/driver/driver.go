@@ -235,14 +235,19 @@ func stopping() error {
 		"it is being restarted after an error of its database", "try again in a while")
 }
 
-// put stores a blob.
+// put stores a blob that belongs to no round.
 func (d *Driver) put(data []byte) (statement.Digest, error) {
 	b := blobs.New(data)
-	return b.Name(), d.putAll(b)
+	return b.Name(), d.putAll(d.Blobs, b)
 }
 
-// putAll stores blobs, for the folder of which they wait once.
-func (d *Driver) putAll(all ...blobs.Blob) error { return d.unstored(d.Blobs.Put(all...)) }
+// putAll stores blobs, for which it waits once.
+func (d *Driver) putAll(where blobs.Store, all ...blobs.Blob) error {
+	return d.unstored(where.Put(all...))
+}
+
+// bulk is where everything lies that a round is made of.
+func (d *Driver) bulk(r *roundState) blobs.Store { return d.Blobs.In(r.ID()) }
 
 // unstored is the problem of a blob that could not be stored.
 func (d *Driver) unstored(err error) error {
@@ -292,11 +297,17 @@ func (d *Driver) Roster() *identity.Roster { return d.Node.Rosters().Latest() }
 
 // sign makes a statement of the coordinator's and stores its envelope.
 func (d *Driver) sign(kind statement.Kind, v any) (envelope statement.Digest, err error) {
+	return d.signIn(d.Blobs, kind, v)
+}
+
+// signIn is sign for what belongs to a round.
+func (d *Driver) signIn(where blobs.Store, kind statement.Kind, v any) (envelope statement.Digest, err error) {
 	data, err := d.signed(kind, v)
 	if err != nil {
 		return statement.Digest{}, err
 	}
-	return d.put(data)
+	named := blobs.New(data)
+	return named.Name(), d.putAll(where, named)
 }
 
 func (d *Driver) signed(kind statement.Kind, v any) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/coordinator/audit"
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -38,7 +39,7 @@ func (d *Driver) Evidence(hex string, caller identity.Member, ciphertexts bool, 
 		return err
 	}
 	inLedger := 0
-	b := bundle{driver: d, emit: emit, ciphertexts: ciphertexts, sent: map[statement.Digest]bool{}}
+	b := bundle{driver: d, emit: emit, ciphertexts: ciphertexts, sent: map[statement.Digest]bool{}, lies: map[statement.Digest]blobs.Store{}}
 	for _, leaf := range h.leaves {
 		e, err := ledger.ParseEntry(leaf)
 		if err != nil {
@@ -62,7 +63,7 @@ func (d *Driver) Evidence(hex string, caller identity.Member, ciphertexts bool, 
 	if err := emit("study.yaml", s.study.Source()); err != nil {
 		return err
 	}
-	attestation, err := d.attest(s.id, h)
+	attestation, err := d.attest(s.id, h, b.read)
 	if err != nil {
 		return err
 	}
@@ -137,12 +138,12 @@ func (h history) emit(study statement.Digest, emit File) error {
 }
 
 // attest signs the in-toto statement about a study.
-func (d *Driver) attest(study statement.Digest, h history) ([]byte, error) {
+func (d *Driver) attest(study statement.Digest, h history, blob func(statement.Digest) ([]byte, error)) ([]byte, error) {
 	head, err := ledger.ParseCheckpoint(h.checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	attestation, err := audit.Attest(study, *head, h.leaves, d.Blobs.Get, audit.ThisSoftware())
+	attestation, err := audit.Attest(study, *head, h.leaves, blob, audit.ThisSoftware())
 	if err != nil {
 		return nil, err
 	}
@@ -155,12 +156,23 @@ type bundle struct {
 	emit        File
 	ciphertexts bool
 	sent        map[statement.Digest]bool
+	lies        map[statement.Digest]blobs.Store // what an entry names
 	scratch     []byte
 }
 
+// read reads what an entry names that was sent.
+func (b *bundle) read(name statement.Digest) ([]byte, error) {
+	from, ok := b.lies[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", blobs.ErrMissing, name)
+	}
+	return from.Get(name)
+}
+
 // blob sends and returns a blob that is read here, too.
-func (b *bundle) blob(name statement.Digest) ([]byte, error) {
-	data, err := b.driver.Blobs.Get(name)
+func (b *bundle) blob(from blobs.Store, name statement.Digest) ([]byte, error) {
+	b.lies[name] = from
+	data, err := from.Get(name)
 	if err != nil || b.sent[name] {
 		return data, err
 	}
@@ -173,12 +185,12 @@ const piece = 1 << 20
 
 // stream sends a blob that may be long, such as a sum. A blob that turns out to
 // be damaged at its end breaks the bundle off.
-func (b *bundle) stream(name statement.Digest) error {
+func (b *bundle) stream(store blobs.Store, name statement.Digest) error {
 	if b.sent[name] {
 		return nil
 	}
 	b.sent[name] = true
-	from, err := b.driver.Blobs.Open(name)
+	from, err := store.Open(name)
 	if err != nil {
 		return err
 	}
@@ -205,7 +217,15 @@ func (b *bundle) stream(name statement.Digest) error {
 
 // entry sends what an entry names, and what that names in turn.
 func (b *bundle) entry(e ledger.Entry) error {
-	data, err := b.blob(e.Subject)
+	store := b.driver.Blobs
+	if e.Round != "" {
+		round, err := statement.ParseDigest(e.Round)
+		if err != nil {
+			return err
+		}
+		store = store.In(round)
+	}
+	data, err := b.blob(store, e.Subject)
 	if err != nil {
 		return err
 	}
@@ -244,7 +264,7 @@ func (b *bundle) entry(e ledger.Entry) error {
 	}
 	for _, name := range more {
 		if err == nil {
-			err = b.stream(name)
+			err = b.stream(store, name)
 		}
 	}
 	return err
@@ -266,7 +286,7 @@ func (d *Driver) Ciphertext(id statement.Digest, site string, chunk int) ([]byte
 	if chunk < 0 || chunk >= len(h.Chunks) {
 		return nil, fmt.Errorf("the contribution has %d chunks, there is no chunk %d", len(h.Chunks), chunk)
 	}
-	return d.Blobs.Section(h.Chunks[chunk], 0, crypto.ChunkBytes())
+	return d.bulk(r).Section(h.Chunks[chunk], 0, crypto.ChunkBytes())
 }
 
 // inside decodes a statement that was verified when it was stored.

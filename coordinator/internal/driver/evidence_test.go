@@ -35,7 +35,7 @@ func TestALongBlobIsSentInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, pieces = nil, 0
-		if err := errors.Join(b.stream(blob.Name()), b.stream(blob.Name())); err != nil {
+		if err := errors.Join(b.stream(files, blob.Name()), b.stream(files, blob.Name())); err != nil {
 			t.Fatal(err)
 		}
 		if path != "blobs/"+blob.Name().String() || statement.DigestOf(got) != blob.Name() || pieces != want {
@@ -46,7 +46,7 @@ func TestALongBlobIsSentInPieces(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, damaged.Name().String()), make([]byte, 2*piece+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.stream(damaged.Name()); !errors.Is(err, blobs.ErrDamaged) {
+	if err := b.stream(files, damaged.Name()); !errors.Is(err, blobs.ErrDamaged) {
 		t.Errorf("a damaged blob: %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func (d *Driver) take(r *roundState, in round.Input, entry ledger.Entry, bulk ..
 	if wanted, err := d.wants(r, in); err != nil || !wanted {
 		return err
 	}
-	if err := d.putAll(bulk...); err != nil {
+	if err := d.putAll(d.bulk(r), bulk...); err != nil {
 		return err
 	}
 	d.mu.Lock()

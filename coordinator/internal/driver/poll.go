@@ -262,7 +262,7 @@ func (d *Driver) tellEnd(r *roundState) fetch {
 	told, end := RoundEnded{Round: r.ID(), State: string(r.State())}, r.end
 	return func() (Assignment, error) {
 		var err error
-		told.End, err = d.Blobs.Get(end)
+		told.End, err = d.bulk(r).Get(end)
 		return Assignment{RoundEnded: &told}, err
 	}
 }
@@ -270,7 +270,7 @@ func (d *Driver) tellEnd(r *roundState) fetch {
 func (d *Driver) askReview(s *studyState) fetch {
 	protocol, proposal := s.id, s.proposed.Envelope
 	return func() (Assignment, error) {
-		all, err := d.getAll(protocol, proposal)
+		all, err := getAll(d.Blobs, protocol, proposal)
 		if err != nil {
 			return Assignment{}, err
 		}
@@ -283,7 +283,7 @@ func (d *Driver) askContribution(r *roundState) (fetch, error) {
 	proof, err := d.log.Inclusion(announced.Leaf, d.leaves)
 	parameters := r.Plan().Parameters
 	return func() (Assignment, error) {
-		all, err := d.getAll(announced.Envelope, parameters)
+		all, err := getAll(d.bulk(r), announced.Envelope, parameters)
 		if err != nil {
 			return Assignment{}, err
 		}
@@ -298,48 +298,29 @@ func (d *Driver) askOpening(r *roundState, site string) (fetch, error) {
 	if err != nil {
 		return nil, err
 	}
-	member, committee := r.committeeIndex(site), len(r.Plan().Committee)
-	var headers []statement.Digest
-	var shares []sealedShare
+	member := r.committeeIndex(site)
+	var headers, shares []statement.Digest
 	for _, contributor := range r.Contributors() {
 		begun, _ := r.Begun(contributor)
 		h, err := d.header(r, contributor)
 		if err != nil {
 			return nil, err
 		}
-		headers, shares = append(headers, begun.Envelope), append(shares, sealedShare{begun.Shares, h.Shares[member]})
+		headers, shares = append(headers, begun.Envelope), append(shares, h.Shares[member])
 	}
+	bulk := d.bulk(r)
 	return func() (Assignment, error) {
-		signed, err := d.getAll(announced.Envelope, requested.Envelope)
+		signed, err := getAll(bulk, announced.Envelope, requested.Envelope)
 		if err != nil {
 			return Assignment{}, err
 		}
 		ask := &OpenRequest{Plan: signed[0], Request: signed[1], Leaf: requested.Leaf, Inclusion: proof}
-		if ask.Headers, err = d.getAll(headers...); err != nil {
+		if ask.Headers, err = getAll(bulk, headers...); err != nil {
 			return Assignment{}, err
 		}
-		for _, s := range shares {
-			sealed, err := s.read(d.Blobs, committee, member)
-			if err != nil {
-				return Assignment{}, err
-			}
-			ask.SealedShares = append(ask.SealedShares, sealed)
-		}
-		return Assignment{Open: ask}, nil
+		ask.SealedShares, err = getAll(bulk, shares...)
+		return Assignment{Open: ask}, err
 	}, nil
-}
-
-// sealedShare is one member's part of a contribution's pack of shares.
-type sealedShare struct{ pack, digest statement.Digest }
-
-// read reads the part alone: every member of the committee asks for one of every
-// contributor's, and all the packs together are the committee's size times as long.
-func (s sealedShare) read(store blobs.Store, committee, member int) ([]byte, error) {
-	part, err := unpack(committee, member, func(offset int64, length int) ([]byte, error) { return store.Section(s.pack, offset, length) })
-	if err == nil && statement.DigestOf(part) != s.digest {
-		err = fmt.Errorf("%w: a sealed share in %s", blobs.ErrDamaged, s.pack)
-	}
-	return part, err
 }
 
 func (d *Driver) offerRelease(s *studyState) fetch {
@@ -348,7 +329,7 @@ func (d *Driver) offerRelease(s *studyState) fetch {
 		names = append(names, s.overridden.Envelope)
 	}
 	return func() (Assignment, error) {
-		all, err := d.getAll(names...)
+		all, err := getAll(d.Blobs, names...)
 		if err != nil {
 			return Assignment{}, err
 		}
@@ -360,11 +341,11 @@ func (d *Driver) offerRelease(s *studyState) fetch {
 	}
 }
 
-func (d *Driver) getAll(names ...statement.Digest) ([][]byte, error) {
+func getAll(from blobs.Store, names ...statement.Digest) ([][]byte, error) {
 	all := make([][]byte, len(names))
 	for i, name := range names {
 		var err error
-		if all[i], err = d.Blobs.Get(name); err != nil {
+		if all[i], err = from.Get(name); err != nil {
 			return nil, err
 		}
 	}

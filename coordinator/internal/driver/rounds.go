@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
@@ -81,7 +82,7 @@ func (d *Driver) feed(r *roundState, in round.Input, entries ...ledger.Entry) er
 		if _, announced := r.Announced(); !ok || !announced {
 			continue // nobody knows of a round that was never announced
 		}
-		envelope, err := d.sign(statement.KindRoundEnd, account(r, end))
+		envelope, err := d.signIn(d.bulk(r), statement.KindRoundEnd, account(r, end))
 		if err != nil {
 			return err
 		}
@@ -133,7 +134,7 @@ func (d *Driver) header(r *roundState, site string) (*statement.ContributionHead
 	if !ok {
 		return nil, fmt.Errorf("site has begun no contribution")
 	}
-	envelope, err := d.Blobs.Get(begun.Envelope)
+	envelope, err := d.bulk(r).Get(begun.Envelope)
 	if err != nil {
 		return nil, err
 	}
@@ -149,9 +150,9 @@ func (d *Driver) header(r *roundState, site string) (*statement.ContributionHead
 	return h, nil
 }
 
-// openPlan makes the next round of a study durable. Nothing has been signed or
-// sent yet: that is the Announce job's.
-func (d *Driver) openPlan(s *studyState, plan *statement.Plan, exact bool) error {
+// openPlan makes the next round of a study durable, with the parameters that its
+// plan names. Nothing has been signed or sent yet: that is the Announce job's.
+func (d *Driver) openPlan(plan *statement.Plan, exact bool, parameters []byte) error {
 	payload, err := statement.Encode(plan)
 	if err != nil {
 		return err
@@ -168,6 +169,9 @@ func (d *Driver) openPlan(s *studyState, plan *statement.Plan, exact bool) error
 	if _, err := round.New(planned); err != nil {
 		return err
 	}
+	if err := d.putAll(d.Blobs.In(planned.Round), blobs.New(parameters)); err != nil {
+		return err
+	}
 	return d.commit([]write{{roundStream(planned.Round), planned}})
 }
 
@@ -176,7 +180,7 @@ func (d *Driver) announce(r *roundState) error {
 	if r.Plan().Roster != d.Roster().Digest() {
 		return d.feed(r, round.Withdraw{Reason: "another roster came into force before the plan was announced"})
 	}
-	envelope, err := d.sign(statement.KindPlan, r.Plan())
+	envelope, err := d.signIn(d.bulk(r), statement.KindPlan, r.Plan())
 	if err != nil {
 		return err
 	}
@@ -196,7 +200,7 @@ func (d *Driver) request(r *roundState) error {
 	if err != nil {
 		return err
 	}
-	envelope, err := d.sign(statement.KindOpeningRequest, request)
+	envelope, err := d.signIn(d.bulk(r), statement.KindOpeningRequest, request)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (d *Driver) prepareSum(r *roundState) (*summing, error) {
 	}
 	for _, member := range r.Openers() {
 		given, _ := r.Share(member)
-		share, err := d.Blobs.Get(given.Share)
+		share, err := d.bulk(r).Get(given.Share)
 		if err != nil {
 			return nil, err
 		}
@@ -88,13 +88,13 @@ func (d *Driver) sum(r *roundState) error {
 	if err != nil {
 		return err
 	}
-	opened, found, err := s.open(d.Blobs)
+	opened, found, err := s.open(d.bulk(r))
 	if err != nil {
 		return err
 	}
 	var name statement.Digest
 	if found == nil {
-		name, err = d.Blobs.Write(opened) // its encoding is several times as long as itself
+		name, err = d.bulk(r).Write(opened) // its encoding is several times as long as itself
 		if err := d.unstored(err); err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 	if err != nil {
 		return compute.Sum{}, err
 	}
-	stored, err := d.Blobs.Open(r.End().Sum)
+	stored, err := d.bulk(r).Open(r.End().Sum)
 	if err != nil {
 		return compute.Sum{}, err
 	}

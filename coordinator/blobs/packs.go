@@ -1,0 +1,190 @@
+package blobs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
+
+// packs are the packs of a folder that somebody uses or used lately. A pack is
+// open once, because who appends to it must know its end.
+type packs struct {
+	mu    sync.Mutex
+	open  map[statement.Digest]*pack
+	clock uint64 // counts uses
+}
+
+// idlePacks is how many packs stay open that nobody uses.
+const idlePacks = 128
+
+// In implements Store.
+func (f *Files) In(pack statement.Digest) Store {
+	if pack.IsZero() {
+		return f
+	}
+	return packed{f, pack}
+}
+
+// pack opens a pack until done is called.
+func (f *Files) pack(name statement.Digest) (p *pack, done func()) {
+	f.packs.mu.Lock()
+	defer f.packs.mu.Unlock()
+	p = f.packs.open[name]
+	if p == nil {
+		p = newPack(filepath.Join(f.dir, name.String()+".pack"), f.volatile)
+		f.packs.open[name] = p
+	}
+	f.packs.clock++
+	p.users++
+	p.used = f.packs.clock
+	return p, func() { f.packs.release(p) }
+}
+
+// Close closes the files. Nobody uses the store any more.
+func (f *Files) Close() error {
+	f.packs.mu.Lock()
+	defer f.packs.mu.Unlock()
+	var failed error
+	for _, p := range f.packs.open {
+		failed = errors.Join(failed, p.close())
+	}
+	clear(f.packs.open)
+	return failed
+}
+
+// release closes the pack that was used the longest ago, where there are too many.
+func (all *packs) release(p *pack) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p.users--
+	if len(all.open) <= idlePacks {
+		return
+	}
+	var oldest statement.Digest
+	var found *pack
+	for name, p := range all.open {
+		if p.users == 0 && (found == nil || p.used < found.used) {
+			oldest, found = name, p
+		}
+	}
+	if found != nil {
+		delete(all.open, oldest)
+		found.close()
+	}
+}
+
+// packed is a Store in one pack.
+type packed struct {
+	files *Files
+	name  statement.Digest
+}
+
+func (s packed) In(pack statement.Digest) Store { return s.files.In(pack) }
+
+func (s packed) Put(all ...Blob) error {
+	p, done := s.files.pack(s.name)
+	defer done()
+	if err := p.add(all...); err != nil {
+		return fmt.Errorf("cannot store blobs: %w", err)
+	}
+	return p.sync()
+}
+
+func (s packed) Stage(b Blob) error {
+	p, done := s.files.pack(s.name)
+	defer done()
+	if err := p.add(b); err != nil {
+		return fmt.Errorf("cannot store a blob: %w", err)
+	}
+	return nil
+}
+
+func (s packed) Sync() error {
+	p, done := s.files.pack(s.name)
+	defer done()
+	return p.sync()
+}
+
+func (s packed) Write(from io.WriterTo) (statement.Digest, error) {
+	p, done := s.files.pack(s.name)
+	defer done()
+	name, err := p.write(from)
+	if err != nil {
+		return name, fmt.Errorf("cannot store a blob: %w", err)
+	}
+	return name, p.sync()
+}
+
+// section opens a blob of the pack until done is called.
+func (s packed) section(name statement.Digest) (r *io.SectionReader, done func(), err error) {
+	p, done := s.files.pack(s.name)
+	r, err = p.section(name)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return r, done, nil
+}
+
+func (s packed) Get(name statement.Digest) ([]byte, error) {
+	r, done, err := s.section(name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	data, err := read(r, name, 0, int(r.Size()))
+	if err == nil && statement.DigestOf(data) != name {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, name)
+	}
+	return data, err
+}
+
+func (s packed) Section(name statement.Digest, offset int64, length int) ([]byte, error) {
+	r, done, err := s.section(name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return read(r, name, offset, length)
+}
+
+func (s packed) Open(name statement.Digest) (io.ReadCloser, error) {
+	r, done, err := s.section(name)
+	if err != nil {
+		return nil, err
+	}
+	return &checked{from: r, close: func() error { done(); return nil }, hash: sha256.New(), name: name}, nil
+}
+
+func (s packed) Has(name statement.Digest) (bool, error) {
+	p, done := s.files.pack(s.name)
+	defer done()
+	return p.has(name)
+}
+
+// read reads a part of a blob that must be there in full.
+func read(r *io.SectionReader, name statement.Digest, offset int64, length int) ([]byte, error) {
+	if offset < 0 || length < 0 || offset > r.Size() || int64(length) > r.Size()-offset {
+		return nil, fmt.Errorf("%w: %s is too short", ErrDamaged, name)
+	}
+	part := make([]byte, length)
+	if n, err := r.ReadAt(part, offset); n < length {
+		return nil, unread(name, err)
+	}
+	return part, nil
+}
+
+// whole reports whether what is read has a digest.
+func whole(r io.Reader, name statement.Digest) (bool, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return false, err
+	}
+	return bytes.Equal(h.Sum(nil), name[:]), nil
+}
