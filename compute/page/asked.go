@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/study"
@@ -25,6 +26,9 @@ func asked(d Document) section {
 	facts = append(facts, Fact{"Patients", cohortRules(s)})
 	if s.Model.Kind != study.Describe {
 		facts = append(facts, Fact{"Validation", validationText(s.Validation)})
+	}
+	if m := mitigation.Declared(s); m != "" {
+		facts = append(facts, Fact{"Mitigation", m})
 	}
 	facts = append(facts, Fact{"Privacy", fmt.Sprintf("every opened sum is over at least %d hospitals; figures of fewer than %d patients are withheld",
 		s.Privacy.MinimumContributors, s.Fairness.MinimumCell)})

@@ -402,13 +402,14 @@ func mitigationShown(s *study.Study) (notes []string) {
 	if m == nil {
 		return nil
 	}
+	notes = []string{"mitigation: " + mitigation.Declared(s) + "."}
 	column := s.Fairness.Attributes[m.Attribute].Column
 	what := ""
 	switch {
 	case m.Method == study.FairFed:
 		what = "in every round, how many of its patients the network so far calls positive, or what it loses for them, together with the other groups on its side of the gap and however few; and how far hospitals' gaps are from that, on average"
 	case m.Method == study.QFedAvg:
-		return []string{"mitigation: q-FedAvg adds one number to each of its rounds: how much the hospitals together would have the step shortened."}
+		return append(notes, "mitigation: q-FedAvg adds one number to each of its rounds: how much the hospitals together would have the step shortened.")
 	case m.Method == study.Reweigh && m.Balance == study.BalanceOutcome:
 		what = "how many patients it has in each class of the outcome, however few"
 	case m.Method == study.BoundedGroupLoss:
