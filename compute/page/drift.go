@@ -19,6 +19,9 @@ func renderWatch(d Document) ([]byte, error) {
 		v.Title = d.Result.Name
 	}
 	v.Lead = "What hospitals saw with the model that they have installed, window after window, without any patient record leaving its hospital."
+	if d.Ended != "" {
+		v.Lead += " No more windows follow: the study " + d.Ended + "."
+	}
 	v.Tiles = watchTiles(r)
 	v.add(watchVerdict(r), watchCharts(r), watchWindows(r), watchShifts(r), watchNotes(r))
 	return v.write()

@@ -44,6 +44,8 @@ type Document struct {
 	// Override of the release, where the study's criteria block it and an auditor
 	// had it offered.
 	Override *auditpage.Override
+	// Ended is why a study that watches a release ended before its last window.
+	Ended string
 }
 
 // Fact is a line of a list.

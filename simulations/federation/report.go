@@ -148,7 +148,7 @@ func (r *Result) renderResult(computed *pipeline.Result) (err error) {
 	if computed.Cohort == nil && computed.Monitor == nil {
 		return nil
 	}
-	d := resultpage.Document{Title: r.Study.Title, Version: r.Study.Version, Result: computed, Protocol: r.protocol}
+	d := resultpage.Document{Title: r.Study.Title, Version: r.Study.Version, Result: computed, Protocol: r.protocol, Ended: r.Study.Reason}
 	for _, f := range r.evidence()[1:] { // the page names the study by itself
 		d.Evidence = append(d.Evidence, resultpage.Fact(f))
 	}

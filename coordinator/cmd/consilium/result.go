@@ -211,7 +211,7 @@ func (o *outcome) page() ([]byte, error) {
 	if o.result.Study != o.status.Study {
 		return nil, violation("the coordinator hands over the result of another study", fmt.Errorf("it is of %s", console.Short(o.result.Study)))
 	}
-	d := page.Document{Title: o.status.Title, Version: int(o.status.Version), Result: o.result, Protocol: o.protocol, Override: o.override()}
+	d := page.Document{Title: o.status.Title, Version: int(o.status.Version), Result: o.result, Protocol: o.protocol, Override: o.override(), Ended: o.status.Reason}
 	if o.release != nil {
 		d.Evidence = append(d.Evidence, page.Fact{Name: "release", Value: o.releaseDigest.String()}, page.Fact{Name: "model", Value: o.release.Model.String()})
 	}

@@ -116,7 +116,7 @@ func (s *site) result(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d := resultpage.Document{Title: p.Status.Title, Version: p.Status.Version, Result: p.found, Protocol: protocol, Override: p.override()}
+	d := resultpage.Document{Title: p.Status.Title, Version: p.Status.Version, Result: p.found, Protocol: protocol, Override: p.override(), Ended: p.Status.Reason}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, resultpage.Fact{Name: n[0], Value: n[1]})
 	}
