@@ -11,6 +11,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
+	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
@@ -106,14 +107,19 @@ func (a *Agent) seal(round *participant.Round, values []float64) (c *vault.Contr
 	defer clear(values)
 	// Kept BEFORE the first byte leaves.
 	c, err = a.vault.Seal(round.ID, func(s *vault.Sealing) ([]byte, error) {
-		shares, err := a.o.Seal(round.Secagg, values, func(_ int, ciphertext []byte) error { return s.Chunk(ciphertext) })
+		agreements, seeds, err := a.agree(round)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(seeds)
+		shares, err := a.o.Seal(round.Secagg, values, func(_ int, ciphertext []byte) error { return s.Chunk(ciphertext) }, seeds...)
 		if err != nil && !errors.Is(err, vault.ErrNotKept) {
 			reason = valueOutOfBound
 		}
 		if err != nil {
 			return nil, err
 		}
-		return a.signed(round, s, shares)
+		return a.signed(round, s, agreements, shares)
 	})
 	if reason != "" {
 		a.log.Error("the vector cannot be encoded", zap.String("step", round.Plan.Step), zap.Error(err))
@@ -122,20 +128,45 @@ func (a *Agent) seal(round *participant.Round, values []float64) (c *vault.Contr
 	return c, "", err
 }
 
-// signed seals the key shares to their committee members, overwrites them, and
-// signs the header over everything.
-func (a *Agent) signed(round *participant.Round, s *vault.Sealing, shares [][]byte) (header []byte, err error) {
+// agree makes what travels in place of the key shares of the committee's first
+// members, whose shares follow from seeds.
+func (a *Agent) agree(round *participant.Round) (agreements [][]byte, seeds [][secagg.SeedBytes]byte, err error) {
+	for j := range round.Secagg.Agreed() {
+		key, to := a.recipient(round, j)
+		agreement, seed, err := a.sealer.Agree(key, to)
+		if err != nil {
+			return nil, nil, fmt.Errorf("agree on the key share of %q: %w", to.Recipient, err)
+		}
+		agreements, seeds = append(agreements, agreement), append(seeds, seed)
+	}
+	return agreements, seeds, nil
+}
+
+// recipient is where the key share of a committee's member goes.
+func (a *Agent) recipient(round *participant.Round, member int) (key []byte, to identity.ShareAddress) {
+	name := round.Plan.Committee[member]
+	m, _ := round.Roster.Member(name)
+	return m.SealingKey, identity.ShareAddress{Study: round.Plan.Study, Round: round.ID, Sender: a.node.Name(), Recipient: name}
+}
+
+// signed seals the key shares of the members that come after those who agreed on
+// theirs, overwrites them, and signs the header over everything.
+func (a *Agent) signed(round *participant.Round, s *vault.Sealing, agreements, shares [][]byte) (header []byte, err error) {
 	defer func() {
 		for _, share := range shares {
 			clear(share)
 		}
 	}()
-	for j, member := range round.Plan.Committee {
-		m, _ := round.Roster.Member(member)
-		to := identity.ShareAddress{Study: round.Plan.Study, Round: round.ID, Sender: a.node.Name(), Recipient: member}
-		sealed, err := a.sealer.Seal(m.SealingKey, to, shares[j])
+	for _, agreement := range agreements {
+		if err := s.Share(agreement); err != nil {
+			return nil, err
+		}
+	}
+	for j, share := range shares {
+		key, to := a.recipient(round, len(agreements)+j)
+		sealed, err := a.sealer.Seal(key, to, share)
 		if err != nil {
-			return nil, fmt.Errorf("seal the key share for %q: %w", member, err)
+			return nil, fmt.Errorf("seal the key share for %q: %w", to.Recipient, err)
 		}
 		if err := s.Share(sealed); err != nil {
 			return nil, err

@@ -42,9 +42,6 @@ type DryRunStep struct {
 	Bytes   int64          `json:"bytes"`   // about, for each round
 }
 
-// hpkeOverhead is what sealing adds to a key share, about.
-const hpkeOverhead = 1240
-
 // NewDryRun reads the source through the study. sites is how many hospitals
 // are on the roster, which decides how large the encryption is.
 func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
@@ -77,8 +74,15 @@ func dryRunStep(step compute.StepSummary, sites int) DryRunStep {
 	if err != nil {
 		return d
 	}
-	d.Bytes = int64(round.Chunks())*int64(round.ChunkBytes()) + int64(committee)*int64(round.ShareBytes()+hpkeOverhead)
+	d.Bytes = int64(round.Chunks())*int64(round.ChunkBytes()) + shareBytes(round, committee)
 	return d
+}
+
+// shareBytes is what the key shares of a contribution take: of most members, no
+// more than an agreement.
+func shareBytes(round *secagg.Round, committee int) int64 {
+	agreed := round.Agreed()
+	return int64(agreed)*identity.AgreementBytes + int64(committee-agreed)*int64(round.ShareBytes()+identity.SealingOverhead)
 }
 
 // DryRunAt is NewDryRun for the roster of a state directory.

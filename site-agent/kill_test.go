@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 const stallSealing = "CONSILIUM_TEST_AGENT_STALLS"
 
 func stallingSealer(mark string) Sealer {
-	return func(r *secagg.Round, values []float64, emit func(int, []byte) error) ([][]byte, error) {
+	return func(r *secagg.Round, values []float64, emit func(int, []byte) error, seeds ...[secagg.SeedBytes]byte) ([][]byte, error) {
 		return Seal(r, values, func(i int, chunk []byte) error {
 			if err := emit(i, chunk); err != nil {
 				return err
@@ -53,7 +53,7 @@ func stallingSealer(mark string) Sealer {
 			os.WriteFile(mark, nil, 0o600)
 			time.Sleep(time.Hour)
 			return nil
-		})
+		}, seeds...)
 	}
 }
 

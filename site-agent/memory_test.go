@@ -53,13 +53,13 @@ func TestALongContributionIsNeverInMemoryAsAWhole(t *testing.T) {
 	contribute := func(r *participant.Round, vector []float64) (sealing, sending int64) {
 		every := max(1, r.Secagg.Chunks()/8)
 		h := newHeap()
-		a.o.Seal = func(r *secagg.Round, values []float64, emit func(int, []byte) error) ([][]byte, error) {
+		a.o.Seal = func(r *secagg.Round, values []float64, emit func(int, []byte) error, seeds ...[secagg.SeedBytes]byte) ([][]byte, error) {
 			return Seal(r, values, func(i int, chunk []byte) error {
 				if i%every == 0 {
 					h.sample()
 				}
 				return emit(i, chunk)
-			})
+			}, seeds...)
 		}
 		a.o.Progress = func(u Upload) {
 			if u.Sent/int64(r.Secagg.ChunkBytes())%int64(every) == 0 {

@@ -73,15 +73,12 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 	return nil
 }
 
-// unseal opens the key shares that were sealed to this member and names the
-// senders whose share is not one.
+// unseal opens the key shares that were sealed to this member, or follow from what
+// the sender agreed on with it, and names the senders whose share is not one.
 func (a *Agent) unseal(opening *participant.Opening) (shares [][]byte, faulty []string) {
 	for i, sender := range opening.Contributors {
 		at := identity.ShareAddress{Study: opening.Round.Plan.Study, Round: opening.Round.ID, Sender: sender, Recipient: a.node.Name()}
-		share, err := a.unsealer.Unseal(at, opening.SealedShares[i])
-		if err == nil {
-			err = opening.Round.Secagg.CheckShare(share)
-		}
+		share, err := a.share(opening.Round, at, opening.SealedShares[i])
 		if err != nil {
 			faulty = append(faulty, sender)
 			continue
@@ -89,6 +86,21 @@ func (a *Agent) unseal(opening *participant.Opening) (shares [][]byte, faulty []
 		shares = append(shares, share)
 	}
 	return shares, faulty
+}
+
+func (a *Agent) share(round *participant.Round, at identity.ShareAddress, sealed []byte) ([]byte, error) {
+	seed, agreed, err := a.unsealer.Agreed(at, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if agreed {
+		return round.Secagg.AgreedShare(seed), nil
+	}
+	share, err := a.unsealer.Unseal(at, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return share, round.Secagg.CheckShare(share)
 }
 
 func (a *Agent) reportFault(ctx context.Context, link *uplink.Link, subject uplink.Subject, opening *participant.Opening, senders []string) error {

@@ -4,7 +4,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hpke"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,6 +25,13 @@ import (
 // and complete in itself: whoever has the recipient's key opens it, in any order
 // and after any restart. What is done once for a study is the costly part, the
 // encapsulation, which the sender makes and the recipient undoes.
+//
+// A share that the sender may choose at random need not travel at all: both ends
+// derive a seed from their secret, which stands for it. What travels is
+//
+//	encapsulation ‖ salt ‖ confirmation
+//
+// as long as a sealed share of nothing, which no share is.
 
 // The one suite: MLKEM768-P256 and HKDF-SHA256. HPKE's own encryption is not
 // used, as its nonces count from the first message to the last.
@@ -36,8 +45,16 @@ const (
 	encapsulationBytes = 1088 + 65 // of ML-KEM-768, and a point of P-256
 	shareKeyBytes      = 32
 
+	nonceBytes, tagBytes         = 12, 16
+	saltBytes, confirmationBytes = 12, 16
+
 	// SealingOverhead is how much longer a sealed share is than the share.
-	SealingOverhead = encapsulationBytes + 12 + 16 // nonce and tag
+	SealingOverhead = encapsulationBytes + nonceBytes + tagBytes
+
+	// SeedBytes is the length of a seed that stands for a share, and
+	// AgreementBytes that of what travels in the share's place.
+	SeedBytes      = 32
+	AgreementBytes = encapsulationBytes + saltBytes + confirmationBytes
 
 	// An encapsulation serves so many shares at most, and a sender keeps so many
 	// for different studies and recipients.
@@ -83,6 +100,18 @@ func (a ShareAddress) cipherOf(secret exporter) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
+// seed is what both ends derive from their secret under a salt, and by what the
+// recipient knows that the sender derived the same.
+func (a ShareAddress) seed(secret exporter, salt []byte) (seed [SeedBytes]byte, confirmation []byte, err error) {
+	derived, err := secret.Export("seed\x00"+string(a.Round[:])+string(salt), SeedBytes+confirmationBytes)
+	if err != nil {
+		return seed, nil, err
+	}
+	copy(seed[:], derived)
+	clear(derived[:SeedBytes])
+	return seed, derived[SeedBytes:], nil
+}
+
 // Sealer seals a member's key shares. It keeps an encapsulation for every study
 // and recipient, in memory only. The zero Sealer is ready; it is safe for
 // concurrent use and prints nothing of its secrets.
@@ -112,6 +141,24 @@ func (s *Sealer) Seal(recipient []byte, to ShareAddress, share []byte) ([]byte, 
 	}
 	sealed := append(make([]byte, 0, len(share)+SealingOverhead), context.encapsulation...)
 	return gcm.Seal(sealed, nil, share, nil), nil
+}
+
+// Agree is Seal for a share that a seed stands for. The seed is new at each call:
+// a share that was agreed on and lost before anything left is not agreed on again
+// for another secret.
+func (s *Sealer) Agree(recipient []byte, to ShareAddress) (agreement []byte, seed [SeedBytes]byte, err error) {
+	context, err := s.context(recipient, to)
+	if err != nil {
+		return nil, seed, err
+	}
+	agreement = append(make([]byte, 0, AgreementBytes), context.encapsulation...)
+	salt := agreement[len(agreement):][:saltBytes]
+	rand.Read(salt)
+	seed, confirmation, err := to.seed(context.secret, salt)
+	if err != nil {
+		return nil, seed, err
+	}
+	return append(agreement[:len(agreement)+saltBytes], confirmation...), seed, nil
 }
 
 func (s *Sealer) context(recipient []byte, to ShareAddress) (*sealing, error) {
@@ -159,15 +206,12 @@ var errSealed = errors.New("sealed bytes do not open: they were damaged, or seal
 
 // Unseal decrypts a share that was sealed to these keys for this address.
 func (u *Unsealer) Unseal(at ShareAddress, sealed []byte) ([]byte, error) {
-	if u.keys.secret().sealing == nil {
-		return nil, errors.New("only a site has a key to unseal with")
-	}
 	if len(sealed) < SealingOverhead {
 		return nil, errSealed
 	}
 	secret, err := u.secret(at, sealed[:encapsulationBytes])
 	if err != nil {
-		return nil, errSealed
+		return nil, err
 	}
 	gcm, err := at.cipherOf(secret)
 	if err != nil {
@@ -180,15 +224,37 @@ func (u *Unsealer) Unseal(at ShareAddress, sealed []byte) ([]byte, error) {
 	return share, nil
 }
 
+// Agreed returns the seed of an agreement that was made with these keys for this
+// address. ok is false if the bytes are not an agreement but may be a share.
+func (u *Unsealer) Agreed(at ShareAddress, agreement []byte) (seed [SeedBytes]byte, ok bool, err error) {
+	if len(agreement) != AgreementBytes {
+		return seed, false, nil
+	}
+	secret, err := u.secret(at, agreement[:encapsulationBytes])
+	if err != nil {
+		return seed, true, err
+	}
+	salt, claimed := agreement[encapsulationBytes:][:saltBytes], agreement[encapsulationBytes+saltBytes:]
+	seed, confirmation, err := at.seed(secret, salt)
+	if err == nil && subtle.ConstantTimeCompare(confirmation, claimed) == 0 {
+		return [SeedBytes]byte{}, true, errSealed
+	}
+	return seed, true, err
+}
+
 func (u *Unsealer) secret(at ShareAddress, encapsulation []byte) (*hpke.Recipient, error) {
+	if u.keys.secret().sealing == nil {
+		return nil, errors.New("only a site has a key to unseal with")
+	}
 	info := at.info()
 	name := memo.Key(sha256.Sum256(append(append([]byte(nil), encapsulation...), info...)))
 	if secret, known := u.secrets.Get(name); known {
 		return secret, nil
 	}
 	secret, err := hpke.NewRecipient(encapsulation, u.keys.secret().sealing, kdf, aead, info)
-	if err == nil {
-		u.secrets.Put(name, secret, 1<<10)
+	if err != nil {
+		return nil, errSealed
 	}
-	return secret, err
+	u.secrets.Put(name, secret, 1<<10)
+	return secret, nil
 }

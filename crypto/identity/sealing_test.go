@@ -82,6 +82,57 @@ func TestSealedSharesOpenOnlyWhereTheyBelong(t *testing.T) {
 	}
 }
 
+// An agreement gives both ends the same seed, and gives it nowhere else: as a
+// sealed share opens nowhere else.
+func TestAgreedSeedsBelongToOneAddress(t *testing.T) {
+	recipient := siteKeys(t)
+	var sealer Sealer
+	agreement, seed, err := sealer.Agree(recipient.SealingPublic(), home)
+	if err != nil || len(agreement) != AgreementBytes {
+		t.Fatalf("%d bytes, %v", len(agreement), err)
+	}
+	used := NewUnsealer(recipient)
+	for _, u := range []*Unsealer{used, used, NewUnsealer(recipient)} {
+		if got, ok, err := u.Agreed(home, agreement); got != seed || !ok || err != nil {
+			t.Fatalf("the recipient has another seed: %v, %v", ok, err)
+		}
+	}
+	for name, move := range map[string]func(*ShareAddress){
+		"another study":     func(a *ShareAddress) { a.Study[31] ^= 1 },
+		"another round":     func(a *ShareAddress) { a.Round[31] ^= 1 },
+		"another sender":    func(a *ShareAddress) { a.Sender = "john" },
+		"another recipient": func(a *ShareAddress) { a.Recipient = "john" },
+	} {
+		away := home
+		move(&away)
+		for _, u := range []*Unsealer{used, NewUnsealer(recipient)} {
+			if got, ok, err := u.Agreed(away, agreement); err == nil || !ok || got == seed {
+				t.Errorf("%s: agrees", name)
+			}
+		}
+	}
+	if _, _, err := NewUnsealer(siteKeys(t)).Agreed(home, agreement); err == nil {
+		t.Error("agrees with another member")
+	}
+	for i := range agreement {
+		bad := bytes.Clone(agreement)
+		bad[i] ^= 1
+		if got, _, err := used.Agreed(home, bad); err == nil || got == seed {
+			t.Fatalf("agrees with byte %d changed", i)
+		}
+	}
+	if _, err := used.Unseal(home, agreement); err == nil {
+		t.Error("an agreement opens as a share")
+	}
+	if _, ok, _ := used.Agreed(home, sealed(t, &sealer, recipient, home, []byte("share"))); ok {
+		t.Error("a share is taken for an agreement")
+	}
+	again, other, err := sealer.Agree(recipient.SealingPublic(), home)
+	if err != nil || other == seed || bytes.Equal(again, agreement) {
+		t.Error("the same seed stands for two shares of a round")
+	}
+}
+
 // Shares open in any order, by whoever has the key, and after a restart of
 // either end.
 func TestSealedSharesAreCompleteInThemselves(t *testing.T) {

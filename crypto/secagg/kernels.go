@@ -7,9 +7,9 @@ type kernels struct {
 	// key prepares a key to mask chunks with.
 	key func(r *Round, key []int64) roundKey
 
-	// shareRow evaluates polynomials at a committee member's point. Row i of the
-	// rows, each as long as out, holds their coefficients of the i-th power.
-	shareRow func(rows []byte, point uint64, out []byte)
+	// combine adds up rows of field elements, as many as there are weights, each
+	// times its weight, and each as long as out.
+	combine func(weights []uint32, rows [][]byte, out []byte)
 
 	// gaussian fills out with samples.
 	gaussian func(g *generator, out []int64)
@@ -36,7 +36,7 @@ type kernels struct {
 // plain works on every processor, and never branches on a secret.
 var plain = kernels{
 	key:         newPlainKey,
-	shareRow:    shareRowPlain,
+	combine:     combinePlain,
 	gaussian:    (*generator).gaussianPlain,
 	addResidues: addResiduesPlain,
 	outOfBound:  outOfBoundPlain,

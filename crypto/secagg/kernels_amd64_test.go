@@ -414,50 +414,57 @@ func TestVectorBounds(t *testing.T) {
 	}
 }
 
-// The twins evaluate alike: polynomials of every coefficient at its least or
-// most, where Horner's rule comes closest to its bounds, and of any.
-func TestVectorShares(t *testing.T) {
+// The twins combine alike: rows and weights at their least and most, where the
+// sums are largest, and of any.
+func TestVectorCombinations(t *testing.T) {
 	needVectors(t)
 	random := rand.New(rand.NewPCG(13, 14))
-	for _, width := range []int{64, 128, 256} {
-		for _, degree := range []int{1, 2, 3, 10, 13, 682, MaxInvited - 1} {
-			rows := make([]byte, 2*width*(degree+1))
-			want, got := make([]byte, 2*width), make([]byte, 2*width)
+	for _, width := range []int{64, 128, 2048} {
+		for _, count := range []int{1, 2, 3, 14, 683, MaxInvited} {
 			for _, edges := range [][]uint64{{shamirPrime - 1}, {0}, {shamirPrime - 1, 0}, {0x7fff, 0x8000, 1, shamirPrime - 1}, nil} {
-				for k := range len(rows) / 2 {
+				draw := func() uint64 {
 					if edges == nil {
-						setElement(rows, k, random.Uint64N(shamirPrime))
-					} else {
-						setElement(rows, k, edges[random.IntN(len(edges))])
+						return random.Uint64N(shamirPrime)
+					}
+					return edges[random.IntN(len(edges))]
+				}
+				weights, rows := make([]uint32, count), make([][]byte, count)
+				for i := range rows {
+					weights[i], rows[i] = uint32(draw()), make([]byte, 2*width)
+					for k := range width {
+						setElement(rows[i], k, draw())
 					}
 				}
-				for _, point := range []uint64{1, 2, 3, 20, 682, 683, MaxInvited - 1, MaxInvited} {
-					shareRowPlain(rows, point, want)
-					shareRowLanes(rows, point, got)
-					if !bytes.Equal(got, want) {
-						t.Fatalf("%d polynomials of degree %d, coefficients of %d, at %d: shares differ", width, degree, edges, point)
-					}
+				want, got := make([]byte, 2*width), make([]byte, 2*width)
+				combinePlain(weights, rows, want)
+				combineLanes(weights, rows, got)
+				if !bytes.Equal(got, want) {
+					t.Fatalf("%d rows of %d, of %d: they differ", count, width, edges)
 				}
 			}
 		}
 	}
 }
 
-// A line through every field element, at every point: all that one step of the
-// kernel can be given.
-func TestVectorSharesOfEveryLine(t *testing.T) {
+// Every product that one step of the kernel can be given, of some weights, and
+// the plain twin is right.
+func TestVectorProducts(t *testing.T) {
 	needVectors(t)
 	const width = 1 << 16
-	rows, want, got := make([]byte, 4*width), make([]byte, 2*width), make([]byte, 2*width)
+	row, want, got := make([]byte, 2*width), make([]byte, 2*width), make([]byte, 2*width)
 	for k := range width {
-		setElement(rows, k, uint64(k)*7919%shamirPrime)
-		setElement(rows, width+k, uint64(k)%shamirPrime)
+		setElement(row, k, uint64(k)%shamirPrime)
 	}
-	for point := uint64(1); point <= MaxInvited; point++ {
-		shareRowPlain(rows, point, want)
-		shareRowLanes(rows, point, got)
+	for w := uint32(0); w < shamirPrime; w += 1 + w/16 {
+		combinePlain([]uint32{w}, [][]byte{row}, want)
+		combineLanes([]uint32{w}, [][]byte{row}, got)
 		if !bytes.Equal(got, want) {
-			t.Fatalf("shares at point %d differ", point)
+			t.Fatalf("products with %d differ", w)
+		}
+		for k := range shamirPrime {
+			if element(want, k) != uint64(k)*uint64(w)%shamirPrime {
+				t.Fatalf("%d * %d is %d", k, w, element(want, k))
+			}
 		}
 	}
 }
@@ -469,7 +476,7 @@ func TestVectorKeyShares(t *testing.T) {
 		key := make([]int64, length)
 		testGenerator(1).gaussian(key)
 		key[0] = -errorBound
-		for _, c := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {16, 11}, {20, 14}, {MaxInvited, 2}, {3, 1000}} {
+		for _, c := range [][2]int{{1, 1}, {2, 2}, {3, 2}, {16, 11}, {20, 14}, {MaxInvited, 2}, {MaxInvited, 683}} {
 			// Draws that are not below the prime, here and there in the stream.
 			words := []uint64{math.MaxUint64, 0xfff1_0000_ffff_fff0, 5, math.MaxUint64}
 			one, two := scripted(words...), scripted(words...)

@@ -15,7 +15,7 @@ func init() {
 // lanes work eight lanes at a time, on processors with AVX-512.
 var lanes = kernels{
 	key:         newLaneKey,
-	shareRow:    shareRowLanes,
+	combine:     combineLanes,
 	gaussian:    gaussianLanes,
 	addResidues: addResiduesLanes,
 	outOfBound:  outOfBoundLanes,

@@ -57,6 +57,17 @@ func (r *Round) ChunkBytes() int { return r.chunkBytes() }
 // ShareBytes is the length of every key share and opening share.
 func (r *Round) ShareBytes() int { return r.shareBytes() }
 
+// Agreed is for how many members of the committee, the first in its order, a
+// contributor may agree on a share instead of sending it: one fewer than open.
+func (r *Round) Agreed() int { return r.spec.Threshold - 1 }
+
+// AgreedShare is the key share that a seed stands for.
+func (r *Round) AgreedShare(seed [SeedBytes]byte) []byte {
+	share := make([]byte, r.ShareBytes())
+	fillFromSeed(seed, share)
+	return share
+}
+
 // CheckChunk refuses bytes that are not a chunk: wrong length, or a residue
 // that is not below its prime.
 func (r *Round) CheckChunk(chunk []byte) error { return r.checkChunk(chunk) }
@@ -66,7 +77,8 @@ func (r *Round) CheckChunk(chunk []byte) error { return r.checkChunk(chunk) }
 func (r *Round) CheckShare(share []byte) error { return r.checkShare(share) }
 
 // Contribution is what a site sends. Shares[j] is the plain share of the key
-// for committee member j and MUST be sealed to that member before it leaves.
+// for committee member j and MUST be sealed to that member before it leaves; of a
+// contribution with seeds, they begin with the first member that has none.
 type Contribution struct {
 	Chunks [][]byte
 	Shares [][]byte

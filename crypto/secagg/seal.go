@@ -36,9 +36,12 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 // chunks. It needs memory for a chunk, or for two where there are processors to
 // encrypt them at a time, whatever the vector's length.
 //
-// The shares come last. After an error, of read, of emit or a *RangeError, the
+// Seeds that the site has agreed on with the first members of the committee, one
+// each and for this call alone, stand for those members' shares, which are then
+// AgreedShare's and never sent; for how many members that can be, see Agreed. The
+// other members' shares come last. After an error, of read, of emit or a *RangeError, the
 // chunks so far belong to no contribution and are to be discarded.
-func (r *Round) SealStream(read func(values []float64) error, emit func(chunk int, ciphertext []byte) error) (shares [][]byte, err error) {
+func (r *Round) SealStream(read func(values []float64) error, emit func(chunk int, ciphertext []byte) error, seeds ...[SeedBytes]byte) (shares [][]byte, err error) {
 	w := window{read: read}
 	defer w.wipe()
 	var buffers [maxSealers][]byte
@@ -48,12 +51,15 @@ func (r *Round) SealStream(read func(values []float64) error, emit func(chunk in
 		}
 		return buffers[sealer]
 	}
-	return r.sealChunks(rand.Reader, w.slide, buffer, emit)
+	return r.sealChunks(rand.Reader, w.slide, buffer, emit, seeds...)
 }
 
 // sealChunks seals the values that window gives, chunk by chunk, into bytes
 // that buffer gives for the sealer whose turn it is, and shares the key.
-func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func(sealer int) []byte, emit func(int, []byte) error) ([][]byte, error) {
+func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func(sealer int) []byte, emit func(int, []byte) error, seeds ...[SeedBytes]byte) ([][]byte, error) {
+	if len(seeds) > r.Agreed() {
+		return nil, fmt.Errorf("%d seeds where at most %d members hold a share that is agreed on", len(seeds), r.Agreed())
+	}
 	secret, err := secretGenerator(random)
 	if err != nil {
 		return nil, err
@@ -62,7 +68,7 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 	key := make([]int64, r.degree)
 	defer clear(key)
 	secret.gaussian(key)
-	shares := shareKey(key, r.spec.Committee, r.spec.Threshold, secret)
+	shares := shareKey(key, r.spec.Committee, r.spec.Threshold, secret, seeds...)
 
 	sealers := make([]*sealer, min(runtime.GOMAXPROCS(0), maxSealers, r.packing.chunks))
 	for i := range sealers {
@@ -181,18 +187,19 @@ func (w *window) wipe() { clear(w.values[:cap(w.values)]) }
 // Unencrypted makes a contribution with a key of zero and no noise: anybody can
 // read it. It opens like any other. It exists for the simulator, which compares
 // rounds with and without the cipher.
-func Unencrypted(r *Round, values []float64) (*Contribution, error) {
+func Unencrypted(r *Round, values []float64, seeds ...[SeedBytes]byte) (*Contribution, error) {
 	if err := r.checkLength(values); err != nil {
 		return nil, err
 	}
 	if err := r.packing.check(0, values); err != nil {
 		return nil, err
 	}
-	c := &Contribution{Shares: make([][]byte, r.spec.Committee)}
-	for j := range c.Shares {
-		c.Shares[j] = make([]byte, r.ShareBytes())
+	random, err := secretGenerator(rand.Reader)
+	if err != nil {
+		return nil, err
 	}
 	none := make([]int64, r.degree)
+	c := &Contribution{Shares: shareKey(none, r.spec.Committee, r.spec.Threshold, random, seeds...)}
 	c.Chunks = r.encrypt(values, r.keyTransform(none), func() []int64 { return none })
 	return c, nil
 }

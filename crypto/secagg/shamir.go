@@ -1,9 +1,11 @@
 package secagg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Shamir's scheme, coefficient by coefficient, over the field of the prime
@@ -62,16 +64,10 @@ func (g *generator) fieldElements(out []byte) {
 // withinField moves the draws that are below the prime to the front, in order,
 // and says how many bytes they fill.
 func withinField(draws []byte) int {
-	const (
-		top   = 0x8000_8000_8000_8000
-		below = 0x000f_000f_000f_000f // 2^16 - shamirPrime in each lane
-	)
 	n := 0
 	for k := 0; k < len(draws); {
 		if k+8 <= len(draws) {
-			// Four at a time: one that is not below has its top bit set, and what
-			// is under that carries into it.
-			if x := binary.LittleEndian.Uint64(draws[k:]); (x&^top+below)&x&top == 0 {
+			if x := binary.LittleEndian.Uint64(draws[k:]); fourInField(x) {
 				binary.LittleEndian.PutUint64(draws[n:], x)
 				n, k = n+8, k+8
 				continue
@@ -88,38 +84,98 @@ func withinField(draws []byte) int {
 	return n
 }
 
-// shareKey shares each coefficient of a key among the committee. It draws the
-// polynomials of a block of coefficients at a time, power after power.
-func shareKey(key []int64, committee, threshold int, random *generator) [][]byte {
-	shares := make([][]byte, committee)
-	for j := range shares {
-		shares[j] = make([]byte, 2*len(key))
+// shareKey shares each coefficient of a key among the committee. A polynomial of
+// degree t - 1 is any t of its values: the secret at 0, and what the members at
+// 1 .. t-1 hold, which is uniform and independent of the secret. So those shares
+// are chosen first, the ones that the seeds stand for and then random ones, and
+// the others follow. It returns the shares that no seed stands for.
+func shareKey(key []int64, committee, threshold int, random *generator, seeds ...[SeedBytes]byte) [][]byte {
+	// A row does not begin a power of two of bytes after the last, where all rows
+	// would share a few lines of the cache.
+	const apart = 128
+	rows, size := make([][]byte, threshold), 2*len(key)
+	memory := make([]byte, threshold*(size+apart))
+	for i := range rows {
+		rows[i] = memory[i*(size+apart):][:size:size]
 	}
-	const block = 256
-	polynomials := make([]byte, 2*threshold*block) // row i holds the coefficients of the i-th power
-	defer clear(polynomials)
-	for k := 0; k < len(key); k += block {
-		secrets := key[k:min(k+block, len(key))]
-		row := 2 * len(secrets)
-		rows := polynomials[:threshold*row]
-		for c, s := range secrets {
-			setElement(rows, c, residue(s, shamirPrime))
-		}
-		random.fieldElements(rows[row:])
-		for j, share := range shares {
-			kernel.shareRow(rows, uint64(j+1), share[2*k:2*k+row])
+	defer clear(rows[0])
+	for k, s := range key {
+		setElement(rows[0], k, residue(s, shamirPrime))
+	}
+	for i, row := range rows[1:] {
+		if i < len(seeds) {
+			defer clear(row)
+			fillFromSeed(seeds[i], row)
+		} else {
+			random.fieldElements(row)
 		}
 	}
-	return shares
+	shares := append(make([][]byte, 0, committee), rows[1:]...)
+	for j := len(shares); j < committee; j++ {
+		share := make([]byte, size)
+		kernel.combine(extrapolation(threshold, j+1), rows, share)
+		shares = append(shares, share)
+	}
+	return shares[len(seeds):]
 }
 
-func shareRowPlain(rows []byte, point uint64, out []byte) {
-	for c := range len(out) / 2 {
-		v := uint64(0)
-		for at := len(rows) - len(out); at >= 0; at -= len(out) { // Horner's rule
-			v = subtractPrime(mulField(v, point) + element(rows[at:], c))
+// SeedBytes is the length of a seed that stands for a key share.
+const SeedBytes = 32
+
+// fillFromSeed fills a share with what a seed stands for: the elements that
+// AES-256 in counter mode from zero draws.
+func fillFromSeed(seed [SeedBytes]byte, share []byte) {
+	g := newGenerator(seed[:])
+	defer g.wipe()
+	g.fieldElements(share)
+}
+
+// extrapolation returns the weights that turn the values of a polynomial of
+// degree below n at 0 .. n-1 into its value at x >= n:
+//
+//	w_i = (-1)^(n-1-i) * C(x, i) * C(x-i-1, n-1-i),
+//
+// which is Lagrange's formula at consecutive points.
+func extrapolation(n, x int) []uint32 {
+	weights := make([]uint32, n)
+	for i := range weights {
+		w := mulField(binomial(x, i), binomial(x-i-1, n-1-i))
+		if (n-1-i)%2 != 0 {
+			w = subtractPrime(shamirPrime - w)
 		}
-		setElement(out, c, v)
+		weights[i] = uint32(w)
+	}
+	return weights
+}
+
+// binomial is C(n, k) in the field, for n of up to MaxInvited.
+func binomial(n, k int) uint64 {
+	f := factorials()
+	return mulField(f.of[n], mulField(f.inverse[k], f.inverse[n-k]))
+}
+
+// factorialTable holds n! and its inverse in the field.
+type factorialTable struct{ of, inverse [MaxInvited + 1]uint64 }
+
+var factorials = sync.OnceValue(func() *factorialTable {
+	f := new(factorialTable)
+	f.of[0], f.inverse[0] = 1, 1
+	for n := uint64(1); n <= MaxInvited; n++ {
+		f.of[n] = mulField(f.of[n-1], n)
+		f.inverse[n] = inverseField(f.of[n])
+	}
+	return f
+})
+
+// combinePlain is the sum of the rows, each times its weight: at most MaxInvited
+// of them, so that a sum is below 2^42. 2^16 is 15.
+func combinePlain(weights []uint32, rows [][]byte, out []byte) {
+	for k := range len(out) / 2 {
+		var v uint64
+		for i, w := range weights {
+			v += uint64(w) * element(rows[i], k)
+		}
+		setElement(out, k, reduceField(v&0xffff+15*(v>>16))) // below 2^31
 	}
 }
 
@@ -128,18 +184,32 @@ func (s *suite) checkShare(share []byte) error {
 	if len(share) != s.shareBytes() {
 		return fmt.Errorf("%w: share of %d bytes, needs %d", ErrMalformed, len(share), s.shareBytes())
 	}
-	for k := range s.degree {
-		if element(share, k) >= shamirPrime {
-			return fmt.Errorf("%w: element %d is not in the field", ErrMalformed, k)
+	for k := 0; k < s.degree; k += 4 {
+		if fourInField(binary.LittleEndian.Uint64(share[2*k:])) {
+			continue
 		}
+		for element(share, k) < shamirPrime {
+			k++
+		}
+		return fmt.Errorf("%w: element %d is not in the field", ErrMalformed, k)
 	}
 	return nil
+}
+
+// fourInField reports whether the four elements in a word are below the prime:
+// one that is not has its top bit set, and what is under that carries into it.
+func fourInField(x uint64) bool {
+	const (
+		top   = 0x8000_8000_8000_8000
+		below = 0x000f_000f_000f_000f // 2^16 - shamirPrime in each lane
+	)
+	return (x&^top+below)&x&top == 0
 }
 
 // lagrange returns the weights that turn values of a polynomial of degree
 // below len(points) at the points into its value at x. Points are distinct and
 // not 0, which would be the secret itself.
-func lagrange(points []uint64, x uint64) ([]uint64, error) {
+func lagrange(points []uint64, x uint64) ([]uint32, error) {
 	seen := make(map[uint64]bool, len(points))
 	for _, p := range points {
 		if p == 0 || p >= shamirPrime {
@@ -150,7 +220,7 @@ func lagrange(points []uint64, x uint64) ([]uint64, error) {
 		}
 		seen[p] = true
 	}
-	weights := make([]uint64, len(points))
+	weights := make([]uint32, len(points))
 	for i, p := range points {
 		over, under := uint64(1), uint64(1)
 		for j, o := range points {
@@ -159,20 +229,26 @@ func lagrange(points []uint64, x uint64) ([]uint64, error) {
 				under = mulField(under, subtractPrime(p+shamirPrime-o))
 			}
 		}
-		weights[i] = mulField(over, inverseField(under))
+		weights[i] = uint32(mulField(over, inverseField(under)))
 	}
 	return weights, nil
 }
 
-// evaluate combines shares with weights into out.
-func evaluate(weights []uint64, shares [][]byte, out []uint64) {
-	clear(out)
-	for i, w := range weights {
-		share := shares[i]
-		for k := range out {
-			out[k] = subtractPrime(mulField(w, element(share, k)) + out[k])
+// onPolynomial reports whether all shares lie on one polynomial of degree below
+// threshold: whether those beyond are what the first ones make them.
+func onPolynomial(points []uint64, shares [][]byte, threshold int) (bool, error) {
+	want := make([]byte, len(shares[0]))
+	for i := threshold; i < len(points); i++ {
+		weights, err := lagrange(points[:threshold], points[i])
+		if err != nil {
+			return false, err
+		}
+		kernel.combine(weights, shares[:threshold], want)
+		if !bytes.Equal(shares[i], want) {
+			return false, nil
 		}
 	}
+	return true, nil
 }
 
 // offPolynomial returns the index of the one share without which all lie on one
@@ -199,6 +275,9 @@ func evaluate(weights []uint64, shares [][]byte, out []uint64) {
 // chance, once in p / shares.
 func offPolynomial(points []uint64, shares [][]byte, threshold int) (int, error) {
 	spare := len(points) - threshold
+	if lie, err := onPolynomial(points, shares, threshold); lie || err != nil {
+		return -1, err
+	}
 	// factors[l][i] is u_i * x_i^l.
 	factors := make([][]uint64, spare)
 	for l := range factors {

@@ -1,7 +1,9 @@
 package secagg
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -55,8 +57,12 @@ func reconstruct(t *testing.T, points []uint64, shares [][]byte) []uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make([]uint64, len(shares[0])/2)
-	evaluate(weights, shares, out)
+	combined := make([]byte, len(shares[0]))
+	kernel.combine(weights, shares, combined)
+	out := make([]uint64, len(combined)/2)
+	for k := range out {
+		out[k] = element(combined, k)
+	}
 	return out
 }
 
@@ -108,28 +114,28 @@ func TestFewerSharesThanTheThresholdAreUniform(t *testing.T) {
 	}
 }
 
-// The same, exactly: at any point but 0, whatever the secret, a line with a
-// uniform slope gives every element of the field once. So a single share of a
-// threshold of two says nothing; and each further uniform coefficient is one
-// more share that a secret of one's choice fits.
+// The same, exactly: at any point but 0, whatever the secret, the line through a
+// uniform share of the first member takes every element of the field once. So a
+// single share of a threshold of two says nothing; and each further uniform share
+// is one more that a secret of one's choice fits.
 func TestASingleShareIsUniformWhateverTheSecret(t *testing.T) {
 	const width = 1 << 16 // what the kernels like; the elements from shamirPrime on are not looked at
-	rows, share := make([]byte, 4*width), make([]byte, 2*width)
+	secrets, first, share := make([]byte, 2*width), make([]byte, 2*width), make([]byte, 2*width)
 	for k := range width {
-		setElement(rows[2*width:], k, uint64(k)%shamirPrime)
+		setElement(first, k, uint64(k)%shamirPrime)
 	}
 	for _, secret := range []int64{0, 1, errorBound, -errorBound} {
 		for k := range width {
-			setElement(rows, k, residue(secret, shamirPrime))
+			setElement(secrets, k, residue(secret, shamirPrime))
 		}
-		for _, point := range []uint64{1, 2, 20, 683, MaxInvited} {
-			kernel.shareRow(rows, point, share)
+		for _, point := range []int{2, 3, 20, 683, MaxInvited} {
+			kernel.combine(extrapolation(2, point), [][]byte{secrets, first}, share)
 			seen := make([]bool, shamirPrime)
 			for k := range seen {
 				seen[element(share, k)] = true
 			}
 			if i := slices.Index(seen, false); i >= 0 {
-				t.Fatalf("secret %d, point %d: no slope gives %d", secret, point, i)
+				t.Fatalf("secret %d, point %d: no first share gives %d", secret, point, i)
 			}
 		}
 	}
@@ -146,9 +152,10 @@ func TestSharesBelowTheThresholdFitEverySecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The third share that makes it so: there is one, since its weight has an inverse.
-		rest := (secret + 2*shamirPrime - mulField(weights[0], a) - mulField(weights[1], b)) % shamirPrime
-		third := mulField(rest, inverseField(weights[2]))
-		sum := (mulField(weights[0], a) + mulField(weights[1], b) + mulField(weights[2], third)) % shamirPrime
+		w := []uint64{uint64(weights[0]), uint64(weights[1]), uint64(weights[2])}
+		rest := (secret + 2*shamirPrime - mulField(w[0], a) - mulField(w[1], b)) % shamirPrime
+		third := mulField(rest, inverseField(w[2]))
+		sum := (mulField(w[0], a) + mulField(w[1], b) + mulField(w[2], third)) % shamirPrime
 		if weights[2] == 0 || sum != secret {
 			t.Fatalf("two shares rule the secret %d out", secret)
 		}
@@ -211,8 +218,114 @@ func TestLagrangeAgainstBigIntegers(t *testing.T) {
 					want.Mul(want, big.NewInt(int64(x)-int64(b))).Mul(want, under).Mod(want, p)
 				}
 			}
-			if weights[i] != want.Uint64() {
+			if uint64(weights[i]) != want.Uint64() {
 				t.Fatalf("points %v at %d, weight %d: %d, want %v", points, x, i, weights[i], want)
+			}
+		}
+	}
+}
+
+// Extrapolation is Lagrange's formula at the points 0 .. n-1, against math/big.
+func TestExtrapolationAgainstBigIntegers(t *testing.T) {
+	p := big.NewInt(shamirPrime)
+	for _, c := range [][2]int{{1, 1}, {1, 7}, {2, 2}, {14, 14}, {14, 20}, {20, 20}, {683, MaxInvited}, {MaxInvited, MaxInvited}} {
+		n, x := c[0], c[1]
+		weights := extrapolation(n, x)
+		for i := 0; i < n; i += 1 + n/30 {
+			want := big.NewInt(1)
+			for k := range n {
+				if k != i {
+					under := new(big.Int).ModInverse(big.NewInt(int64(i-k)), p)
+					want.Mul(want, big.NewInt(int64(x-k))).Mul(want, under).Mod(want, p)
+				}
+			}
+			if uint64(weights[i]) != want.Uint64() {
+				t.Fatalf("%d values at %d, weight %d: %d, want %v", n, x, i, weights[i], want)
+			}
+		}
+	}
+}
+
+// A share that is agreed on and one that is sent are shares of one key: with
+// seeds for every number of members, any threshold of members reconstructs it,
+// and what a seed stands for is what its member computes.
+func TestAgreedSharesAreSharesOfTheSameKey(t *testing.T) {
+	r := suiteRound(t, "rlwe2048", Layout{{"v", 5, 0, 9}}, 6, 6)
+	key := make([]int64, r.degree)
+	testGenerator(3).gaussian(key)
+	for agreed := 0; agreed <= r.Agreed(); agreed++ {
+		seeds := make([][SeedBytes]byte, agreed)
+		var all [][]byte
+		for i := range seeds {
+			seeds[i] = [SeedBytes]byte{byte(i + 1)}
+			all = append(all, r.AgreedShare(seeds[i]))
+		}
+		sent := shareKey(key, r.spec.Committee, r.spec.Threshold, testGenerator(4), seeds...)
+		if all = append(all, sent...); len(all) != r.spec.Committee {
+			t.Fatalf("%d agreed and %d sent for %d members", agreed, len(sent), r.spec.Committee)
+		}
+		for mask := range 1 << r.spec.Committee {
+			var points []uint64
+			var held [][]byte
+			for j, share := range all {
+				if mask>>j&1 != 0 {
+					points, held = append(points, uint64(j+1)), append(held, share)
+				}
+			}
+			if len(points) != r.spec.Threshold {
+				continue
+			}
+			for k, v := range reconstruct(t, points, held) {
+				if v != residue(key[k], shamirPrime) {
+					t.Fatalf("%d agreed, members %b: coefficient %d", agreed, mask, k)
+				}
+			}
+		}
+	}
+}
+
+// What a seed stands for is a promise between two sites: it does not change.
+func TestAgreedShareKnownAnswer(t *testing.T) {
+	const want = "d7183e41f803a888afa644d1fc4f2846ffe8a013b3c3a9bfb84f279c8d31e9a8"
+	r := suiteRound(t, "rlwe2048", Layout{{"v", 5, 0, 9}}, 6, 6)
+	share := r.AgreedShare([SeedBytes]byte{1, 2, 3})
+	if got := fmt.Sprintf("%x", sha256.Sum256(share)); got != want {
+		t.Errorf("SHA-256 %s, want %s", got, want)
+	}
+	if err := r.CheckShare(share); err != nil {
+		t.Error(err)
+	}
+}
+
+// Were a member that is not among the first t - 1 to agree on its share too, the
+// shares would fix the key before it is drawn.
+func TestRefusesMoreSeedsThanAgreed(t *testing.T) {
+	r := suiteRound(t, "rlwe2048", Layout{{"v", 5, 0, 9}}, 6, 6)
+	sealed, err := r.SealStream(func([]float64) error { return nil }, func(int, []byte) error { return nil }, make([][SeedBytes]byte, r.Agreed()+1)...)
+	if err == nil || sealed != nil {
+		t.Error("sealed with a seed for every member of a threshold")
+	}
+}
+
+// Sums are of every share, in and beside the halves of a word.
+func TestAddSharesAgainstOneElementAtATime(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 6))
+	for _, n := range []int{2, 3, MaxInvited} {
+		shares := make([][]byte, n)
+		for i := range shares {
+			shares[i] = make([]byte, 2*64)
+			for k := range 64 {
+				setElement(shares[i], k, shamirPrime-1-random.Uint64N(shamirPrime)*uint64(k%2))
+			}
+		}
+		got := addShares(shares)
+		for k := range 64 {
+			var want uint64
+			for _, share := range shares {
+				want += element(share, k)
+			}
+			if element(got, k) != want%shamirPrime {
+				t.Fatalf("%d shares, element %d: %d, want %d", n, k, element(got, k), want%shamirPrime)
 			}
 		}
 	}

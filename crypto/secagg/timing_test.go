@@ -194,54 +194,55 @@ func TestSharingTakesTheSameTimeWhateverTheKey(t *testing.T) {
 	t.Cleanup(func() { kernel = fast })
 	for name, of := range map[string]int64{"all zero": 0, "all negative": -errorBound} {
 		classes := [2][][]int64{keys(func() int64 { return of }), mixed}
-		sharing := func(evaluate func(rows []byte, point uint64, out []byte)) trial {
+		sharing := func(combine func(weights []uint32, rows [][]byte, out []byte)) trial {
 			random := testGenerator(2)
 			random.refill()
 			stream := random.buffer
 			return func(class int) func() {
-				kernel.shareRow = evaluate
+				kernel.combine = combine
 				key := classes[class][source.IntN(64)]
-				random.buffer, random.next = stream, 0 // the same polynomials but for the secrets
+				random.buffer, random.next = stream, 0 // the same shares of the first members
 				return func() { shareKey(key, 3, 3, random) }
 			}
 		}
 		t.Run(name, func(t *testing.T) {
-			for evaluator, evaluate := range map[string]func([]byte, uint64, []byte){"in use": fast.shareRow, "plain": plain.shareRow} {
-				if leaks(t, sharing(evaluate), timingAttempts) {
-					t.Errorf("%s: the time depends on the key", evaluator)
+			for name, combine := range map[string]func([]uint32, [][]byte, []byte){"in use": fast.combine, "plain": plain.combine} {
+				if leaks(t, sharing(combine), timingAttempts) {
+					t.Errorf("%s: the time depends on the key", name)
 				}
 			}
 			if !leaksOnce(t, sharing(reducesInALoop)) {
-				t.Error("a careless evaluation was not found out: this test shows nothing on this machine")
+				t.Error("a careless combination was not found out: this test shows nothing on this machine")
 			}
 		})
 	}
 }
 
-// reducesInALoop evaluates as one would write it without a thought.
-func reducesInALoop(rows []byte, point uint64, out []byte) {
-	for c := range len(out) / 2 {
-		v := uint64(0)
-		for at := len(rows) - len(out); at > 0; at -= len(out) {
-			v = mulField(subtractPrime(v+element(rows[at:], c)), point)
+// reducesInALoop combines as one would write it without a thought.
+func reducesInALoop(weights []uint32, rows [][]byte, out []byte) {
+	for k := range len(out) / 2 {
+		var v uint64
+		for i, w := range weights {
+			v += uint64(w) * element(rows[i], k) % shamirPrime
 		}
-		v += element(rows, c)
 		for v >= shamirPrime {
 			v -= shamirPrime
 		}
-		setElement(out, c, v)
+		setElement(out, k, v)
 	}
 }
 
 // What is careless differs from the real thing in nothing but time.
 func TestTheCarelessTwinsAreTwins(t *testing.T) {
-	rows := make([]byte, 2*3*64)
-	testGenerator(4).fieldElements(rows)
+	rows := [][]byte{make([]byte, 2*64), make([]byte, 2*64), make([]byte, 2*64)}
+	for _, row := range rows {
+		testGenerator(4).fieldElements(row)
+	}
 	want, got := make([]byte, 2*64), make([]byte, 2*64)
-	shareRowPlain(rows, 1000, want)
-	reducesInALoop(rows, 1000, got)
+	combinePlain([]uint32{1000, shamirPrime - 1, 7}, rows, want)
+	reducesInALoop([]uint32{1000, shamirPrime - 1, 7}, rows, got)
 	if !slices.Equal(got, want) {
-		t.Error("the two evaluations differ")
+		t.Error("the two combinations differ")
 	}
 	a, b := make([]int64, 5000), make([]int64, 5000)
 	testGenerator(9).gaussian(a)

@@ -28,7 +28,8 @@ type size struct {
 	Upload     int64 `json:"upload_bytes"`
 	Ciphertext int64 `json:"ciphertext_bytes"`
 	KeyShares  int64 `json:"key_share_bytes"`
-	// Opening is what a member of the committee receives and answers on top.
+	// Opening is what a member of the committee that is sent a key share receives
+	// and answers on top.
 	OpeningDown int64 `json:"opening_down_bytes"`
 	OpeningUp   int64 `json:"opening_up_bytes"`
 }
@@ -72,14 +73,18 @@ func (m *member) measure(field secagg.Field, sites int) (s size, err error) {
 	}
 	begin := &consiliumv1.BeginContributionRequest{Header: header}
 	share := make([]byte, r.ShareBytes()+m.overhead)
-	for range committee {
-		begin.SealedShares = append(begin.SealedShares, share)
+	for j := range committee {
+		sealed := share
+		if j < r.Agreed() {
+			sealed = make([]byte, identity.AgreementBytes)
+		}
+		begin.SealedShares = append(begin.SealedShares, sealed)
+		s.KeyShares += int64(len(sealed))
 	}
 	round := statement.Digest{}.String()
 	chunk := proto.Size(&consiliumv1.UploadChunksRequest{Round: round, Index: uint32(r.Chunks()), Chunk: make([]byte, r.ChunkBytes())})
 	commit := proto.Size(&consiliumv1.CommitContributionRequest{Round: round})
 	s.Ciphertext = int64(r.Chunks()) * int64(r.ChunkBytes())
-	s.KeyShares = int64(committee) * int64(len(share))
 	s.Upload = int64(proto.Size(begin)) + int64(r.Chunks())*int64(chunk) + int64(commit)
 
 	opening, err := m.sign(statement.KindOpeningShare, statement.OpeningShare{Member: siteName})

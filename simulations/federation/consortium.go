@@ -269,8 +269,8 @@ func (c *consortium) Close() error {
 }
 
 // unencrypted is a Sealer without a cipher.
-func unencrypted(r *secagg.Round, values []float64, emit func(chunk int, ciphertext []byte) error) (shares [][]byte, err error) {
-	c, err := secagg.Unencrypted(r, values)
+func unencrypted(r *secagg.Round, values []float64, emit func(chunk int, ciphertext []byte) error, seeds ...[secagg.SeedBytes]byte) (shares [][]byte, err error) {
+	c, err := secagg.Unencrypted(r, values, seeds...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page"
 	"github.com/consilium-fl/consilium/compute/pipeline"
+	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/console"
@@ -155,10 +156,6 @@ type dryRunJSON struct {
 	Skipped map[string]int `json:"skipped"`
 }
 
-// sealing is what HPKE with ML-KEM-768 and P-256 adds to a key share: the
-// encapsulated key and the tag.
-const sealing = 1088 + 65 + 16
-
 // summarise says what a study would make a hospital compute and send.
 func summarise(s *study.Study) (*summaryJSON, error) {
 	// With knots anywhere the sums have the sizes that they have in the end.
@@ -238,7 +235,9 @@ func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) 
 		if err != nil {
 			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
 		}
-		once := round.Chunks()*round.ChunkBytes() + hospitals*(round.ShareBytes()+sealing) + round.ShareBytes()
+		agreed := round.Agreed() // members whose key share does not travel
+		shares := agreed*identity.AgreementBytes + (hospitals-agreed)*(round.ShareBytes()+identity.SealingOverhead)
+		once := round.Chunks()*round.ChunkBytes() + shares + round.ShareBytes()
 		usual := sum.Rounds
 		if sum.Usual > 0 {
 			usual = sum.Usual
