@@ -20,6 +20,8 @@ type packs struct {
 	clock uint64 // counts uses
 }
 
+const packSuffix = ".pack"
+
 // idlePacks is how many packs stay open that nobody uses.
 const idlePacks = 128
 
@@ -37,7 +39,7 @@ func (f *Files) pack(name statement.Digest) (p *pack, done func()) {
 	defer f.packs.mu.Unlock()
 	p = f.packs.open[name]
 	if p == nil {
-		p = newPack(filepath.Join(f.dir, name.String()+".pack"), f.volatile)
+		p = newPack(filepath.Join(f.dir, name.String()+packSuffix), f.volatile)
 		f.packs.open[name] = p
 	}
 	f.packs.clock++

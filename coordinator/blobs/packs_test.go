@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -222,6 +223,28 @@ func TestMorePacksThanAreKeptOpen(t *testing.T) {
 	}
 	if err := reading.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAllThatIsStoredIsListed(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	single, packed, staged := put(t, f, []byte("single")), put(t, f.In(thePack), []byte("packed")), blobs.New([]byte("staged"))
+	if err := f.In(thePack).Stage(staged); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*blobs.Files{f, open(t, dir)} {
+		all, err := f.All()
+		if err != nil || len(all) != 2 || !slices.Equal(all[f], []statement.Digest{single}) {
+			t.Errorf("%v, %v", all, err)
+		}
+		in := all[f.In(thePack)]
+		if len(in) != 2 || !slices.Contains(in, packed) || !slices.Contains(in, staged.Name()) {
+			t.Errorf("in the pack: %v", in)
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func (c *bench) preparePlain(b *testing.B) *plainRound {
 	b.Helper()
 	node, err := identity.OpenNode(filepath.Join(c.coordinatorDir(), "identity"))
 	must(b, err)
-	store, err := blobs.OpenFiles(filepath.Join(c.dir, fmt.Sprint("plain", c.nonce)))
+	files, err := blobs.OpenFiles(filepath.Join(c.dir, fmt.Sprint("plain", c.nonce)))
 	must(b, err)
 	listener, err := net.Listen("tcp", c.address)
 	must(b, err)
@@ -78,7 +78,7 @@ func (c *bench) preparePlain(b *testing.B) *plainRound {
 	r := &plainRound{bench: c, id: statement.DigestOf([]byte{c.nonce})}
 	done := make(chan []float64, 1)
 	r.done = done
-	service := &plainServer{store: store, sites: len(c.sites), values: c.values, done: done, begun: map[string]statement.ContributionHeader{}}
+	service := &plainServer{store: files.In(r.id), sites: len(c.sites), values: c.values, done: done, begun: map[string]statement.ContributionHeader{}}
 	const window = 1 << 20 // as the coordinator's
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(node.ServerTLS(time.Now))),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window))
@@ -87,6 +87,7 @@ func (c *bench) preparePlain(b *testing.B) *plainRound {
 	r.stop = func() {
 		server.GracefulStop()
 		must(b, serving.stop())
+		must(b, files.Close())
 	}
 	for _, s := range c.sites { // connected before the clock runs, as in BenchmarkRound
 		_, err := s.site.Poll(b.Context(), &consiliumv1.PollRequest{})

@@ -368,8 +368,9 @@ func (c *bench) insert(b *testing.B, plan statement.Plan, s store.Store) {
 	b.Helper()
 	files, err := blobs.OpenFiles(filepath.Join(c.coordinatorDir(), "blobs"))
 	must(b, err)
-	must(b, files.Put(blobs.New(nil))) // the parameters
+	defer files.Close()
 	id := statement.Digest(plan.RoundSpec().ID)
+	must(b, files.In(id).Put(blobs.New(nil))) // the parameters
 	body, err := round.Encode(round.Planned{Round: id, Plan: plan, At: time.Now().UTC().Truncate(time.Millisecond)})
 	must(b, err)
 	facts, leaves, err := s.Size(b.Context())
@@ -400,7 +401,8 @@ func (r *benchRound) check(b *testing.B) {
 	}
 	files, err := blobs.OpenFiles(filepath.Join(r.coordinatorDir(), "blobs"))
 	must(b, err)
-	data, err := files.Get(*r.phases.sum)
+	defer files.Close()
+	data, err := files.In(statement.Digest(r.plan.RoundSpec().ID)).Get(*r.phases.sum)
 	must(b, err)
 	crypto, err := secagg.NewRound(r.plan.RoundSpec())
 	must(b, err)

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -94,14 +93,11 @@ func readStore(t *testing.T, dir string) (c contents) {
 			t.Fatal(err)
 		}
 		c.facts = append(c.facts, normalise(fact.Stream+" "+string(fact.Body)))
-		var begun, given struct {
+		var given struct {
 			Kind string `json:"kind"`
 			Body struct {
-				Shares, Share statement.Digest
+				Share statement.Digest
 			} `json:"body"`
-		}
-		if json.Unmarshal(fact.Body, &begun) == nil && begun.Kind == "begun" {
-			secret[begun.Body.Shares] = true
 		}
 		if json.Unmarshal(fact.Body, &given) == nil && given.Kind == "share-given" {
 			secret[given.Body.Share] = true
@@ -126,8 +122,8 @@ func readStore(t *testing.T, dir string) (c contents) {
 			if err := statement.Decode(payload, &header); err != nil {
 				t.Fatal(err)
 			}
-			for _, chunk := range header.Chunks {
-				secret[chunk] = true
+			for _, name := range append(header.Chunks, header.Shares...) {
+				secret[name] = true
 			}
 		}
 	}
@@ -163,18 +159,17 @@ func readBlobs(t *testing.T, dir string) map[statement.Digest][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored := make(map[statement.Digest][]byte)
-	entries, err := os.ReadDir(dir)
+	defer files.Close()
+	all, err := files.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range entries {
-		name, err := statement.ParseDigest(entry.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stored[name], err = files.Get(name); err != nil {
-			t.Fatal(err)
+	stored := make(map[statement.Digest][]byte)
+	for store, names := range all {
+		for _, name := range names {
+			if stored[name], err = store.Get(name); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return stored
