@@ -83,48 +83,54 @@ func (p *published) names() ([][2]string, error) {
 	return facts, nil
 }
 
-func (s *site) report(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.reported(r.PathValue("study"))
+// rendered is a page that stands alone, of a study.
+type rendered func(hex string) ([]byte, error)
+
+// alone shows such a page.
+func (s *site) alone(make rendered) page {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		html, err := make(r.PathValue("study"))
+		if err != nil {
+			return err
+		}
+		return document(w, html)
+	}
+}
+
+func (s *site) report(hex string) ([]byte, error) {
+	p, err := s.reported(hex)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names, err := p.names()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d := auditpage.Document{Cohort: p.found.Cohort, Model: p.found.Model.GLM, Audit: p.found.Audit, Diagnoses: p.found.Diagnoses, Override: p.override()}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, auditpage.Fact{Name: n[0], Value: n[1]})
 	}
-	html, err := auditpage.Render(d)
-	if err != nil {
-		return err
-	}
-	return document(w, html)
+	return auditpage.Render(d)
 }
 
-func (s *site) result(w http.ResponseWriter, r *http.Request) error {
-	p, err := s.published(r.PathValue("study"))
+func (s *site) result(hex string) ([]byte, error) {
+	p, err := s.published(hex)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	protocol, err := s.protocol(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names, err := p.names()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d := resultpage.Document{Title: p.Status.Title, Version: p.Status.Version, Result: p.found, Protocol: protocol, Override: p.override(), Ended: p.Status.Reason}
 	for _, n := range names {
 		d.Evidence = append(d.Evidence, resultpage.Fact{Name: n[0], Value: n[1]})
 	}
-	html, err := resultpage.Render(d)
-	if err != nil {
-		return err
-	}
-	return document(w, html)
+	return resultpage.Render(d)
 }
 
 // override of the release, as a page shows it.

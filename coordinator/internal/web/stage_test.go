@@ -183,6 +183,7 @@ func (s *stage) pages() []string {
 	a, b := s.studies[0], s.studies[1]
 	return []string{
 		"/", "/studies", "/studies/" + a, "/studies/" + a + "/report", "/studies/" + a + "/result", "/studies/" + a + "/bundle.tar.gz",
+		"/studies/" + a + "/report.pdf", "/studies/" + a + "/result.pdf", "/studies/" + b + "/card.pdf",
 		"/compare", "/compare?a=" + a, "/compare?a=" + a + "&b=" + b, "/compare/models?a=" + a + "&b=" + b,
 		"/ledger", "/ledger?from=0", "/ledger?from=0&study=" + b, "/ledger/0", "/ledger/11", "/ledger/11/entry.tlogproof", "/style.css",
 	}

@@ -30,6 +30,7 @@ const (
 	maxHeader   = 1 << 14 // bytes of a request's headers
 	maxRequests = 32      // answered at a time
 	maxBundles  = 2       // streamed at a time
+	maxPapers   = 2       // set at a time
 	stall       = 30 * time.Second
 )
 
@@ -62,19 +63,23 @@ type site struct {
 	mux      *http.ServeMux
 	requests chan struct{}
 	bundles  chan struct{}
+	papers   chan struct{}
 }
 
 func newSite(ctx context.Context, d *driver.Driver, log *zap.Logger, now func() time.Time) *site {
 	s := &site{
 		serving: ctx, driver: d, log: log, now: now, mux: http.NewServeMux(),
-		requests: make(chan struct{}, maxRequests), bundles: make(chan struct{}, maxBundles),
+		requests: make(chan struct{}, maxRequests), bundles: make(chan struct{}, maxBundles), papers: make(chan struct{}, maxPapers),
 	}
 	for pattern, show := range map[string]page{
 		"/{$}":                            s.studies,
 		"/studies":                        s.studies,
 		"/studies/{study}":                s.study,
-		"/studies/{study}/report":         s.report,
-		"/studies/{study}/result":         s.result,
+		"/studies/{study}/report":         s.alone(s.report),
+		"/studies/{study}/report.pdf":     s.onPaper("bias-audit", s.report),
+		"/studies/{study}/result":         s.alone(s.result),
+		"/studies/{study}/result.pdf":     s.onPaper("result", s.result),
+		"/studies/{study}/card.pdf":       s.card,
 		"/studies/{study}/bundle.tar.gz":  s.bundle,
 		"/compare":                        s.compare,
 		"/compare/models":                 s.compareModels,

@@ -40,6 +40,7 @@ func TestPages(t *testing.T) {
 	t.Run("two reports side by side", s.comparison)
 	t.Run("every entry's proof holds, also by hand", s.proofs)
 	t.Run("the bundle is the evidence", s.bundle)
+	t.Run("what is on the pages is on paper", s.onPaper)
 	if after := s.count(); after.facts != before.facts+1 || after.leaves != before.leaves+1 || after.blobs != before.blobs+1 {
 		t.Errorf("reading changed what is stored from %+v to %+v; only the roster without the removed auditor is new", before, after)
 	}
@@ -200,7 +201,7 @@ func (s *stage) everyPageIsStrict(t *testing.T) {
 	for _, path := range []string{"/compare/models?a=" + s.studies[0] + "&b=" + s.studies[1], "/compare?a=" + s.studies[1] + "&b=" + s.studies[0]} {
 		wellFormed(t, path, s.get(client, path).body)
 	}
-	for _, kind := range []string{"text/html; charset=utf-8", "text/css; charset=utf-8", "text/plain; charset=utf-8", "application/gzip"} {
+	for _, kind := range []string{"text/html; charset=utf-8", "text/css; charset=utf-8", "text/plain; charset=utf-8", "application/gzip", "application/pdf"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no link led to %s, only to %v", kind, kinds)
 		}
