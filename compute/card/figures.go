@@ -248,6 +248,9 @@ func (c *Card) groupTable() block {
 		row[0], row[1] = groupName(g), withheld
 		if g.N != nil {
 			row[1] = plot.Grouped(*g.N)
+			if g.Noise != nil {
+				row[1] = "≈ " + row[1]
+			}
 		}
 		for _, name := range g.Withheld {
 			if at := slices.Index(columns, name); at >= 0 {

@@ -278,7 +278,8 @@ func readNoisy(s *study.Study, sizes Sizes, sum compute.Sum) (*Audit, error) {
 	tallies, open := make([]*tally, len(known)), []int{}
 	for i, members := range membersOf(s) {
 		t := noisyTally(s, sum, members)
-		g := Group{Attribute: known[i].name, Level: known[i].level, State: OK}
+		sd := math.Sqrt(t.noisy.noiseN())
+		g := Group{Attribute: known[i].name, Level: known[i].level, State: OK, Noise: &sd}
 		if t.n < float64(minimum) {
 			g.State = Suppressed
 			a.Hidden = append(a.Hidden, Hidden{g.Attribute, g.Level, fmt.Sprintf("fewer than %d patients by the noisy count; there may be none", minimum)})
@@ -332,8 +333,8 @@ const (
 
 // measure fills in a group's row.
 func (t *noisy) measure(s *study.Study, g *Group) {
-	n, sd := int(t.n), math.Sqrt(t.noiseN())
-	g.N, g.Noise, g.Metrics, g.Undefined = &n, &sd, map[string]Metric{}, map[string]string{}
+	n := int(t.n)
+	g.N, g.Metrics, g.Undefined = &n, map[string]Metric{}, map[string]string{}
 	put := func(name string, f figure, low, high, unit float64) {
 		v := f.value()
 		if math.IsNaN(v) || math.IsInf(v, 0) {

@@ -43,7 +43,7 @@ var templates = template.Must(template.Must(template.Must(plot.Add(template.New(
 		}
 		return transform
 	},
-}).Parse(reportHTML)).Parse(plotsHTML)).Parse(decisionHTML + representationHTML))
+}).Parse(reportHTML)).Parse(plotsHTML)).Parse(decisionHTML + representationHTML + noiseHTML))
 
 // Document is what a report is made of.
 type Document struct {
@@ -140,12 +140,15 @@ func newView(whole, local *fairness.Audit) *view {
 		shown = local
 	}
 	all := shown.Groups[0]
-	patients := plot.Grouped(shown.N)
+	cohort := plot.Grouped(shown.N)
+	if all.Noise != nil {
+		cohort = patients(all)
+	}
 	if all.State == fairness.Suppressed {
-		patients = "withheld"
+		cohort = "withheld"
 	}
 	v.Tiles = []tile{
-		{patients, "patients", ""},
+		{cohort, "patients", ""},
 		{strconv.Itoa(whole.Contributors), "hospitals", ""},
 	}
 	if local != nil {
@@ -249,6 +252,9 @@ func label(g fairness.Group) string {
 }
 
 func hidden(g fairness.Group, minimum int) string {
+	if why := hiddenUnderNoise(g, minimum); why != "" {
+		return why
+	}
 	switch g.State {
 	case fairness.Suppressed:
 		return fmt.Sprintf("hidden: fewer than %d patients, or to hide such a group", minimum)

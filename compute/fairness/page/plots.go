@@ -146,7 +146,7 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 		}
 		r := forestRow{Y: y, Label: narrow(name), Hidden: hidden(g, whole.MinimumCell)}
 		if g.N != nil && *g.N > 0 {
-			r.Count = plot.Grouped(*g.N)
+			r.Count = patients(g)
 		}
 		r.Spoken = name + ": " + r.Hidden
 		if x, ok := g.Metrics[m.Name]; ok {

@@ -56,7 +56,7 @@ func figures(a *fairness.Audit, list []measure) []figureRow {
 	for _, g := range a.Groups {
 		row := figureRow{Attribute: g.Attribute, Level: label(g), Hidden: hidden(g, a.MinimumCell)}
 		if g.N != nil {
-			row.Patients = plot.Grouped(*g.N)
+			row.Patients = patients(g)
 		}
 		if row.Hidden == "" {
 			for _, m := range list {

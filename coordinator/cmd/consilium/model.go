@@ -174,6 +174,9 @@ func (a *app) showFairness(r *pipeline.Result) {
 		}
 		if g.N != nil {
 			n = strconv.Itoa(*g.N)
+			if g.Noise != nil {
+				n = "~" + n
+			}
 		}
 		name := g.Attribute + "=" + g.Level
 		if i == 0 {
