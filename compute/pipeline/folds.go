@@ -9,6 +9,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -31,33 +32,46 @@ type folds struct {
 	abreast int // of them, in a round
 }
 
-// fold is one of the models: first the counts of its patients, then the fit.
+// fold is one of the models, with what the study's mitigation makes of it: first
+// the counts of its patients, then the fit, then the mitigation.
 type fold struct {
-	study  *study.Study // with the columns of the scope
+	course
 	within scope
-	now    computation
-	counts *describe.Counts
-	model  *Model
+	models []*Model // once there are all; the first is without mitigation. One that could not be fitted is nil.
 }
 
 // newFolds begins the models that leave out the given parts.
 func newFolds(s *study.Study, parts []leaveOut, knots [][]float64) (*folds, error) {
 	f := &folds{abreast: abreast(s)}
 	for _, part := range parts {
-		within := scope{LeaveOut: part, Knots: knots}
-		known, err := within.study(s)
-		if err != nil {
+		one := &fold{course: course{study: s}, within: scope{LeaveOut: part, Knots: knots}}
+		if _, err := one.within.study(s); err != nil {
 			return nil, err
 		}
-		f.list = append(f.list, &fold{study: known, within: within, now: &counting{study: known}})
+		one.begin()
+		f.list = append(f.list, one)
 	}
 	return f, nil
+}
+
+func (f *fold) begin() {
+	f.count(f.within, func(counts *describe.Counts, _ []study.SiteID) error {
+		return f.fit(f.within, counts, func(m *Model, counts *describe.Counts, remarks []compute.Diagnosis) error {
+			return f.mitigate(f.within, m, counts, remarks, func(m *Model, _ []compute.Diagnosis) error {
+				f.now, f.models = nil, []*Model{m}
+				if f.mitigation != nil {
+					f.models = f.mitigation.models()
+				}
+				return nil
+			})
+		})
+	})
 }
 
 // asking are the folds whose questions the next round carries.
 func (f *folds) asking() (open []*fold) {
 	for _, one := range f.list {
-		if one.model == nil && len(open) < f.abreast {
+		if one.models == nil && len(open) < f.abreast {
 			open = append(open, one)
 		}
 	}
@@ -76,7 +90,7 @@ func (f *folds) Next() (q compute.Question, done bool, err error) {
 		if err != nil {
 			return q, false, err
 		}
-		parameters, err := compute.EncodeParameters(scoped{one.within, own.Parameters})
+		parameters, err := one.now.wrap(own.Parameters)
 		if err != nil {
 			return q, false, err
 		}
@@ -100,42 +114,33 @@ func (f *folds) Absorb(sum compute.Sum) error {
 }
 
 func (f *fold) absorb(sum compute.Sum) error {
-	if err := f.now.Absorb(sum); err != nil {
+	if err := f.now.Absorb(sum); err != nil && !f.diagnosed(err) {
 		return err
 	}
-	for f.model == nil {
-		_, done, err := f.now.Next()
-		if err != nil || !done {
-			return err
-		}
-		if err := f.advance(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.settle(f.diagnosed)
 }
 
-// advance goes on from a computation that is done.
-func (f *fold) advance() (err error) {
-	switch c := f.now.(type) {
-	case *counting:
-		f.counts = c.counts
-		if d := f.counts.Diagnose(); d != nil {
-			return d
-		}
-		f.now, err = newFit(f.study, f.counts)
-	case fit:
-		f.model = modelOf(c, f.within.Knots, f.counts)
-	}
-	return err
+// diagnosed reports whether the fold goes on after an error: without a model of
+// the mitigation that was not to be released.
+func (f *fold) diagnosed(err error) bool {
+	d, ok := errors.AsType[*compute.Diagnosis](err)
+	return ok && f.unfitted(d)
 }
 
-// trials are the models beside the parts that they leave out.
-func (f *folds) trials() (list []trial) {
-	for _, one := range f.list {
-		list = append(list, trial{one.within.LeaveOut, one.model})
+// tried are the models beside the parts that they leave out: a list for each
+// strength of the mitigation, the first without it; nil where a fold has no model.
+func (f *folds) tried() [][]trial {
+	all := make([][]trial, len(f.list[0].models))
+	for i := range all {
+		for _, one := range f.list {
+			if one.models[i] == nil {
+				all[i] = nil
+				break
+			}
+			all[i] = append(all[i], trial{one.within.LeaveOut, one.models[i]})
+		}
 	}
-	return list
+	return all
 }
 
 // foldsAsked are the public parameters of the step.
@@ -163,18 +168,15 @@ func readFolds(s *study.Study, parameters []byte) (asked foldsAsked, err error) 
 	}
 	var last leaveOut
 	for _, one := range asked.Folds {
-		if _, err := halfOf(one.Step); err != nil {
-			return asked, err
-		}
 		if err := belongs(s, one.Step); err != nil {
 			return asked, err
 		}
-		q, _, err := readScoped(s, one.Parameters)
+		q, err := readFold(s, one)
 		if err != nil {
 			return asked, err
 		}
-		if q.LeaveOut.nothing() || q.Weights != nil || q.Q != 0 {
-			return asked, errors.New("a fold's question leaves out a part of the patients, and weighs nobody")
+		if q.LeaveOut.nothing() {
+			return asked, errors.New("a fold's question leaves out a part of the patients")
 		}
 		if !last.nothing() && !last.before(q.LeaveOut) {
 			return asked, errors.New("the folds are not in order, or one is there twice")
@@ -182,6 +184,21 @@ func readFolds(s *study.Study, parameters []byte) (asked foldsAsked, err error) 
 		last = q.LeaveOut
 	}
 	return asked, nil
+}
+
+// readFold reads the scope of one question: of the model, or of the mitigation.
+func readFold(s *study.Study, one foldAsked) (scope, error) {
+	if mitigation.Predicts(one.Step) {
+		q, _, err := readLooked(s, one.Parameters)
+		return q.scope, err
+	}
+	if !mitigates(one.Step) {
+		if _, err := halfOf(one.Step); err != nil {
+			return scope{}, err
+		}
+	}
+	q, _, err := readScoped(s, one.Parameters)
+	return q.scope, err
 }
 
 // before orders the parts of one validation.
@@ -253,7 +270,7 @@ func foldSteps(s *study.Study) []compute.StepSummary {
 		s = known
 	}
 	counts := compute.StepSummary{Step: describe.Step, Rounds: 1, Fields: describe.CountsLayout(s)}
-	return numbered(append([]compute.StepSummary{counts}, halves[s.Model.Kind].steps(s)...))
+	return numbered(append([]compute.StepSummary{counts}, mitigationSteps(s, halves[s.Model.Kind].steps(s))...))
 }
 
 // foldsSummary tells of the step for so many models beside the one that is

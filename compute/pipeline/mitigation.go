@@ -39,7 +39,7 @@ type candidate struct {
 
 // mitigate goes on from the model without mitigation to the one that the study
 // releases.
-func (s *Session) mitigate(within scope, base *Model, counts *describe.Counts, remarks []compute.Diagnosis, then func(*Model, []compute.Diagnosis) error) error {
+func (s *course) mitigate(within scope, base *Model, counts *describe.Counts, remarks []compute.Diagnosis, then func(*Model, []compute.Diagnosis) error) error {
 	if s.study.Mitigation == nil {
 		return then(base, remarks)
 	}
@@ -60,7 +60,7 @@ func (s *Session) mitigate(within scope, base *Model, counts *describe.Counts, r
 }
 
 // change finds what each strength does to the groups that take part.
-func (s *Session) change(groups *mitigation.Groups) error {
+func (s *course) change(groups *mitigation.Groups) error {
 	m := s.mitigation
 	if len(groups.Open()) < 2 {
 		return s.none(&compute.Diagnosis{Kind: compute.TooFewPatients, Message: "fewer than two groups of the mitigation are large enough to take part"})
@@ -98,7 +98,7 @@ func (s *Session) change(groups *mitigation.Groups) error {
 
 // none takes note that there is no model but the one without mitigation; a study
 // that declared another for release ends.
-func (s *Session) none(d *compute.Diagnosis) error {
+func (s *course) none(d *compute.Diagnosis) error {
 	if s.mitigation.released > 0 {
 		return d
 	}
@@ -109,7 +109,7 @@ func (s *Session) none(d *compute.Diagnosis) error {
 }
 
 // changed makes the candidates of a method that leaves the fit as it is.
-func (s *Session) changed(changes func(strength float64) []mitigation.Change) error {
+func (s *course) changed(changes func(strength float64) []mitigation.Change) error {
 	m := s.mitigation
 	for i := range m.candidates[1:] {
 		c := &m.candidates[i+1]
@@ -121,13 +121,13 @@ func (s *Session) changed(changes func(strength float64) []mitigation.Change) er
 	return s.mitigated()
 }
 
-func (s *Session) applied(c *candidate) *mitigation.Applied {
+func (s *course) applied(c *candidate) *mitigation.Applied {
 	of := s.study.Mitigation
 	return &mitigation.Applied{Method: of.Method, Attribute: s.study.Fairness.Attributes[of.Attribute].Column, Strength: c.strength, Groups: c.changes}
 }
 
 // fitWeighted fits the candidates from the i-th on, each with its weights.
-func (s *Session) fitWeighted(i int) error {
+func (s *course) fitWeighted(i int) error {
 	m := s.mitigation
 	if i == len(m.candidates) {
 		return s.mitigated()
@@ -136,7 +136,7 @@ func (s *Session) fitWeighted(i int) error {
 }
 
 // weighted fits the i-th candidate with the weights of the changes.
-func (s *Session) weighted(i int, changes []mitigation.Change, then func() error) error {
+func (s *course) weighted(i int, changes []mitigation.Change, then func() error) error {
 	m := s.mitigation
 	within := m.within
 	within.Weights = mitigation.Weights(s.study, changes)
@@ -144,7 +144,7 @@ func (s *Session) weighted(i int, changes []mitigation.Change, then func() error
 }
 
 // fitHospitals trains the candidates from the i-th on by q-FedAvg or FairFed.
-func (s *Session) fitHospitals(i int) error {
+func (s *course) fitHospitals(i int) error {
 	m := s.mitigation
 	if i == len(m.candidates) {
 		return s.mitigated()
@@ -161,7 +161,7 @@ func (s *Session) fitHospitals(i int) error {
 }
 
 // refit fits the i-th candidate within a scope of its own.
-func (s *Session) refit(i int, within scope, changes []mitigation.Change, then func() error) error {
+func (s *course) refit(i int, within scope, changes []mitigation.Change, then func() error) error {
 	m := s.mitigation
 	m.fitting = i
 	return s.fit(within, m.counts, func(model *Model, _ *describe.Counts, remarks []compute.Diagnosis) error {
@@ -174,7 +174,7 @@ func (s *Session) refit(i int, within scope, changes []mitigation.Change, then f
 }
 
 // bound searches for the weights of the candidates from the i-th on.
-func (s *Session) bound(i int, groups *mitigation.Groups, first *mitigation.Losses) error {
+func (s *course) bound(i int, groups *mitigation.Groups, first *mitigation.Losses) error {
 	if i == len(s.mitigation.candidates) {
 		return s.mitigated()
 	}
@@ -196,7 +196,7 @@ func (s *Session) bound(i int, groups *mitigation.Groups, first *mitigation.Loss
 // unfitted takes note that a candidate has no model. It reports false where the
 // study cannot go on: the candidate was to be released, or the search of the
 // next ones rests on it.
-func (s *Session) unfitted(d *compute.Diagnosis) bool {
+func (s *course) unfitted(d *compute.Diagnosis) bool {
 	m := s.mitigation
 	if m == nil || m.fitting == 0 || m.fitting == m.released || s.study.Mitigation.Method == study.BoundedGroupLoss {
 		return false
@@ -210,9 +210,31 @@ func (s *Session) unfitted(d *compute.Diagnosis) bool {
 }
 
 // mitigated goes on with the model that the study releases.
-func (s *Session) mitigated() error {
+func (s *course) mitigated() error {
 	c := s.mitigation.candidates[s.mitigation.released]
 	return s.mitigation.then(c.model, c.remarks)
+}
+
+// models are those of the candidates; nil for one that could not be fitted.
+func (m *mitigating) models() (list []*Model) {
+	for _, c := range m.candidates {
+		list = append(list, c.model)
+	}
+	return list
+}
+
+// noteUntried takes note of the candidates that a fold of the validation has no
+// model of: they are not tried. It returns which candidate is released.
+func (m *mitigating) noteUntried(tried [][]trial) (released int) {
+	if m == nil {
+		return 0
+	}
+	for i := range m.candidates {
+		if tried[i] == nil && m.candidates[i].failed == "" {
+			m.candidates[i].failed = "a part of the validation has none"
+		}
+	}
+	return m.released
 }
 
 // trade audits the candidates that are not released, each for the patients of
@@ -223,13 +245,16 @@ func (s *Session) trade(released *fairness.Session) error {
 		return nil
 	}
 	m.candidates[m.released].audit = released.Audit()
-	on := s.trials[0].leaveOut
 	for i := range m.candidates {
 		c := &m.candidates[i]
 		if c.audit != nil || c.failed != "" {
 			continue
 		}
-		s.trials = []trial{{on, c.model}}
+		if s.tried != nil {
+			s.trials = s.tried[i]
+		} else {
+			s.trials = []trial{{s.trials[0].leaveOut, c.model}}
+		}
 		again := released.Again(c.model.Mitigation.Cuts(s.study))
 		return s.judge(again, func() error {
 			c.audit, s.now = again.Audit(), nil
@@ -269,7 +294,7 @@ type looked struct {
 
 // look makes a computation on a model's predictions for its own patients the next
 // stage.
-func (s *Session) look(model *Model, c computation, then func() error) error {
+func (s *course) look(model *Model, c computation, then func() error) error {
 	encoded, err := model.encode()
 	if err != nil {
 		return err
@@ -288,7 +313,7 @@ func readLooked(s *study.Study, parameters []byte) (q looked, p compute.Predicto
 	if err := q.LeaveOut.check(s); err != nil {
 		return q, nil, err
 	}
-	if q.LeaveOut.nothing() != held(s).nothing() || q.Weights != nil || q.Q != 0 || q.GapWeights != nil {
+	if q.LeaveOut.nothing() && !held(s).nothing() || q.Weights != nil || q.Q != 0 || q.GapWeights != nil {
 		return q, nil, errors.New("a mitigation looks at the patients that the model is fitted to")
 	}
 	known, err := q.study(s)

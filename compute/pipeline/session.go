@@ -49,8 +49,7 @@ type Result struct {
 
 // Session is one run of a study: stages, one after the other.
 type Session struct {
-	study  *study.Study
-	now    *stage // nil when done
+	course // of the study, and of the model that is released
 	failed *compute.Diagnosis
 	result Result
 
@@ -62,25 +61,18 @@ type Session struct {
 	auditing bool
 	drift    *drift.Session // of a study that monitors
 	followed *fairness.Following
-
-	mitigation *mitigating // nil without one
-}
-
-// stage is a computation within a scope, and what follows it.
-type stage struct {
-	computation
-	wrap func(parameters []byte) ([]byte, error) // the scope, or the models to try, beside the step's own parameters
-	then func() error
+	tried    [][]trial // of folds, by model of the mitigation; the first is without
 }
 
 // New starts at the counts.
 func New(s *study.Study) *Session {
 	digest := s.Digest()
-	session := &Session{study: s, result: Result{Study: hex.EncodeToString(digest[:]), Name: s.Name}}
+	session := &Session{course: course{study: s}, result: Result{Study: hex.EncodeToString(digest[:]), Name: s.Name}}
 	if s.Monitor != nil {
 		session.watch()
 		return session
 	}
+	session.audited = session.follow
 	session.count(scope{}, session.counted)
 	return session
 }
@@ -114,21 +106,7 @@ func (s *Session) Absorb(sum compute.Sum) error {
 }
 
 // settle goes on to the stage that has a question to ask.
-func (s *Session) settle() error {
-	for s.now != nil {
-		_, done, err := s.now.Next()
-		if err == nil && !done {
-			return nil
-		}
-		if err == nil {
-			err = s.now.then()
-		}
-		if err != nil && !s.diagnosed(err) {
-			return err
-		}
-	}
-	return nil
-}
+func (s *Session) settle() error { return s.course.settle(s.diagnosed) }
 
 // diagnosed takes note of a diagnosis. One of a model that was only to be tried
 // ends the validation, not the study.
@@ -157,43 +135,6 @@ func (s *Session) Result() *Result {
 		s.result.Monitor, s.result.watched = s.drift.Report(), s.drift.Snapshot()
 	}
 	return &s.result
-}
-
-// run makes a computation the next stage.
-func (s *Session) run(within scope, c computation, then func() error) {
-	s.now = &stage{c, func(parameters []byte) ([]byte, error) {
-		return compute.EncodeParameters(scoped{within, parameters})
-	}, then}
-}
-
-// count asks for the counts within a scope.
-func (s *Session) count(within scope, then func(*describe.Counts, []study.SiteID) error) {
-	known, err := within.study(s.study)
-	c := &counting{study: known, err: err}
-	s.run(within, c, func() error { return then(c.counts, c.sites) })
-}
-
-// counting is the first sum as a computation.
-type counting struct {
-	study  *study.Study
-	err    error
-	counts *describe.Counts
-	sites  []study.SiteID
-}
-
-func (c *counting) Next() (q compute.Question, done bool, err error) {
-	if c.err != nil || c.counts != nil {
-		return q, c.counts != nil, c.err
-	}
-	return compute.Question{Step: describe.Step, Layout: describe.CountsLayout(c.study)}, false, nil
-}
-
-func (c *counting) Absorb(sum compute.Sum) (err error) {
-	for _, name := range sum.Sites {
-		c.sites = append(c.sites, study.SiteID(name))
-	}
-	c.counts, err = describe.Read(c.study, sum)
-	return err
 }
 
 // counted goes on from the counts of all records.
@@ -244,26 +185,6 @@ func (s *Session) train() error {
 	return nil
 }
 
-// fit makes the fit of a model to the records of a scope the next stage.
-func (s *Session) fit(within scope, counts *describe.Counts, then func(*Model, *describe.Counts, []compute.Diagnosis) error) error {
-	known, err := within.study(s.study)
-	if err != nil {
-		return err
-	}
-	if d := counts.Diagnose(); d != nil {
-		return d
-	}
-	f, err := newFit(known, counts)
-	if err != nil {
-		return err
-	}
-	end := func() error { return then(modelOf(f, within.Knots, counts), counts, f.Remarks()) }
-	if !s.follow(within, f, counts, end) {
-		s.run(within, f, end)
-	}
-	return nil
-}
-
 // held is the part that the released model is not fitted to.
 func held(s *study.Study) leaveOut {
 	switch s.Validation.Kind {
@@ -291,7 +212,8 @@ func (s *Session) tryFolds() error {
 		return err
 	}
 	s.now = &stage{f, unwrapped, func() error {
-		s.trials = f.trials()
+		s.tried = f.tried()
+		s.trials = s.tried[s.mitigation.noteUntried(s.tried)]
 		return s.validate()
 	}}
 	return nil
