@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/consilium-fl/consilium/coordinator"
-	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
@@ -27,7 +26,8 @@ type consortium struct {
 	clock    clock
 
 	governance *identity.Governance
-	address    string // of the coordinator
+	address    string    // of the coordinator
+	blobs      *overflow // of a coordinator whose folder is thrown away; nil: in the folder
 
 	mu          sync.Mutex
 	server      *coordinator.Coordinator
@@ -89,6 +89,11 @@ func newConsortium(ctx context.Context, spec Spec, protocol *study.Study) (_ *co
 	}
 	if c.governance, err = identity.OpenGovernance(governance); err != nil {
 		return nil, errors.Join(err, listener.Close())
+	}
+	if spec.disk != "" {
+		if c.blobs, err = newOverflow(filepath.Join(c.coordinatorDir(), "blobs"), spec.disk); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
 	}
 	if err := c.startCoordinator(listener); err != nil {
 		return nil, err
@@ -155,10 +160,8 @@ func (c *consortium) startCoordinator(listener net.Listener) (err error) {
 	options := coordinator.Options{
 		Dir: c.coordinatorDir(), Listener: listener, Logger: c.spec.Logger.Named("coordinator"), Now: c.clock.Now,
 	}
-	if c.spec.bulk != "" {
-		if options.Blobs, err = blobs.OpenVolatile(filepath.Join(c.spec.bulk, "blobs")); err != nil {
-			return errors.Join(err, listener.Close())
-		}
+	if c.blobs != nil {
+		options.Blobs = c.blobs
 	}
 	if c.spec.onCoordinator != nil {
 		c.spec.onCoordinator(&options)
@@ -265,6 +268,9 @@ func (c *consortium) Close() error {
 	clear(c.sites)
 	c.mu.Unlock()
 	failed = append(failed, c.stopCoordinator())
+	if c.blobs != nil {
+		failed = append(failed, c.blobs.Close())
+	}
 	return errors.Join(failed...)
 }
 

@@ -1,9 +1,12 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -35,26 +38,49 @@ type newcomer struct {
 // certificates.
 func enrol(ctx context.Context, governance *identity.Governance, newcomers []*newcomer, now func() time.Time) error {
 	for _, n := range newcomers {
-		if err := n.ask(ctx, governance, now()); err != nil {
-			return fmt.Errorf("%s cannot enrol: %w", n.name, err)
+		var err error
+		if n.token, err = governance.Invite(n.name, n.role, time.Hour, now()); err != nil {
+			return fmt.Errorf("%s cannot be invited: %w", n.name, err)
 		}
+	}
+	if err := each(len(newcomers), func(i int) error {
+		if err := newcomers[i].ask(ctx); err != nil {
+			return fmt.Errorf("%s cannot enrol: %w", newcomers[i].name, err)
+		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	if err := admit(ctx, governance, now); err != nil {
 		return err
 	}
-	for _, n := range newcomers {
-		if err := n.join(ctx); err != nil {
-			return fmt.Errorf("%s was not admitted: %w", n.name, err)
+	return each(len(newcomers), func(i int) error {
+		if err := newcomers[i].join(ctx); err != nil {
+			return fmt.Errorf("%s was not admitted: %w", newcomers[i].name, err)
 		}
+		return nil
+	})
+}
+
+// each does what is to be done for each of n things, on all cores, and returns the
+// error of the first that has one.
+func each(n int, do func(i int) error) error {
+	failed := make([]error, n)
+	var group sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range n {
+		free <- struct{}{}
+		group.Go(func() {
+			defer func() { <-free }()
+			failed[i] = do(i)
+		})
 	}
-	return nil
+	group.Wait()
+	return cmp.Or(failed...)
 }
 
 // ask uses an invitation.
-func (n *newcomer) ask(ctx context.Context, governance *identity.Governance, now time.Time) (err error) {
-	if n.token, err = governance.Invite(n.name, n.role, time.Hour, now); err != nil {
-		return err
-	}
+func (n *newcomer) ask(ctx context.Context) (err error) {
 	if n.invitation, err = identity.ParseToken(n.token); err != nil {
 		return err
 	}

@@ -18,15 +18,12 @@
 package federation
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -65,7 +62,7 @@ type Spec struct {
 
 	usable []usable // by site, once the records are checked
 
-	bulk string // of temporary folders, the one for ciphertexts; empty: Dir
+	disk string // of temporary folders, the one for rounds that do not fit into memory; empty: none
 
 	// For tests that pull plugs: they see the options before they are used.
 	onCoordinator func(*coordinator.Options)
@@ -161,23 +158,14 @@ func (s *Spec) unusable() string {
 // is damaged would wait for a person to mend it; here nobody would.
 func (s *Spec) readAll(protocol *study.Study) error {
 	s.usable = make([]usable, len(s.Sites))
-	failed := make([]error, len(s.Sites))
-	var group sync.WaitGroup
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, site := range s.Sites {
-		free <- struct{}{}
-		group.Go(func() {
-			defer func() { <-free }()
-			matrix, skipped, err := records.Load(protocol, site.Records)
-			if err != nil {
-				failed[i] = fmt.Errorf("site %s: %w", site.Name, err)
-				return
-			}
-			s.usable[i] = usable{matrix.Rows(), skipped}
-		})
-	}
-	group.Wait()
-	return cmp.Or(failed...)
+	return each(len(s.Sites), func(i int) error {
+		matrix, skipped, err := records.Load(protocol, s.Sites[i].Records)
+		if err != nil {
+			return fmt.Errorf("site %s: %w", s.Sites[i].Name, err)
+		}
+		s.usable[i] = usable{matrix.Rows(), skipped}
+		return nil
+	})
 }
 
 // Run takes one study from enrolment to the auditor's verification. A study
@@ -190,13 +178,13 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 		return nil, err
 	}
 	if spec.Dir == "" {
-		dir, bulk, err := temporary(protocol, len(spec.Sites))
+		dir, disk, err := temporary(protocol, len(spec.Sites))
 		defer os.RemoveAll(dir)
-		defer os.RemoveAll(bulk)
+		defer os.RemoveAll(disk)
 		if err != nil {
 			return nil, err
 		}
-		spec.Dir, spec.bulk = dir, bulk
+		spec.Dir, spec.disk = dir, disk
 	}
 	c, err := newConsortium(ctx, spec, protocol)
 	if err != nil {

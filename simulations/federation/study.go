@@ -17,7 +17,7 @@ import (
 const (
 	// glance is how often the federation looks how the study stands, unless a look
 	// takes long: then it is more than restful times as long until the next.
-	glance  = 25 * time.Millisecond
+	glance  = 5 * time.Millisecond
 	restful = 30
 	// patience is how long in real time a study may stand still before the
 	// federation is given up.
