@@ -449,6 +449,9 @@ func mitigationShown(s *study.Study) (notes []string) {
 		what = "how many patients it has"
 	}
 	notes = append(notes, fmt.Sprintf("mitigation: of each group of %s that passes the audit's rules the sums show, over all hospitals, %s.", column, what))
+	if s.Validation.Kind == study.LeaveOneSiteOut {
+		notes = append(notes, "mitigation: its sums without a hospital, subtracted from the same sums with it, are that hospital's own as far as they are counts.")
+	}
 	if m.NeedsGroup() {
 		notes = append(notes, fmt.Sprintf("mitigation: the released model asks for %s and treats groups differently. Whether that is permitted is for the clinic and the law to say, before it is approved.", column))
 	}
