@@ -159,25 +159,25 @@ func (b *building) add(record []string) (Skip, bool) {
 			return Skip{b.study.Outcome.Event.Column, reason}, true
 		}
 	}
-	// A record that fails at a later column takes back what it appended.
+	// A record that fails at a later column leaves nothing behind.
 	kept := len(b.rows.features)
 	if cap(b.rows.features) < kept+len(b.features) { // by half: append alone moves millions of numbers more often
 		b.rows.features = slices.Grow(b.rows.features, len(b.features)+kept/2)
 	}
+	features := b.rows.features[kept : kept+len(b.features)]
 	for i := range b.features {
 		x, reason := b.features[i].read(record, b.study.Missing)
 		if reason != "" {
-			b.rows.features = b.rows.features[:kept]
 			return Skip{b.features[i].feature.Column, reason}, true
 		}
-		b.rows.features = append(b.rows.features, x)
+		features[i] = x
 	}
 	offset, noOffset := b.offset.read(record, b.study.Missing)
 	weight, noWeight := b.weight.read(record, b.study.Missing)
 	if skip := cmp.Or(noOffset, noWeight); skip != nil {
-		b.rows.features = b.rows.features[:kept]
 		return *skip, true
 	}
+	b.rows.features = b.rows.features[:kept+len(features)]
 	b.rows.take(fold, y, event, offset, weight)
 	if b.study.Monitor != nil {
 		b.rows.windows = append(b.rows.windows, uint8(window))

@@ -33,33 +33,45 @@ var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e
 // decimal point. Digits and power of ten are float64 exactly, so their quotient
 // is the number nearest to the decimal (Clinger, PLDI 1990), as strconv's.
 func shortDecimal(text string) (float64, bool) {
-	digits := text
-	if digits[0] == '-' {
-		digits = digits[1:]
+	i := 0
+	if len(text) > 0 && text[0] == '-' {
+		i = 1
 	}
-	if len(digits) > 16 {
+	digits := len(text) - i
+	if digits == 0 || digits > 16 {
 		return 0, false
 	}
-	whole, point, read := uint64(0), -1, 0
-	for i := range len(digits) {
-		switch c := digits[i]; {
-		case '0' <= c && c <= '9':
-			whole = 10*whole + uint64(c-'0')
-			read++
-		case c == '.' && point < 0:
-			point = i
-		default:
+	whole, negative := uint64(0), i == 1
+	for ; i < len(text); i++ {
+		d := text[i] - '0'
+		if d > 9 {
+			break
+		}
+		whole = 10*whole + uint64(d)
+	}
+	fraction := 0
+	if i < len(text) {
+		if text[i] != '.' {
 			return 0, false
 		}
+		digits--
+		fraction = len(text) - i - 1
+		for i++; i < len(text); i++ {
+			d := text[i] - '0'
+			if d > 9 {
+				return 0, false
+			}
+			whole = 10*whole + uint64(d)
+		}
 	}
-	if read == 0 || read > 15 {
+	if digits == 0 || digits > 15 {
 		return 0, false
 	}
 	x := float64(whole)
-	if point >= 0 {
-		x /= tens[len(digits)-1-point]
+	if fraction > 0 {
+		x /= tens[fraction]
 	}
-	if len(digits) < len(text) {
+	if negative {
 		x = -x
 	}
 	return x, true

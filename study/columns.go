@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -61,12 +62,14 @@ type featureColumn struct {
 	words   *vocabulary
 	unknown int  // index of the level unknown, -1 if not declared
 	keep    bool // a missing value as NaN
+	plain   bool // of numbers, none of which means missing
 }
 
 func newFeatureColumns(s *Study, h *header) []featureColumn {
 	columns := make([]featureColumn, len(s.Features))
+	coded := slices.ContainsFunc(s.Missing, func(marker string) bool { _, ok := parseNumber(marker); return ok })
 	for i, f := range s.Features {
-		columns[i] = featureColumn{at: h.index[f.Column], feature: f, unknown: -1, keep: s.KeepsMissing()}
+		columns[i] = featureColumn{at: h.index[f.Column], feature: f, unknown: -1, keep: s.KeepsMissing(), plain: f.Type != Category && !coded}
 		if f.Type == Category {
 			columns[i].words = vocabularyOfLevels(f.Levels)
 			for k, level := range f.Levels {
@@ -82,6 +85,11 @@ func newFeatureColumns(s *Study, h *header) []featureColumn {
 // read gives a number in its own unit or the index of a level, or the reason
 // why there is neither. NaN is a missing value that the model keeps.
 func (c *featureColumn) read(record, markers []string) (float64, SkipReason) {
+	if c.plain { // nearly every cell
+		if x, ok := shortDecimal(record[c.at]); ok && c.feature.Range.Contains(x) {
+			return x, ""
+		}
+	}
 	cell := strings.TrimSpace(record[c.at])
 	if isMissing(markers, cell) {
 		if c.unknown >= 0 {

@@ -169,12 +169,13 @@ type scale struct {
 // three bits of it, rounded up or down by chance so that sums err in neither
 // direction (Shi et al., NeurIPS 2022). Here a gradient has fewBits below the
 // typical one where a level of a tree asks many cells, whose every bit costs,
-// and up to manyBits where it asks few. The mean over n records then errs by
-// a typical gradient's 2^-fewBits / (2 sqrt n) or less.
+// and up to manyBits where it asks few. The mean over n records then errs, in its
+// standard deviation, by a typical gradient over 2^fewBits times the root of n at
+// most: a sixteenth of what chance has done to that mean already.
 const (
-	fewBits   = 6
+	fewBits   = 4
 	manyBits  = 16
-	manyCells = 16 // bits of a number of cells that is many
+	manyCells = 17 // bits of a number of cells that is many
 	curveBits = 2  // that a hessian has more: the denominator of a leaf
 	lossBits  = 30 // below the largest loss of a record
 )
