@@ -121,6 +121,14 @@ func New(p Planned) (*Machine, error) {
 	}, nil
 }
 
+// Clone returns a machine that can be taken further without this one.
+func (m *Machine) Clone() *Machine {
+	c := *m
+	c.begun, c.contributed, c.declined = maps.Clone(m.begun), maps.Clone(m.contributed), maps.Clone(m.declined)
+	c.shares, c.faults = maps.Clone(m.shares), maps.Clone(m.faults)
+	return &c
+}
+
 // Replay rebuilds a round from its records.
 func Replay(records []Record) (*Machine, error) {
 	if len(records) == 0 {

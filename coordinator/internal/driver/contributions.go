@@ -31,12 +31,10 @@ func (d *Driver) Begin(site string, header []byte, sealed [][]byte) (missing []u
 			return nil, false, err
 		}
 	}
-	d.mu.Lock()
-	if err = d.feed(a.round, a.begin); err == nil {
+	err = d.enter(&offer{round: a.round, in: a.begin, then: func() {
 		a.round.headers[site] = a.header
 		_, counted = a.round.Contribution(site)
-	}
-	d.mu.Unlock()
+	}})
 	if err != nil || counted {
 		return nil, counted, err
 	}
@@ -68,12 +66,11 @@ func (d *Driver) Contribute(site string, header []byte, sealed, chunks [][]byte)
 		bytes += named.Len()
 	}
 	r, in := a.round, round.Whole{Begin: a.begin, Bytes: int64(bytes)}
-	if err := d.take(r, in, d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), a.begin.Envelope, site), stored...); err != nil {
+	entry := d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), a.begin.Envelope, site)
+	counts := func() { r.headers[site] = a.header }
+	if err := d.take(&offer{round: r, in: in, entry: []ledger.Entry{entry}, then: counts}, stored...); err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	r.headers[site] = a.header
-	d.mu.Unlock()
 	return d.signed(statement.KindReceipt, statement.Receipt{Round: r.ID(), Site: site, Header: a.begin.Header})
 }
 
@@ -245,9 +242,13 @@ func (d *Driver) begun(site, roundID string) (r *roundState, begun round.Begun, 
 		return nil, begun, nil, problem(Precondition, round.CodeNotBegun, "the contribution does not count",
 			"this site has announced none for the round", "begin the contribution first")
 	}
-	if _, counted := r.Contribution(site); !counted {
-		h, err = d.header(r, site)
+	if _, counted := r.Contribution(site); counted {
+		return r, begun, nil, nil
 	}
+	if _, err := r.crypto(); err != nil {
+		return nil, begun, nil, err
+	}
+	h, err = d.header(r, site)
 	return r, begun, h, err
 }
 
@@ -269,18 +270,12 @@ func (d *Driver) count(r *roundState, site string, begun round.Begun, h *stateme
 	if err := d.unstored(d.bulk(r).Sync()); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	crypto, err := r.crypto()
-	if err != nil {
-		return err
-	}
-	bytes := int64(len(h.Chunks)) * int64(crypto.ChunkBytes())
+	bytes := int64(len(h.Chunks)) * int64(r.secagg.ChunkBytes())
 	for _, share := range sealed {
 		bytes += int64(len(share))
 	}
-	return d.feed(r, round.Commit{Site: site, Header: begun.Header, Bytes: bytes},
-		d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), begun.Envelope, site))
+	entry := d.entry(ledger.TypeContribution, r.Plan().Study, r.ID(), begun.Envelope, site)
+	return d.enter(&offer{round: r, in: round.Commit{Site: site, Header: begun.Header, Bytes: bytes}, entry: []ledger.Entry{entry}})
 }
 
 // Decline records that a site will not contribute to a round.
@@ -297,8 +292,8 @@ func (d *Driver) Decline(site string, envelope []byte) error {
 		return err
 	}
 	signed := blobs.New(envelope)
-	return d.take(r, round.Decline{Site: site, Reason: decline.Reason},
-		d.entry(ledger.TypeDecline, r.Plan().Study, r.ID(), signed.Name(), site), signed)
+	entry := d.entry(ledger.TypeDecline, r.Plan().Study, r.ID(), signed.Name(), site)
+	return d.take(&offer{round: r, in: round.Decline{Site: site, Reason: decline.Reason}, entry: []ledger.Entry{entry}}, signed)
 }
 
 // checkReason keeps reasons what they are: one sentence for people.

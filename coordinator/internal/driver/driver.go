@@ -53,6 +53,12 @@ type Driver struct {
 
 	started time.Time
 
+	queue  sync.Mutex // of offers alone
+	offers []*offer   // that nobody has taken yet
+
+	hearing sync.Mutex // of heard alone: a call need not wait for the disk to be noticed
+	heard   map[string]*presence
+
 	mu      sync.Mutex
 	facts   uint64
 	log     *ledger.Log
@@ -73,7 +79,6 @@ type Driver struct {
 	rounds   map[statement.Digest]*roundState
 	opened   map[statement.Digest]*roundState // by question
 	finished []*roundState                    // ended rounds, in the order of their ends
-	heard    map[string]*presence
 
 	cosigned  map[string]cosignature // by site
 	witnessed chan struct{}          // closed and replaced at every cosignature

@@ -32,7 +32,8 @@ func (d *Driver) SubmitShare(member string, envelope, share []byte) error {
 	}
 	signed := blobs.New(envelope)
 	in := round.Share{Member: member, Request: s.Request, Share: s.Share, Envelope: signed.Name(), Bytes: int64(len(share))}
-	return d.take(r, in, d.entry(ledger.TypeOpeningShare, r.Plan().Study, r.ID(), in.Envelope, member), named, signed)
+	entry := d.entry(ledger.TypeOpeningShare, r.Plan().Study, r.ID(), in.Envelope, member)
+	return d.take(&offer{round: r, in: in, entry: []ledger.Entry{entry}}, named, signed)
 }
 
 // ReportFault records that a committee member could not open sealed shares.
@@ -47,20 +48,19 @@ func (d *Driver) ReportFault(member string, envelope []byte) error {
 	}
 	signed := blobs.New(envelope)
 	in := round.Fault{Member: member, Request: s.Request, Envelope: signed.Name(), Senders: s.Senders}
-	return d.take(r, in, d.entry(ledger.TypeOpeningFault, r.Plan().Study, r.ID(), in.Envelope, member), signed)
+	entry := d.entry(ledger.TypeOpeningFault, r.Plan().Study, r.ID(), in.Envelope, member)
+	return d.take(&offer{round: r, in: in, entry: []ledger.Entry{entry}}, signed)
 }
 
 // take stores what a member sent and feeds it to the round's machine. Whether
 // the machine wants it is asked first: nothing is stored of what it refuses or
 // has already.
-func (d *Driver) take(r *roundState, in round.Input, entry ledger.Entry, bulk ...blobs.Blob) error {
-	if wanted, err := d.wants(r, in); err != nil || !wanted {
+func (d *Driver) take(o *offer, bulk ...blobs.Blob) error {
+	if wanted, err := d.wants(o.round, o.in); err != nil || !wanted {
 		return err
 	}
-	if err := d.putAll(d.bulk(r), bulk...); err != nil {
+	if err := d.putAll(d.bulk(o.round), bulk...); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.feed(r, in, entry)
+	return d.enter(o)
 }

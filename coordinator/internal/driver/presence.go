@@ -12,8 +12,8 @@ type presence struct {
 // Heard notes that a site is calling; the returned function notes that the call
 // is over.
 func (d *Driver) Heard(site string) (done func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.hearing.Lock()
+	defer d.hearing.Unlock()
 	p := d.heard[site]
 	if p == nil {
 		p = &presence{}
@@ -23,8 +23,8 @@ func (d *Driver) Heard(site string) (done func()) {
 	p.last = d.Now()
 	d.poke()
 	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
+		d.hearing.Lock()
+		defer d.hearing.Unlock()
 		p.calls--
 		p.last = d.Now()
 	}
@@ -33,14 +33,16 @@ func (d *Driver) Heard(site string) (done func()) {
 // Calling reports whether a call of a site is under way; one that waits for work
 // has one.
 func (d *Driver) Calling(site string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.hearing.Lock()
+	defer d.hearing.Unlock()
 	p := d.heard[site]
 	return p != nil && p.calls > 0
 }
 
 // present reports whether a site has been heard from within the window.
 func (d *Driver) present(site string, now time.Time, window time.Duration) bool {
+	d.hearing.Lock()
+	defer d.hearing.Unlock()
 	p := d.heard[site]
 	return p != nil && (p.calls > 0 || now.Sub(p.last) <= window)
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/consilium-fl/consilium/coordinator/blobs"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/identity"
@@ -60,42 +58,6 @@ func (d *Driver) applyRound(hex string, record round.Record) error {
 	}
 	if r.State() == round.Published {
 		d.opened[r.Plan().Question] = r
-	}
-	return nil
-}
-
-// feed puts an input to a round's machine and commits what follows, together
-// with the ledger entries that record the input. Without new records nothing is
-// entered: the input was a repeat.
-func (d *Driver) feed(r *roundState, in round.Input, entries ...ledger.Entry) error {
-	records, err := r.Decide(d.Now(), in)
-	if err != nil {
-		return refused(err)
-	}
-	if len(records) == 0 {
-		return nil
-	}
-	var writes []write
-	for _, record := range records {
-		writes = append(writes, write{roundStream(r.ID()), record})
-		end, ok := record.(round.Ended)
-		if _, announced := r.Announced(); !ok || !announced {
-			continue // nobody knows of a round that was never announced
-		}
-		envelope, err := d.signIn(d.bulk(r), statement.KindRoundEnd, account(r, end))
-		if err != nil {
-			return err
-		}
-		writes = append(writes, write{studyStream(r.Plan().Study), roundEnded{Round: r.ID(), Envelope: envelope}})
-		entries = append(entries, d.entry(ledger.TypeRoundEnd, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
-	}
-	before := r.State()
-	if err := d.commit(writes, entries...); err != nil {
-		return err
-	}
-	if after := r.State(); after != before {
-		d.Logger.Info("round moved on", zap.Stringer("round", r.ID()), zap.String("step", r.Plan().Step),
-			zap.String("state", string(after)), zap.String("reason", r.End().Reason))
 	}
 	return nil
 }
@@ -176,24 +138,26 @@ func (d *Driver) openPlan(plan *statement.Plan, exact bool, parameters []byte) e
 }
 
 // announce signs the plan and puts it in the ledger, after which sites see it.
-func (d *Driver) announce(r *roundState) error {
+func (t *trial) announce(r *roundState) error {
+	d := t.driver
 	if r.Plan().Roster != d.Roster().Digest() {
-		return d.feed(r, round.Withdraw{Reason: "another roster came into force before the plan was announced"})
+		return t.feed(r, round.Withdraw{Reason: "another roster came into force before the plan was announced"})
 	}
 	envelope, err := d.signIn(d.bulk(r), statement.KindPlan, r.Plan())
 	if err != nil {
 		return err
 	}
-	return d.feed(r, round.PlanLedgered{Envelope: envelope, Leaf: d.leaves},
+	return t.feed(r, round.PlanLedgered{Envelope: envelope, Leaf: t.leaves()},
 		d.entry(ledger.TypePlan, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
 }
 
 // request signs the opening request and puts it in the ledger, after which the
 // committee sees it.
-func (d *Driver) request(r *roundState) error {
-	request := statement.OpeningRequest{Round: r.ID(), Contributors: r.Contributors()}
+func (t *trial) request(r *roundState) error {
+	d, fixed := t.driver, t.now(r)
+	request := statement.OpeningRequest{Round: r.ID(), Contributors: fixed.Contributors()}
 	for _, site := range request.Contributors {
-		c, _ := r.Contribution(site)
+		c, _ := fixed.Contribution(site)
 		request.Headers = append(request.Headers, c.Header)
 	}
 	payload, err := statement.Encode(request)
@@ -204,7 +168,7 @@ func (d *Driver) request(r *roundState) error {
 	if err != nil {
 		return err
 	}
-	return d.feed(r, round.RequestLedgered{Request: statement.DigestOf(payload), Envelope: envelope, Leaf: d.leaves},
+	return t.feed(r, round.RequestLedgered{Request: statement.DigestOf(payload), Envelope: envelope, Leaf: t.leaves()},
 		d.entry(ledger.TypeOpeningRequest, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
 }
 

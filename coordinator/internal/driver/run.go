@@ -118,23 +118,12 @@ func (d *Driver) step(s *studyState) (did bool, err error) {
 		d.mu.Unlock()
 		return did, err
 	}
-	now := d.Now()
-	present := func(site string) bool { return d.present(site, now, r.PresenceWindow()) }
-	settling := now.Sub(d.started) < r.PresenceWindow()
-	if err = d.feed(r, round.Tick{Present: present, Settling: settling}); err != nil {
-		d.mu.Unlock()
-		return false, err
-	}
-	jobs := r.Jobs()
-	for _, job := range jobs {
-		switch job {
-		case round.Announce:
-			err = d.announce(r)
-		case round.Request:
-			err = d.request(r)
-		}
+	t := d.try()
+	if err = t.follow(r); err == nil {
+		err = t.commit()
 	}
 	did = d.facts != before
+	jobs := r.Jobs()
 	d.mu.Unlock()
 	if err == nil && len(jobs) == 1 && jobs[0] == round.Sum {
 		err = d.sum(r) // long: without the lock
