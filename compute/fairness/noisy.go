@@ -305,6 +305,10 @@ func readNoisy(s *study.Study, sizes Sizes, sum compute.Sum) (*Audit, error) {
 	}
 	a.Gaps = append(a.Gaps, gaps(s, a.Groups, tallies, against)...)
 	a.judge(s, tallies, against)
+	if a.Criteria != nil {
+		d := decide(a.Criteria)
+		a.Decision = &d
+	}
 	if s.Fairness.Bootstrap > 0 {
 		newChance(s, digest).largest(a, s, tallies)
 	}
