@@ -77,7 +77,7 @@ type Group struct {
 	Attribute   string            `json:"attribute"`
 	Level       string            `json:"level"`
 	N           *int              `json:"n,omitempty"`
-	Noise       *float64          `json:"noise,omitempty"` // standard deviation of what N carries of it; nil for an exact N
+	Noise       *float64          `json:"noise,omitempty"` // standard deviation of what the count of patients carries of it; nil for none
 	State       string            `json:"state"`
 	Metrics     map[string]Metric `json:"metrics,omitempty"`
 	Undefined   map[string]string `json:"undefined,omitempty"`
