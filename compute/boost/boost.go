@@ -28,6 +28,13 @@
 // stratified by site), and its gradients are those of XGBoost's survival:cox
 // with each hospital's own risk sets.
 //
+// # Weights
+//
+// A mitigation can have patients weigh: gradient, hessian and loss of a record are
+// multiplied before they are rounded. Numbers of patients stay what they are, so
+// that min_leaf and the minimum cell count people; bins and the base score are
+// those of the patients as they are.
+//
 // # Bins
 //
 // A value x is in the bin whose number is the count of edges below x: a value
@@ -108,6 +115,9 @@ func check(s *study.Study) error {
 	b := s.Model.Boost
 	if s.Model.Kind != study.Boost || b == nil {
 		return errors.New("the study's model is not of boosted trees")
+	}
+	if s.Model.Weights != nil && b.Loss == study.LossCox {
+		return errors.New("patients do not weigh in a partial likelihood of trees")
 	}
 	if b.MinLeaf < s.Fairness.MinimumCell {
 		return &compute.Diagnosis{Kind: compute.TooFewPatients,

@@ -18,6 +18,7 @@ type loss struct {
 	// records, for each event at the site.
 	gradient, hessian, value float64
 	step                     float64 // bound on a leaf before the learning rate; 0 is none
+	weighted                 bool    // slopes and loss of a record are times its weight
 }
 
 func newLoss(s *study.Study) *loss {
@@ -41,6 +42,11 @@ func newLoss(s *study.Study) *loss {
 		// score is at most the log of its size plus the range of scores.
 		l = loss{kind: l.kind, lo: -scoreBound, hi: scoreBound, gradient: 1 + 1e-6, hessian: 1 + 1e-6, value: 2*scoreBound + 20}
 	}
+	// A mitigation's weights multiply whatever a record adds.
+	if w := s.Model.Weights; w != nil {
+		l.weighted = true
+		l.gradient, l.hessian, l.value = l.gradient*w.Range.Hi, l.hessian*w.Range.Hi, l.value*w.Range.Hi
+	}
 	return &l
 }
 
@@ -48,7 +54,7 @@ func newLoss(s *study.Study) *loss {
 func (l *loss) cox() bool { return l.kind == study.LossCox }
 
 // constant says that every hessian is 1, so that their sum is the count.
-func (l *loss) constant() bool { return l.kind == study.LossSquared }
+func (l *loss) constant() bool { return l.kind == study.LossSquared && !l.weighted }
 
 func (l *loss) clamp(score float64) float64 { return min(max(score, l.lo), l.hi) }
 

@@ -82,6 +82,7 @@ type treeQuestion struct {
 var lately struct {
 	sync.Mutex
 	study      [32]byte
+	weighted   bool // the same study, with the weights of a mitigation
 	parameters []byte
 	question   *treeQuestion
 }
@@ -90,12 +91,12 @@ var lately struct {
 func readTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error) {
 	lately.Lock()
 	defer lately.Unlock()
-	if lately.question != nil && lately.study == s.Digest() && bytes.Equal(lately.parameters, parameters) {
+	if lately.question != nil && lately.study == s.Digest() && lately.weighted == (s.Model.Weights != nil) && bytes.Equal(lately.parameters, parameters) {
 		return lately.question, nil
 	}
 	q, err := decodeTreeQuestion(s, parameters)
 	if err == nil {
-		lately.study, lately.parameters, lately.question = s.Digest(), bytes.Clone(parameters), q
+		lately.study, lately.weighted, lately.parameters, lately.question = s.Digest(), s.Model.Weights != nil, bytes.Clone(parameters), q
 	}
 	return q, err
 }

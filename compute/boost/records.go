@@ -18,11 +18,12 @@ type records struct {
 	train   int   // how many train
 	outcome []float64
 	events  []bool // nil but for the Cox loss
+	weights []float64
 }
 
 func newRecords(s *study.Study, m *study.Matrix) *records {
 	held := heldOut(s, m)
-	r := &records{order: make([]int, m.Rows()), outcome: make([]float64, m.Rows())}
+	r := &records{order: make([]int, m.Rows()), outcome: make([]float64, m.Rows()), weights: make([]float64, m.Rows())}
 	for i := range r.order {
 		r.order[i] = i
 		if !held[i] {
@@ -43,7 +44,7 @@ func newRecords(s *study.Study, m *study.Matrix) *records {
 		return 0
 	})
 	for k, i := range r.order {
-		r.outcome[k] = m.Outcome(i)
+		r.outcome[k], r.weights[k] = m.Outcome(i), m.Weight(i)
 		if s.Outcome.Type == study.Number {
 			r.outcome[k] = s.Outcome.Transform(r.outcome[k])
 		}
@@ -135,6 +136,9 @@ func (l *loss) slopes(r *records, keys []uint64, scores []float64, to scale, num
 			slope, curve, loss = g[i], h[i], v[i]
 		} else {
 			slope, curve, loss = l.at(scores[i], r.outcome[i])
+		}
+		if l.weighted {
+			slope, curve, loss = slope*r.weights[i], curve*r.weights[i], loss*r.weights[i]
 		}
 		chance := mix(keys[i] ^ turn)
 		w := upOrDown(slope*gradient, chance>>40)
