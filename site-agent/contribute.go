@@ -26,6 +26,7 @@ const (
 	recordsUnreadable = "the records cannot be read"
 	valueOutOfBound   = "a value does not fit the bound of its field"
 	contributionLost  = "the sealed contribution was lost; this site waits for the next round"
+	tooLittleNoise    = "groups of patients would be audited exactly, or with less noise than this site asks for"
 	refusedByPerson   = "refused by the site"
 )
 

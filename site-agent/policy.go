@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // How studies and releases are decided.
@@ -30,6 +31,10 @@ type Policy struct {
 	// MinimumContributors is the least number of hospitals in any opened sum;
 	// 0 is 3, and no policy goes below 2.
 	MinimumContributors int
+
+	// LargestEpsilon is the most of the noise on a bias audit: a study that opens
+	// more about groups of patients, or anything exact, is refused; 0 asks for no noise.
+	LargestEpsilon float64
 
 	Releases string // Manual or Automatic; empty is Manual
 	// Warnings says what becomes of a release that the study's criteria call for a
@@ -88,6 +93,8 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: a minimum of %d own records: it is at least 1", p.MinimumRows)
 	case p.MinimumContributors != 0 && p.MinimumContributors < 2:
 		return fmt.Errorf("policy: a minimum of %d contributors: a sum over fewer than 2 hospitals is one hospital's data", p.MinimumContributors)
+	case !(p.LargestEpsilon >= 0):
+		return fmt.Errorf("policy: a largest epsilon of %g: it is above 0, or 0 for none", p.LargestEpsilon)
 	case !(p.WorstErrorRatio > 0) || !(p.WorstBrier > 0):
 		return fmt.Errorf("policy: limits on local errors are above 0")
 	case !(p.WorstEventRatio >= 1):
@@ -98,7 +105,17 @@ func (p *Policy) check() error {
 	return nil
 }
 
+// tooLoud reports whether a study opens more about groups of patients than the
+// policy permits.
+func (p *Policy) tooLoud(s *study.Study) bool {
+	f := s.Fairness
+	if p.LargestEpsilon == 0 || f.Attributes == nil && f.Noise == nil {
+		return false
+	}
+	return f.Noise == nil || float64(f.Noise.Epsilon)/1000 > p.LargestEpsilon
+}
+
 // approves reports whether a study is approved without asking a person.
-func (p *Policy) approves(study statement.Digest) bool {
-	return p.Approve == Any || p.Approve == Listed && slices.Contains(p.Studies, study)
+func (p *Policy) approves(digest statement.Digest) bool {
+	return p.Approve == Any || p.Approve == Listed && slices.Contains(p.Studies, digest)
 }

@@ -58,12 +58,19 @@ func (c *config) keys() settings.Keys {
 		}},
 		"studies.minimum_rows":         settings.AtLeast(&c.policy.MinimumRows, 1),
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
-		"releases.decide":              settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
-		"releases.warnings":            settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
-		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
-		"releases.worst_brier":         settings.Positive(&c.policy.WorstBrier),
-		"releases.worst_concordance":   settings.Positive(&c.policy.WorstConcordance),
-		"releases.worst_event_ratio":   settings.Positive(&c.policy.WorstEventRatio),
+		"studies.largest_epsilon": {Read: func(text string) error {
+			c.policy.LargestEpsilon = 0
+			if text == "none" {
+				return nil
+			}
+			return settings.Positive(&c.policy.LargestEpsilon).Read(text)
+		}},
+		"releases.decide":            settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
+		"releases.warnings":          settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
+		"releases.worst_error_ratio": settings.Positive(&c.policy.WorstErrorRatio),
+		"releases.worst_brier":       settings.Positive(&c.policy.WorstBrier),
+		"releases.worst_concordance": settings.Positive(&c.policy.WorstConcordance),
+		"releases.worst_event_ratio": settings.Positive(&c.policy.WorstEventRatio),
 	}
 }
 
