@@ -57,6 +57,9 @@ func TestTheGuidesExamplesAreAccepted(t *testing.T) {
 				if strings.Contains(line, "thresholds") {
 					outcome, model = binaryOutcome, "{kind: glm, family: binomial}"
 				}
+				if strings.Contains(line, "fairfed") {
+					outcome, model = binaryOutcome, "{kind: neural}"
+				}
 				try(kindStudy(outcome, model, "fairness: {attributes: [{column: race4, levels: [White, Asian]}]}\n"+line))
 			}
 		default:

@@ -42,7 +42,7 @@ type Mitigation struct {
 
 	Balance string // of reweigh
 
-	Slope bool // of recalibrate, but for survival: the line has a slope of its own
+	Slope bool // of recalibrate, for a number or a binary outcome: the line has a slope of its own
 
 	Equalize                     string  // of thresholds and fairfed: selection_rate, tpr or fpr; of fairfed also loss
 	FalsePositive, FalseNegative float64 // of thresholds: what each costs
@@ -149,9 +149,12 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 			r.fail(n, "mitigation.balance", "declare fairness.bands, or write balance: size", "mitigation.balance: to balance the outcome, a number or a count needs bands")
 		}
 	case Recalibrate:
-		if s.Outcome.Type == Survival {
+		switch s.Outcome.Type {
+		case Survival:
 			at.refuse("slope", "a survival outcome is recalibrated by a factor on each group's hazard")
-		} else {
+		case Count:
+			at.refuse("slope", "a count is recalibrated by a factor on each group's predictions")
+		default:
 			m.Slope = at.choice("slope", "true", "true", "false") == "true"
 		}
 	case GroupThresholds:
@@ -218,8 +221,6 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 		refuse("method", "write model: {strategy: fedavg} or fedprox", "fairfed weighs the changes that hospitals' own training makes, which is fedavg or fedprox")
 	case method == QFedAvg && (s.Model.Neural.Strategy != FedAvg && s.Model.Neural.Strategy != FedProx || s.Model.Neural.Optimizer.Name != "sgd"):
 		refuse("method", "write model: {strategy: fedavg, optimizer: {name: sgd, rate: 0.05}}", "q-fedavg takes the length of its steps from the rate of sgd at the hospitals, with fedavg or fedprox")
-	case method == Recalibrate && s.Outcome.Type == Count:
-		refuse("method", "", "recalibrate is for a number or a binary outcome")
 	case method == GroupThresholds && s.Outcome.Type != Binary:
 		refuse("method", "", "thresholds are for a binary outcome: they say from which probability a patient is called positive")
 	}

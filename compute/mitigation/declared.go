@@ -45,6 +45,8 @@ func settings(s *study.Study) string {
 		switch {
 		case s.Outcome.Type == study.Survival:
 			return "a factor on each group's hazard"
+		case s.Outcome.Type == study.Count:
+			return "a factor on each group's predictions"
 		case m.Slope:
 			return "a line for each group's predictions"
 		}

@@ -21,7 +21,8 @@ const (
 //
 // Of a survival outcome, the factor on the hazard that makes as many events
 // expected as were seen until [Horizon]: a line without slope of the logarithm of
-// the hazard. Of a number, the least squares line of the outcome on the prediction. Of a
+// the hazard. Of a count, the factor that makes the predictions add up to the
+// outcomes. Of a number, the least squares line of the outcome on the prediction. Of a
 // binary outcome, the logistic line of the outcome on the logit of the
 // probability, by Newton's method from the identity. Without a slope the line
 // only moves predictions up or down.
@@ -78,6 +79,16 @@ func (v vector) line(s *study.Study, q question, at int, p, y float64) {
 		v.add("expected", at, min(p, mostHazard))
 		return
 	}
+	if s.Outcome.Type == study.Count {
+		x := p / s.Outcome.Range.Hi
+		if x > mostWidths {
+			v.add("cut", at, 1)
+			x = mostWidths
+		}
+		v.add("predicted", at, x)
+		v.add("outcome", at, y/s.Outcome.Range.Hi)
+		return
+	}
 	lo, width := s.Outcome.Range.Lo, s.Outcome.Range.Hi-s.Outcome.Range.Lo
 	x := (p - lo) / width
 	if x < -mostWidths || x > mostWidths+1 {
@@ -101,9 +112,12 @@ func (r *Recalibration) Absorb(sum compute.Sum) error {
 		return nil
 	}
 	for i, k := range r.open {
-		if r.study.Outcome.Type == study.Survival {
+		switch r.study.Outcome.Type {
+		case study.Survival:
 			r.factor(sum, i, k)
-		} else {
+		case study.Count:
+			r.ratio(sum, i, k)
+		default:
 			r.leastSquares(sum, i, k)
 		}
 	}
@@ -132,6 +146,19 @@ func (r *Recalibration) factor(sum compute.Sum, i, k int) {
 		r.why[k] = "the model expects no event in it"
 	default:
 		r.lines[k] = [2]float64{events / expected, 0}
+	}
+}
+
+func (r *Recalibration) ratio(sum compute.Sum, i, k int) {
+	n, outcome, predicted := math.Round(sum.Field("patients")[i]), sum.Field("outcome")[i], sum.Field("predicted")[i]
+	switch {
+	case r.tooFew(n):
+		r.why[k] = fmt.Sprintf("fewer than %d of its patients have a prediction", r.study.Fairness.MinimumCell)
+	case !(outcome*r.study.Outcome.Range.Hi > 0.5 && predicted*r.study.Outcome.Range.Hi > leastExpected):
+		r.why[k] = "its counts, or those predicted, are all zero"
+	default:
+		r.cut += math.Round(sum.Field("cut")[i])
+		r.lines[k] = [2]float64{0, outcome / predicted}
 	}
 }
 

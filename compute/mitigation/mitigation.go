@@ -20,8 +20,9 @@
 //   - recalibrate: predictions of a group are moved along a line of its own, the
 //     least squares line of a number or the logistic line of a probability (Cox,
 //     Biometrika 45, 1958). The sums are moments, or those of Newton's method. Of a
-//     survival outcome, the hazard of a group is multiplied by its observed events
-//     over those expected (Crowson, Atkinson and Therneau, Statistical Methods in
+//     count, a group's predictions are multiplied by its outcomes over those
+//     predicted; of a survival outcome, its hazard by its observed events over those
+//     expected (Crowson, Atkinson and Therneau, Statistical Methods in
 //     Medical Research 25, 2016).
 //
 //   - thresholds: of a binary outcome, each group is called positive from a
@@ -206,6 +207,9 @@ func layout(s *study.Study, step string, groups int) []compute.Field {
 	}
 	if s.Outcome.Type == study.Survival {
 		return []compute.Field{count("patients", 1), count("events", 1), total("expected", mostHazard)}
+	}
+	if s.Outcome.Type == study.Count {
+		return []compute.Field{count("patients", 1), count("cut", 1), total("predicted", mostWidths), total("outcome", 1)}
 	}
 	const p = mostWidths + 1
 	return []compute.Field{count("patients", 1), count("cut", 1), total("predicted", p), total("outcome", 1), total("predicted_squared", p*p), total("predicted_outcome", p)}

@@ -15,23 +15,22 @@ import (
 const (
 	number = `{column: y, type: number, range: [10, 90]}`
 	binary = `{column: y, type: binary, positive: ["1"]}`
+	counts = `{column: y, type: count, range: [0, 100]}`
+	lives  = `{type: survival, time: {column: t, range: [0, 10], grid: {step: 1}}, event: {column: y, positive: ["1"]}}`
 )
 
 func parse(t testing.TB, outcome, mitigation, fairness string) *study.Study {
 	t.Helper()
-	family := "gaussian"
-	if outcome == binary {
-		family = "binomial"
-	}
+	model := map[string]string{number: "{kind: glm, family: gaussian}", binary: "{kind: glm, family: binomial}", counts: "{kind: glm, family: poisson}", lives: "{kind: cox}"}[outcome]
 	s, err := study.Parse(fmt.Appendf(nil, `
 study: mitigation
 version: 1
 outcome: %s
 features: [{column: x, type: number, range: [0, 1]}]
-model: {kind: glm, family: %s}
+model: %s
 fairness: {attributes: [{column: h, levels: [u]}, {column: g, levels: [A, B, C]}], %s minimum_cell: 11}
 mitigation: %s
-`, outcome, family, fairness, mitigation))
+`, outcome, model, fairness, mitigation))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +40,7 @@ mitigation: %s
 // site has so many patients of each group, every other one with the outcome.
 func site(t testing.TB, s *study.Study, groups map[string]int) *study.Matrix {
 	t.Helper()
-	b, err := s.NewBuilder([]string{"y", "x", "g", "h"})
+	b, err := s.NewBuilder([]string{"y", "x", "g", "h", "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +50,7 @@ func site(t testing.TB, s *study.Study, groups map[string]int) *study.Matrix {
 			if s.Outcome.Type == study.Number {
 				y = strconv.Itoa(10 + i%81)
 			}
-			b.Add([]string{y, "0.5", g, "u"})
+			b.Add([]string{y, "0.5", g, "u", strconv.Itoa(1 + i%9)})
 		}
 	}
 	return b.Matrix()
@@ -137,6 +136,8 @@ func TestAnswersKeepTheirBounds(t *testing.T) {
 		{number, "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", StepLosses, `{"groups":[0,1]}`, []float64{math.Inf(1), math.Inf(-1), 1e300, -1e300, math.NaN(), 50}},
 		{binary, "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", StepLosses, `{"groups":[0,1]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
 		{binary, recalibrate, StepLines, `{"groups":[0,1],"at":[[0,15],[10000000000000,-10000000000000]]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
+		{counts, recalibrate, StepLines, `{"groups":[0,1]}`, []float64{math.Inf(1), 1e300, 0, math.NaN(), 50}},
+		{lives, recalibrate, StepLines, `{"groups":[0,1]}`, []float64{math.Inf(1), 1e300, 0, math.NaN(), 0.5}},
 		{binary, "{method: thresholds, attribute: g, strength: [1], release: none, equalize: tpr}", StepScores, `{"groups":[0,1]}`, []float64{0, 1, math.NaN(), 0.5, 1e-300, 1 - 1e-16}},
 	} {
 		s := parse(t, c.outcome, c.mitigation, "")
