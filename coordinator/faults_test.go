@@ -41,8 +41,18 @@ func TestASiteThatContributesNothingIsLeftOut(t *testing.T) {
 func TestASiteThatDeclinesCostsNoWaiting(t *testing.T) {
 	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, func(i int, h *rehearsal.Hospital) { h.Declines = i == 2 })
-	if st := p.finish(); st.State != "completed" || p.skipped != 0 {
+	st := p.finish()
+	if st.State != "completed" || p.skipped != 0 {
 		t.Errorf("study is %s (%s) after waiting %v", st.State, st.Reason, p.skipped)
+	}
+	want := []coordinator.SiteDecision{{Site: "Hospital 03", Decision: "declined", Reason: "records"}}
+	if len(st.Rounds) == 0 || len(st.Rounds[0].Declined) == 0 {
+		t.Error("nobody declined the first round")
+	}
+	for i, r := range st.Rounds {
+		if slices.Contains(r.Invited, "Hospital 03") != (len(r.Declined) > 0) || len(r.Declined) > 0 && !slices.Equal(r.Declined, want) {
+			t.Errorf("round %d of %q was declined by %+v", i, r.Invited, r.Declined)
+		}
 	}
 }
 

@@ -22,11 +22,11 @@ import (
 // Reasons for declining a round or refusing a study. They are fixed, so that
 // nothing of a record can be in them.
 const (
-	noUsableRecords   = "no usable records"
-	recordsUnreadable = "the records cannot be read"
-	valueOutOfBound   = "a value does not fit the bound of its field"
-	contributionLost  = "the sealed contribution was lost; this site waits for the next round"
-	tooLittleNoise    = "groups of patients would be audited exactly, or with less noise than this site asks for"
+	noUsableRecords   = statement.NoUsableRecords
+	recordsUnreadable = statement.RecordsUnreadable
+	valueOutOfBound   = statement.ValueOutOfBound
+	contributionLost  = statement.ContributionLost
+	tooLittleNoise    = statement.TooLittleNoise
 	refusedByPerson   = "refused by the site"
 )
 

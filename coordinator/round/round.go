@@ -183,6 +183,12 @@ func (m *Machine) Contribution(site string) (Contributed, bool) {
 // Declined returns the sites that said they will not contribute, ascending.
 func (m *Machine) Declined() []string { return slices.Sorted(maps.Keys(m.declined)) }
 
+// Decline returns a site's refusal to contribute.
+func (m *Machine) Decline(site string) (Declined, bool) {
+	d, ok := m.declined[site]
+	return d, ok
+}
+
 // Announced returns where the signed plan is, once it is in the ledger.
 func (m *Machine) Announced() (Announced, bool) {
 	return m.announced, !m.announced.Envelope.IsZero()

@@ -1,6 +1,10 @@
 package participant
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/consilium-fl/consilium/crypto/statement"
+)
 
 // A Refusal is a named reason for not doing what the coordinator asks. Compare
 // with errors.Is against the values below.
@@ -54,18 +58,18 @@ func waiting(code, sentence string) *Refusal {
 var (
 	ErrProposal = security("study-proposal", "the study's proposal is not signed by a rostered researcher")
 	ErrProtocol = security("study-digest", "the study's protocol is not the one its proposal names")
-	ErrStudy    = ordinary("study-invalid", "the study's protocol cannot be read by this agent's version")
+	ErrStudy    = ordinary("study-invalid", statement.StudyUnreadable)
 )
 
 // Refusals of a plan.
 var (
 	ErrPlanSignature  = security("plan-signature", "the plan is not signed by the rostered coordinator")
 	ErrPlanInvalid    = security("plan-invalid", "the plan does not follow from its own inputs")
-	ErrNotApproved    = ordinary("study-not-approved", "this site has not approved the study")
+	ErrNotApproved    = ordinary("study-not-approved", statement.StudyNotApproved)
 	ErrRosterUnknown  = waiting("roster-unknown", "the plan names a roster this site has not seen")
 	ErrNotInvited     = security("not-invited", "the plan does not invite this site")
 	ErrInvitedUnknown = security("invited-unrostered", "the plan invites someone who is not a site of its roster")
-	ErrInvitedRemoved = ordinary("invited-removed", "the plan invites a site that has since been removed or changed its keys")
+	ErrInvitedRemoved = ordinary("invited-removed", statement.InvitedRemoved)
 	ErrLayout         = security("layout-differs", "the plan's layout is not the one the study gives")
 	ErrParameters     = security("parameters-differ", "the parameters are not those the plan names")
 	ErrStep           = security("step-unknown", "the study has no such step")
@@ -76,13 +80,13 @@ var (
 	ErrDrawForked     = security("draw-forked", "the plan's committee is drawn from a checkpoint that is not of the ledger this site has read")
 	ErrDrawRoster     = security("draw-roster", "the plan's committee is drawn from another roster than the one in force when the study started")
 	ErrDrawLatecomer  = security("draw-latecomer", "the plan invites a site that was admitted after its committee's draw was known")
-	ErrFloor          = ordinary("below-floor", "the plan would open a sum of fewer sites than this site or the study allows")
+	ErrFloor          = ordinary("below-floor", statement.BelowFloor)
 	ErrNotYet         = waiting("plan-from-the-future", "the plan is issued later than this site's clock: one of the two clocks is wrong")
 	ErrWindow         = waiting("window-not-over", "the plan asks about a window of time that is not over by this site's clock")
 	ErrTooLate        = ordinary("plan-expired", "the plan's deadline has passed by this site's clock")
 	ErrDeadline       = security("deadline-differs", "the plan's deadlines are not those the study gives")
 	ErrNotInLedger    = security("not-in-ledger", "the ledger does not prove what the coordinator asks for")
-	ErrForgotten      = ordinary("round-forgotten", "this site took part in the round before its state was restored: it waits for the next round")
+	ErrForgotten      = ordinary("round-forgotten", statement.RoundForgotten)
 )
 
 // Refusals of a question that was asked before.
@@ -91,9 +95,9 @@ var (
 	ErrRoundEnded        = ordinary("round-ended", "the round has ended by the coordinator's own word")
 	ErrQuestionOpened    = security("question-opened", "the question has been opened already")
 	ErrQuestionPending   = waiting("question-pending", "an earlier round of the question has not ended")
-	ErrQuestionShares    = ordinary("question-shares-given", "opening shares were given for an earlier round of the question")
-	ErrQuestionSet       = ordinary("question-set", "after a failed opening the question may be asked only of the same sites less those seen to be at fault, and only once")
-	ErrQuestionCommittee = ordinary("question-committee", "an earlier round of the question and this one could both be opened: their committees need not share a member that answers")
+	ErrQuestionShares    = ordinary("question-shares-given", statement.QuestionShares)
+	ErrQuestionSet       = ordinary("question-set", statement.QuestionSet)
+	ErrQuestionCommittee = ordinary("question-committee", statement.QuestionCommittee)
 	ErrEpoch             = security("epoch-changed", "the plan names another cohort epoch than the study's first plan")
 	ErrTooManyQuestions  = security("too-many-questions", "the study asks more questions of this step than its protocol says")
 )

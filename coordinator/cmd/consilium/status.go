@@ -33,20 +33,21 @@ type decisionJSON struct {
 }
 
 type roundJSON struct {
-	ID             string     `json:"id"`
-	Step           string     `json:"step"`
-	Question       string     `json:"question"`
-	State          string     `json:"state"`
-	Reason         string     `json:"reason,omitempty"`
-	Invited        []string   `json:"invited"`
-	Contributors   []string   `json:"contributors"`
-	Openers        []string   `json:"openers"`
-	Missing        []string   `json:"missing"`
-	BytesUp        uint64     `json:"bytes_up"`
-	ChunksStored   uint64     `json:"chunks_stored"`
-	ChunksExpected uint64     `json:"chunks_expected"`
-	Started        *time.Time `json:"started,omitempty"`
-	Ended          *time.Time `json:"ended,omitempty"`
+	ID             string         `json:"id"`
+	Step           string         `json:"step"`
+	Question       string         `json:"question"`
+	State          string         `json:"state"`
+	Reason         string         `json:"reason,omitempty"`
+	Invited        []string       `json:"invited"`
+	Contributors   []string       `json:"contributors"`
+	Openers        []string       `json:"openers"`
+	Missing        []string       `json:"missing"`
+	Declined       []decisionJSON `json:"declined,omitempty"`
+	BytesUp        uint64         `json:"bytes_up"`
+	ChunksStored   uint64         `json:"chunks_stored"`
+	ChunksExpected uint64         `json:"chunks_expected"`
+	Started        *time.Time     `json:"started,omitempty"`
+	Ended          *time.Time     `json:"ended,omitempty"`
 }
 
 func statusOf(s *consiliumv1.StudyStatus) studyJSON {
@@ -62,10 +63,18 @@ func statusOf(s *consiliumv1.StudyStatus) studyJSON {
 			ID: r.GetId(), Step: r.GetStep(), Question: r.GetQuestion(), State: r.GetState(), Reason: r.GetReason(),
 			Invited: list(r.GetInvited()), Contributors: list(r.GetContributors()), Openers: list(r.GetOpeners()), Missing: list(r.GetMissing()),
 			BytesUp: r.GetBytesUp(), ChunksStored: r.GetChunksStored(), ChunksExpected: r.GetChunksExpected(),
-			Started: moment(r.GetStartedUnixMs()), Ended: moment(r.GetEndedUnixMs()),
+			Started: moment(r.GetStartedUnixMs()), Ended: moment(r.GetEndedUnixMs()), Declined: declinedOf(r.GetDeclined()),
 		})
 	}
 	return out
+}
+
+// declinedOf is nil for a round that nobody declined.
+func declinedOf(in []*consiliumv1.SiteDecision) []decisionJSON {
+	if len(in) == 0 {
+		return nil
+	}
+	return decisionsOf(in)
 }
 
 func decisionsOf(in []*consiliumv1.SiteDecision) []decisionJSON {

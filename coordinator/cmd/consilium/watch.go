@@ -201,7 +201,19 @@ func roundLine(r roundJSON) string {
 			line += " (missing: " + strings.Join(r.Missing, ", ") + ")"
 		}
 	}
-	return line
+	return line + declined(r)
+}
+
+// declined says which sites declined a round, and for which kind of reason.
+func declined(r roundJSON) string {
+	var names []string
+	for _, d := range r.Declined {
+		names = append(names, d.Site+" ("+d.Reason+")")
+	}
+	if names == nil {
+		return ""
+	}
+	return "; declined: " + strings.Join(names, ", ")
 }
 
 // bars draws one bar for each round.

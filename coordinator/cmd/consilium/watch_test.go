@@ -20,6 +20,7 @@ func story() []studyJSON {
 	half.Contributors, half.ChunksStored = []string{"Aare"}, 3
 	lost := half
 	lost.State, lost.Reason, lost.Missing = "abandoned", "committee below threshold", []string{"Wiese"}
+	lost.Declined = []decisionJSON{{Site: "Wiese", Decision: "declined", Reason: "policy"}}
 	again := roundJSON{ID: "2", Step: "describe/counts", State: "opening", Invited: []string{"Aare", "Birs"}, Contributors: []string{"Aare", "Birs"}, Openers: []string{"Aare"}, ChunksExpected: 4, ChunksStored: 4}
 	published := again
 	published.State, published.BytesUp = "published", 123456
@@ -46,7 +47,7 @@ func TestLinesSayWhatChangedAndNothingTwice(t *testing.T) {
 	want := `dose v1: running, approved by 3 of 3 hospitals
 round 1 describe/counts collecting: 0 of 3 hospitals, 0 of 6 chunks
 round 1 describe/counts collecting: 1 of 3 hospitals, 3 of 6 chunks
-round 1 describe/counts abandoned: committee below threshold (missing: Wiese)
+round 1 describe/counts abandoned: committee below threshold (missing: Wiese); declined: Wiese (policy)
 round 2 describe/counts opening: 2 contributions, 1 opening shares
 round 2 describe/counts published: sum over 2 hospitals, 123.5 kB up, 2s
 `

@@ -8,7 +8,7 @@ import (
 )
 
 // StudyStatus is what members may know about a study. Nothing in it depends on
-// one site's records.
+// one site's records, but that a site could not use them for a round.
 type StudyStatus struct {
 	Study            statement.Digest
 	Name, Title      string
@@ -43,6 +43,7 @@ type RoundStatus struct {
 	BytesUp                                 int64
 	ChunksStored, ChunksExpected            int
 	Started, Ended                          time.Time
+	Declined                                []SiteDecision // with one of the words of statement.DeclineKind as the reason
 }
 
 // Status returns the status of one study.
@@ -183,6 +184,11 @@ func (r *roundState) look() RoundStatus {
 	if r.State().Terminal() {
 		st.Missing = r.End().Missing
 	}
+	for _, site := range r.Machine.Declined() {
+		if d, ok := r.Decline(site); ok {
+			st.Declined = append(st.Declined, SiteDecision{Site: site, Decision: "declined", Reason: statement.DeclineKind(d.Reason)})
+		}
+	}
 	crypto, err := r.crypto()
 	if err != nil {
 		return st
@@ -214,7 +220,7 @@ func (s *StudyStatus) Progress() string {
 	text := fmt.Sprint(s.State, s.Reason, s.Decisions, s.ReleaseDecisions, len(s.Rounds))
 	if n := len(s.Rounds); n > 0 {
 		r := s.Rounds[n-1]
-		text += fmt.Sprint(r.ID, r.State, r.Contributors, r.Openers, r.ChunksStored)
+		text += fmt.Sprint(r.ID, r.State, r.Contributors, r.Openers, r.ChunksStored, r.Declined)
 	}
 	return text
 }

@@ -219,7 +219,7 @@ func (h *Hospital) Contribute(ctx context.Context, work *consiliumv1.Contribute)
 	}
 	id := plan.RoundSpec().ID
 	if h.Declines {
-		envelope, err := h.Sign(statement.KindDecline, statement.Decline{Round: id, Site: h.Name, Reason: "this site is told to decline"})
+		envelope, err := h.Sign(statement.KindDecline, statement.Decline{Round: id, Site: h.Name, Reason: statement.NoUsableRecords})
 		if err != nil {
 			return err
 		}

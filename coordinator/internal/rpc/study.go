@@ -96,7 +96,7 @@ func studyStatus(st *driver.StudyStatus) *consiliumv1.StudyStatus {
 			Id: r.ID.String(), Question: r.Question.String(), Step: r.Step, State: r.State, Reason: r.Reason,
 			Invited: r.Invited, Contributors: r.Contributors, Openers: r.Openers, Missing: r.Missing,
 			BytesUp: uint64(r.BytesUp), ChunksStored: uint64(r.ChunksStored), ChunksExpected: uint64(r.ChunksExpected),
-			StartedUnixMs: r.Started.UnixMilli(),
+			StartedUnixMs: r.Started.UnixMilli(), Declined: decisions(r.Declined),
 		}
 		if !r.Ended.IsZero() {
 			round.EndedUnixMs = r.Ended.UnixMilli()

@@ -631,7 +631,10 @@ type RoundStatus struct {
 	StartedUnixMs  int64  `protobuf:"varint,12,opt,name=started_unix_ms,json=startedUnixMs,proto3" json:"started_unix_ms,omitempty"`
 	EndedUnixMs    int64  `protobuf:"varint,13,opt,name=ended_unix_ms,json=endedUnixMs,proto3" json:"ended_unix_ms,omitempty"`
 	// Digest of the question.
-	Question      string `protobuf:"bytes,14,opt,name=question,proto3" json:"question,omitempty"`
+	Question string `protobuf:"bytes,14,opt,name=question,proto3" json:"question,omitempty"`
+	// Sites that said they will not contribute. The decision is "declined", the
+	// reason one of four words: records | policy | state | check.
+	Declined      []*SiteDecision `protobuf:"bytes,15,rep,name=declined,proto3" json:"declined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -762,6 +765,13 @@ func (x *RoundStatus) GetQuestion() string {
 		return x.Question
 	}
 	return ""
+}
+
+func (x *RoundStatus) GetDeclined() []*SiteDecision {
+	if x != nil {
+		return x.Declined
+	}
+	return nil
 }
 
 type ResultRequest struct {
@@ -1129,7 +1139,7 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\fSiteDecision\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1a\n" +
 	"\bdecision\x18\x02 \x01(\tR\bdecision\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xa2\x03\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xda\x03\n" +
 	"\vRoundStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x14\n" +
@@ -1145,7 +1155,8 @@ const file_consilium_v1_study_proto_rawDesc = "" +
 	"\x0fchunks_expected\x18\v \x01(\x04R\x0echunksExpected\x12&\n" +
 	"\x0fstarted_unix_ms\x18\f \x01(\x03R\rstartedUnixMs\x12\"\n" +
 	"\rended_unix_ms\x18\r \x01(\x03R\vendedUnixMs\x12\x1a\n" +
-	"\bquestion\x18\x0e \x01(\tR\bquestion\"%\n" +
+	"\bquestion\x18\x0e \x01(\tR\bquestion\x126\n" +
+	"\bdeclined\x18\x0f \x03(\v2\x1a.consilium.v1.SiteDecisionR\bdeclined\"%\n" +
 	"\rResultRequest\x12\x14\n" +
 	"\x05study\x18\x01 \x01(\tR\x05study\"\xc3\x01\n" +
 	"\x0eResultResponse\x121\n" +
@@ -1211,26 +1222,27 @@ var file_consilium_v1_study_proto_depIdxs = []int32{
 	10, // 2: consilium.v1.StudyStatus.rounds:type_name -> consilium.v1.RoundStatus
 	9,  // 3: consilium.v1.StudyStatus.release_decisions:type_name -> consilium.v1.SiteDecision
 	8,  // 4: consilium.v1.StudyStatus.override:type_name -> consilium.v1.Override
-	7,  // 5: consilium.v1.ResultResponse.status:type_name -> consilium.v1.StudyStatus
-	0,  // 6: consilium.v1.StudyService.Propose:input_type -> consilium.v1.ProposeRequest
-	2,  // 7: consilium.v1.StudyService.Start:input_type -> consilium.v1.StartRequest
-	4,  // 8: consilium.v1.StudyService.List:input_type -> consilium.v1.ListRequest
-	6,  // 9: consilium.v1.StudyService.Watch:input_type -> consilium.v1.WatchRequest
-	11, // 10: consilium.v1.StudyService.Result:input_type -> consilium.v1.ResultRequest
-	13, // 11: consilium.v1.StudyService.OverrideRelease:input_type -> consilium.v1.OverrideReleaseRequest
-	15, // 12: consilium.v1.StudyService.PublishCard:input_type -> consilium.v1.PublishCardRequest
-	1,  // 13: consilium.v1.StudyService.Propose:output_type -> consilium.v1.ProposeResponse
-	3,  // 14: consilium.v1.StudyService.Start:output_type -> consilium.v1.StartResponse
-	5,  // 15: consilium.v1.StudyService.List:output_type -> consilium.v1.ListResponse
-	7,  // 16: consilium.v1.StudyService.Watch:output_type -> consilium.v1.StudyStatus
-	12, // 17: consilium.v1.StudyService.Result:output_type -> consilium.v1.ResultResponse
-	14, // 18: consilium.v1.StudyService.OverrideRelease:output_type -> consilium.v1.OverrideReleaseResponse
-	16, // 19: consilium.v1.StudyService.PublishCard:output_type -> consilium.v1.PublishCardResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	9,  // 5: consilium.v1.RoundStatus.declined:type_name -> consilium.v1.SiteDecision
+	7,  // 6: consilium.v1.ResultResponse.status:type_name -> consilium.v1.StudyStatus
+	0,  // 7: consilium.v1.StudyService.Propose:input_type -> consilium.v1.ProposeRequest
+	2,  // 8: consilium.v1.StudyService.Start:input_type -> consilium.v1.StartRequest
+	4,  // 9: consilium.v1.StudyService.List:input_type -> consilium.v1.ListRequest
+	6,  // 10: consilium.v1.StudyService.Watch:input_type -> consilium.v1.WatchRequest
+	11, // 11: consilium.v1.StudyService.Result:input_type -> consilium.v1.ResultRequest
+	13, // 12: consilium.v1.StudyService.OverrideRelease:input_type -> consilium.v1.OverrideReleaseRequest
+	15, // 13: consilium.v1.StudyService.PublishCard:input_type -> consilium.v1.PublishCardRequest
+	1,  // 14: consilium.v1.StudyService.Propose:output_type -> consilium.v1.ProposeResponse
+	3,  // 15: consilium.v1.StudyService.Start:output_type -> consilium.v1.StartResponse
+	5,  // 16: consilium.v1.StudyService.List:output_type -> consilium.v1.ListResponse
+	7,  // 17: consilium.v1.StudyService.Watch:output_type -> consilium.v1.StudyStatus
+	12, // 18: consilium.v1.StudyService.Result:output_type -> consilium.v1.ResultResponse
+	14, // 19: consilium.v1.StudyService.OverrideRelease:output_type -> consilium.v1.OverrideReleaseResponse
+	16, // 20: consilium.v1.StudyService.PublishCard:output_type -> consilium.v1.PublishCardResponse
+	14, // [14:21] is the sub-list for method output_type
+	7,  // [7:14] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_consilium_v1_study_proto_init() }
