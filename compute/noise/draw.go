@@ -71,6 +71,9 @@ func (d *drawer) geometric(s Scale) uint64 {
 
 // share is one of holders' part of x, by Pólya's urn.
 func (d *drawer) share(x, holders uint64) (mine uint64) {
+	if holders == 1 {
+		return x
+	}
 	for drawn := uint64(0); drawn < x && d.err == nil; drawn++ {
 		// (1/holders + mine) of (1 + drawn) balls
 		if d.below(holders*(1+drawn)) < 1+holders*mine {
