@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -483,51 +482,23 @@ func (r reading) why(known []cell, i int) string {
 	return fmt.Sprintf("fewer than %d patients, or fewer than %d hospitals; counted with %s", r.minimum, r.study.Fairness.MinimumSites, strings.Join(names, ", "))
 }
 
-// calibration of all patients. Its bins are a table of their own, gated like
-// every other.
-func calibration(t *tally, minimum int, complementary bool) []Bin {
-	var table disclosure.Table
-	table.Counts = []int{int(t.n), int(t.positives), int(t.n - t.positives)}
-	table.Sums = []disclosure.Sum{{Total: 0, Parts: []int{1, 2}}, {Total: 0}, {Total: 1}, {Total: 2}}
-	for b := range bins {
-		n, up := int(t.binN[b]), int(t.binPositive[b])
-		at := len(table.Counts)
-		table.Counts = append(table.Counts, n, up, n-up)
-		table.Sums = append(table.Sums, disclosure.Sum{Total: at, Parts: []int{at + 1, at + 2}})
-		for k := range 3 {
-			table.Sums[1+k].Parts = append(table.Sums[1+k].Parts, at+k)
-		}
-	}
-	public := make([]bool, len(table.Counts))
-	public[0] = true
-	for k := 1; k < 3; k++ {
-		public[k] = !t.hidden["positives"]
-	}
-	hidden := make([]bool, len(table.Counts))
+// calibration of all patients. A bin of few patients is not shown; under
+// complementary disclosure bins are joined to steps instead (curves.go).
+func calibration(t *tally, minimum int, complementary bool) (out []Bin) {
 	if complementary {
-		hidden = table.Protect(minimum, nil, public, nil)
-	} else {
-		for b := range bins {
-			hidden[3+3*b] = int(t.binN[b]) < minimum
-		}
+		return t.probabilities().steps(t.curveEnds(float64(minimum)))
 	}
-	var out []Bin
 	for b := range bins {
 		n, up := t.binN[b], t.binPositive[b]
 		bin := Bin{From: float64(b) / bins, To: float64(b+1) / bins}
-		count, at := int(n), 3+3*b
-		switch {
+		switch count := int(n); {
 		case n == 0:
 			bin.State, bin.N = Zero, &count
-		case hidden[at]:
+		case count < minimum:
 			bin.State = Suppressed
 		default:
-			predicted := t.binPredicted[b] / n
-			bin.State, bin.N, bin.Predicted = OK, &count, &predicted
-			if !hidden[at+1] && !hidden[at+2] {
-				observed := proportion(up, n, 1)
-				bin.Observed = &observed
-			}
+			predicted, observed := t.binPredicted[b]/n, proportion(up, n, 1)
+			bin.State, bin.N, bin.Predicted, bin.Observed = OK, &count, &predicted, &observed
 		}
 		out = append(out, bin)
 	}

@@ -58,6 +58,7 @@ func intervalErrors(add func(string, int, float64), predicted, y, half float64, 
 // interval is how a group's outcomes lie to their intervals.
 type interval struct {
 	n, covered, above float64
+	half              float64
 	width             float64
 	score             sample
 }

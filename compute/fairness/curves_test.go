@@ -14,7 +14,7 @@ func TestStepsOfCurvesHoldEnough(t *testing.T) {
 	for range 2000 {
 		parts := make([]binned, 1+random.IntN(4))
 		for i := range parts {
-			parts[i] = binned{make([]float64, bins), make([]float64, bins), make([]float64, bins)}
+			parts[i] = binned{n: make([]float64, bins), positives: make([]float64, bins), predicted: make([]float64, bins)}
 			for b := range bins {
 				n := random.IntN(1 << random.IntN(9))
 				up := random.IntN(n + 1)

@@ -50,6 +50,8 @@ type tally struct {
 	positives                       float64
 	loss                            sample
 	at                              []Confusion // by threshold
+	thresholds                      []float64
+	ownCuts                         bool // groups have another first threshold
 	suffixes                        []string
 	binN, binPositive, binPredicted []float64
 	scoresUp, scoresDown            []float64
@@ -93,9 +95,10 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 		return t
 	}
 	if t.binary = s.Outcome.Type == study.Binary; t.binary {
-		t.positives = count("positives")
+		t.positives, t.ownCuts = count("positives"), q.Cuts != nil
 		selected, right := counts("selected"), counts("selected_positives")
 		for k, threshold := range q.thresholds(s) {
+			t.thresholds = append(t.thresholds, threshold)
 			t.at = append(t.at, Confusion{TP: right[k], FP: selected[k] - right[k], FN: t.positives - right[k], TN: t.n - t.positives - selected[k] + right[k]})
 			suffix := "_at_" + strconv.FormatFloat(threshold, 'g', -1, 64)
 			switch {
@@ -143,7 +146,7 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 	}
 	if q.HalfWidth != nil {
 		t.interval = &interval{
-			covered: count("covered"), above: count("above_interval"), n: t.n, width: w * raw("interval_width") / t.n,
+			covered: count("covered"), above: count("above_interval"), n: t.n, half: *q.HalfWidth, width: w * raw("interval_width") / t.n,
 			score: sample{t.n, w * raw("interval_score"), w * w * raw("interval_score_squared")},
 		}
 	}

@@ -79,46 +79,55 @@ func (r reading) spread(a *Audit, tallies []*tally) {
 		return
 	}
 	fewest := float64(r.minimum)
-	ends := wholeSteps(all.spread, fewest)
+	shared := r.study.Fairness.Complementary
+	ends := all.wholeSteps(fewest, shared)
 	all.quantiles(&a.Groups[0], ends)
 	for _, x := range crossings(r.study)[1:] {
 		if len(x.attributes) != 1 {
 			continue
 		}
 		var groups []int
-		var counts [][]float64
+		var open []*tally
 		for i := x.first; i < x.first+x.size; i++ {
 			if t := tallies[i]; t != nil && a.Groups[i].State == OK {
-				groups, counts = append(groups, i), append(counts, t.spread)
+				groups, open = append(groups, i), append(open, t)
 			}
 		}
-		for k, own := range groupSteps(all.spread, counts, ends, fewest, r.study.Fairness.Complementary) {
-			tallies[groups[k]].quantiles(&a.Groups[groups[k]], own)
+		for k, own := range groupSteps(all, open, ends, fewest, shared) {
+			open[k].quantiles(&a.Groups[groups[k]], own)
 		}
 	}
 }
 
+// magnitudes are a group's errors by bin. Under complementary disclosure it matters
+// that those inside the released interval are counted too: their number divides a
+// bin.
+func (t *tally) magnitudes(divided bool) binned {
+	p := binned{n: t.spread, positives: make([]float64, len(t.spread))}
+	if divided && t.interval != nil {
+		at := float64(spreadBin(t.interval.half/t.width)) + 0.5
+		p.cuts = []cut{{at: at, n: t.interval.covered, hidden: t.hidden["covered"]}}
+	}
+	return p
+}
+
 // wholeSteps are the ends of the steps of all patients.
-func wholeSteps(all []float64, fewest float64) []int {
-	if ends := sharedSteps([]binned{magnitudes(all)}, atLeast(fewest)); ends != nil {
+func (t *tally) wholeSteps(fewest float64, divided bool) []int {
+	if ends := sharedSteps([]binned{t.magnitudes(divided)}, atLeast(fewest)); ends != nil {
 		return ends
 	}
-	return []int{len(all)}
+	return []int{len(t.spread)}
 }
 
 // groupSteps are those of an attribute's groups, by group: shared by all of them
 // and by the patients who are in none that is shown, or each group's own. None
 // where there would be only one.
-func groupSteps(all []float64, groups [][]float64, ends []int, fewest float64, shared bool) [][]int {
-	rest := slices.Clone(all)
+func groupSteps(all *tally, groups []*tally, ends []int, fewest float64, shared bool) [][]int {
 	var parts []binned
-	for _, counts := range groups {
-		parts = append(parts, magnitudes(counts).joined(ends))
-		for b, n := range counts {
-			rest[b] -= n
-		}
+	for _, g := range groups {
+		parts = append(parts, g.magnitudes(shared).joined(ends))
 	}
-	together := append(slices.Clone(parts), magnitudes(rest).joined(ends))
+	together := append(slices.Clone(parts), all.magnitudes(shared).joined(ends).less(parts))
 	out := make([][]int, len(groups))
 	for k := range groups {
 		if !shared {
@@ -134,22 +143,6 @@ func groupSteps(all []float64, groups [][]float64, ends []int, fewest float64, s
 // atLeast is the rule for a step: nobody, or so many.
 func atLeast(fewest float64) func(n, _ float64) bool {
 	return func(n, _ float64) bool { return n == 0 || n >= fewest }
-}
-
-// magnitudes are counts by bin, of which none has an outcome to be told apart by.
-func magnitudes(n []float64) binned { return binned{n, make([]float64, len(n)), nil} }
-
-// joined are the counts of steps of the bins; nobody is beyond the last.
-func (p binned) joined(ends []int) binned {
-	out := make([]float64, len(ends))
-	from := 0
-	for k, to := range ends {
-		for _, n := range p.n[from:to] {
-			out[k] += n
-		}
-		from = to
-	}
-	return magnitudes(out)
 }
 
 // quantiles of a group, read off steps that hold enough patients. In the last of

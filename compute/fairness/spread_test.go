@@ -111,9 +111,14 @@ func TestQuantilesAreReadOffStepsThatHoldEnough(t *testing.T) {
 			}
 		}
 		shared := round%2 == 0
-		ends := wholeSteps(all, fewest)
+		whole := &tally{spread: all}
+		ends := whole.wholeSteps(fewest, shared)
 		check(all, ends)
-		of := groupSteps(all, groups, ends, fewest, shared)
+		var tallies []*tally
+		for _, counts := range groups {
+			tallies = append(tallies, &tally{spread: counts})
+		}
+		of := groupSteps(whole, tallies, ends, fewest, shared)
 		for k, own := range of {
 			steps += len(own)
 			if own == nil {

@@ -12,7 +12,7 @@ func TestWithholdKnowsEveryPartOfTheReport(t *testing.T) {
 	known := []string{
 		// of the study or of nobody
 		"Schema", "Study", "Name", "Version", "Title", "OutcomeType", "Outcome", "Unit", "Contributors", "MinimumCell", "Unseen",
-		"Cuts", "Bands", "Times", "HalfWidth", "Purpose", "Hidden", "Limits",
+		"Cuts", "Bands", "Times", "HalfWidth", "Purpose", "Noise", "Hidden", "Limits",
 		// of all patients
 		"N", "Thresholds", "Calibration", "Cut", "Hospitals",
 		// of groups

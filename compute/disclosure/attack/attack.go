@@ -21,6 +21,7 @@ import (
 type Attacker struct {
 	Atoms int
 	rows  []known
+	now   *system // of the rows, once it was asked for
 }
 
 // known says that the sum of the atoms, each times its factor, lies between lo and
@@ -107,59 +108,135 @@ func (a *Attacker) extreme(target []int, sign float64, more []known, budget *int
 	return best, found
 }
 
-// relaxed is the extreme in real numbers.
-func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64, bool) {
-	rows := append(slices.Clone(a.rows), more...)
-	slacks := 0
-	for _, r := range rows {
-		if r.hi != r.lo {
-			if slacks++; r.hi >= 0 {
-				slacks++
-			}
-		}
+// system is what is known, over the atoms that may hold anybody.
+type system struct {
+	rows  int   // of the attacker that it was made of
+	place []int // by atom; -1 for one of a sum that is zero
+	atoms int
+	is    [][]float64 // equations that do not follow from others, each with its value at the end
+	bound []known     // the rest
+	sound bool        // they do not contradict each other
+}
+
+func (a *Attacker) solved() *system {
+	if a.now != nil && a.now.rows == len(a.rows) {
+		return a.now
 	}
-	n := a.Atoms + slacks
-	var lines [][]float64
-	next := a.Atoms
-	for _, r := range rows {
-		line := make([]float64, n+1)
+	s := &system{rows: len(a.rows)}
+	s.place, s.atoms = a.occupied()
+	var is [][]float64
+	for _, r := range s.placed(a.rows) {
+		if r.lo != r.hi {
+			s.bound = append(s.bound, r)
+			continue
+		}
+		line := make([]float64, s.atoms+1)
 		for i, factor := range r.of {
 			line[i] = factor
 		}
-		if r.hi == r.lo {
-			line[n] = r.lo
-			lines = append(lines, line)
-			continue
-		}
-		if r.hi >= 0 {
-			upper := slices.Clone(line)
-			upper[next], upper[n] = 1, r.hi
-			next++
-			lines = append(lines, upper)
-		}
-		line[next], line[n] = -1, r.lo
-		next++
-		lines = append(lines, line)
+		line[s.atoms] = r.lo
+		is = append(is, line)
 	}
-	lines, ok := independent(lines)
-	if !ok {
+	s.is, s.sound = independent(is)
+	a.now = s
+	return s
+}
+
+func (s *system) placed(rows []known) (out []known) {
+	for _, r := range rows {
+		of := make(map[int]float64, len(r.of))
+		for i, factor := range r.of {
+			if s.place[i] >= 0 {
+				of[s.place[i]] = factor
+			}
+		}
+		if len(of) > 0 {
+			out = append(out, known{of, r.lo, r.hi})
+		}
+	}
+	return out
+}
+
+// relaxed is the extreme in real numbers. Every bound has a variable of its own for
+// what is left to it, so that it follows from nothing else.
+func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64, bool) {
+	s := a.solved()
+	if !s.sound {
 		return nil, false
 	}
-	m := mat.NewDense(len(lines), n, nil)
-	b := make([]float64, len(lines))
-	for i, line := range lines {
-		m.SetRow(i, line[:n])
-		b[i] = line[n]
+	var bounds []known // of one side
+	for _, r := range append(slices.Clone(s.bound), s.placed(more)...) {
+		if r.hi >= 0 {
+			bounds = append(bounds, known{r.of, 0, r.hi})
+		}
+		if r.lo > 0 {
+			bounds = append(bounds, known{r.of, r.lo, -1})
+		}
+	}
+	n := s.atoms + len(bounds)
+	m := mat.NewDense(len(s.is)+len(bounds), n, nil)
+	b := make([]float64, len(s.is)+len(bounds))
+	for i, line := range s.is {
+		for j, factor := range line[:s.atoms] {
+			m.Set(i, j, factor)
+		}
+		b[i] = line[s.atoms]
+	}
+	for k, r := range bounds {
+		i := len(s.is) + k
+		for j, factor := range r.of {
+			m.Set(i, j, factor)
+		}
+		if b[i] = r.lo; r.hi >= 0 {
+			m.Set(i, s.atoms+k, 1)
+			b[i] = r.hi
+		} else {
+			m.Set(i, s.atoms+k, -1)
+		}
 	}
 	c := make([]float64, n)
 	for _, i := range target {
-		c[i] -= sign
+		if s.place[i] >= 0 {
+			c[s.place[i]] -= sign
+		}
 	}
 	_, x, err := lp.Simplex(c, m, b, 1e-9, nil)
 	if err != nil {
 		return nil, false
 	}
-	return x[:a.Atoms], true
+	out := make([]float64, a.Atoms)
+	for i, p := range s.place {
+		if p >= 0 {
+			out[i] = x[p]
+		}
+	}
+	return out, true
+}
+
+// occupied numbers the atoms that may hold anybody; the others have -1.
+func (a *Attacker) occupied() (place []int, n int) {
+	place = make([]int, a.Atoms)
+	for _, r := range a.rows {
+		if r.lo != 0 || r.hi != 0 {
+			continue
+		}
+		positive := true
+		for _, factor := range r.of {
+			positive = positive && factor >= 0
+		}
+		for i, factor := range r.of {
+			if positive && factor > 0 {
+				place[i] = -1
+			}
+		}
+	}
+	for i := range place {
+		if place[i] == 0 {
+			place[i] = n
+			n++
+		}
+	}
+	return place, n
 }
 
 // independent leaves out lines that follow from others; false if they contradict.
