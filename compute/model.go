@@ -33,4 +33,25 @@ type StepSummary struct {
 	// Parts are what the rounds carry, where not all carry the same: their rounds
 	// add up to the step's.
 	Parts []StepSummary `json:"parts,omitempty"`
+	// Expected are the usual rounds as they are likely to be, where most carry
+	// less than Fields.
+	Expected []Expected `json:"expected,omitempty"`
+}
+
+// Expected is a number of rounds of a step with the same layout.
+type Expected struct {
+	Rounds int     `json:"rounds"`
+	Fields []Field `json:"fields"`
+}
+
+// Forecast is what a step without parts sends as long as no hospital comes or
+// goes.
+func (s StepSummary) Forecast() []Expected {
+	switch {
+	case len(s.Expected) > 0:
+		return s.Expected
+	case s.Usual > 0:
+		return []Expected{{s.Usual, s.Fields}}
+	}
+	return []Expected{{s.Rounds, s.Fields}}
 }

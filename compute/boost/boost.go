@@ -133,36 +133,5 @@ func check(s *study.Study) error {
 // siblings one.
 func openMost(depth int) int { return 1 << max(depth-2, 0) }
 
-// Steps tells people what is asked.
-func Steps(s *study.Study) []compute.StepSummary {
-	b, loss := s.Model.Boost, newLoss(s)
-	var out []compute.StepSummary
-	if fields := largestQuantiles(s); fields != nil {
-		out = append(out, compute.StepSummary{Step: StepQuantiles, Rounds: quantileRounds, Fields: fields,
-			Purpose: "how many patients have a value in each bin of a number's range, closer and closer around the quantiles that become the edges of the trees' bins"})
-	}
-	out = append(out, compute.StepSummary{Step: StepBins, Rounds: 1, Fields: binsLayout(largestBins(s)),
-		Purpose: "how many patients are in each bin of each column, how many are held out for early stopping, and the mean and spread of the outcome"})
-	q := &treeQuestion{bins: largestBins(s), loss: loss, Patients: maxRows, HeldOut: maxRows}
-	if loss.cox() {
-		q.Events = maxRows
-	}
-	q.Scale = loss.scale(maxRows, q.Events, loss.expected(moments{patients: maxRows, events: q.Events, mean: 0.5, spread: 0.5}), manyBits)
-	all := q.everything(maxRows)
-	for i := range 1 << (b.Depth - 1) { // after hospitals came or went, both children
-		q.Nodes, q.Counts, q.grids = append(q.Nodes, i), append(q.Counts, maxRows), append(q.grids, all)
-	}
-	// A site answers no more questions than this: below the root a level takes a
-	// second one when a hospital came or went.
-	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Usual: b.Trees*b.Depth + 1, Fields: q.layout(),
-		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
-	for i := range out {
-		for _, f := range out[i].Fields {
-			out[i].Numbers += f.Length
-		}
-	}
-	return out
-}
-
 // bitLength is that of a count: the least b with count < 2^b.
 func bitLength(count int) int { return bits.Len(uint(count)) }

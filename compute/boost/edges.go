@@ -55,6 +55,7 @@ const (
 	quantileRounds = 5
 	quantileSplit  = 1 << 6
 	numberSplit    = 1 << 7
+	manySplit      = 1 << 4 // what is usual where many quantiles are searched for
 )
 
 // largestQuantiles bound what a study asks about quantiles, nil if nothing.

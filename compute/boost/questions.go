@@ -252,13 +252,17 @@ func (q *treeQuestion) layout() []compute.Field {
 	}
 	for bits, length := range q.lots(nil) {
 		if length > 0 {
-			out = append(out, compute.Field{Name: cellsField(bits), Length: length, Bound: math.Ldexp(1, bits) - 1})
+			out = append(out, cellsOf(bits, length))
 		}
 	}
 	return out
 }
 
 func cellsField(bits int) string { return fmt.Sprintf("cells/%d", bits) }
+
+func cellsOf(bits, length int) compute.Field {
+	return compute.Field{Name: cellsField(bits), Length: length, Bound: math.Ldexp(1, bits) - 1}
+}
 
 // lots goes through what is asked, the lots of the nodes in order. Words of the
 // same width come together: at says where among them a lot's words begin, those

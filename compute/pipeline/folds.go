@@ -291,6 +291,15 @@ func foldsSummary(s *study.Study, models int) compute.StepSummary {
 		for i := range carried {
 			part.Fields = append(part.Fields, alongside(i, step.Fields)...)
 		}
+		for _, e := range step.Expected {
+			e.Rounds *= turns
+			var fields []compute.Field
+			for i := range carried {
+				fields = append(fields, alongside(i, e.Fields)...)
+			}
+			e.Fields = fields
+			part.Expected = append(part.Expected, e)
+		}
 		out.Parts = append(out.Parts, part)
 		out.Rounds += part.Rounds
 		if usual := part.Usual; usual != 0 {

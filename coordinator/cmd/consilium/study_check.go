@@ -131,6 +131,8 @@ type sumJSON struct {
 	layout  secagg.Layout
 	varies  bool // the rounds or the numbers, with the hospitals
 	parts   []sumJSON
+	// as long as no hospital comes or goes
+	forecast []compute.Expected
 }
 
 type fieldJSON struct {
@@ -145,7 +147,7 @@ type costJSON struct {
 	Threshold int    `json:"threshold"` // of them, to open a sum
 	Rounds    int    `json:"rounds"`    // at most
 	Bytes     uint64 `json:"bytes"`     // at most, for the whole study
-	// As long as no hospital comes or goes.
+	// About, as long as no hospital comes or goes.
 	UsualRounds int    `json:"usual_rounds"`
 	UsualBytes  uint64 `json:"usual_bytes"`
 }
@@ -203,7 +205,7 @@ func sumsAmong(s *study.Study, hospitals int) []sumJSON { return sumsOf(pipeline
 
 func sumsOf(steps []compute.StepSummary) (sums []sumJSON) {
 	for _, step := range steps {
-		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds, Usual: step.Usual, parts: sumsOf(step.Parts)}
+		sum := sumJSON{Step: step.Step, Purpose: step.Purpose, Numbers: step.Numbers, Rounds: step.Rounds, Usual: step.Usual, parts: sumsOf(step.Parts), forecast: step.Forecast()}
 		for _, f := range step.Fields {
 			sum.Fields = append(sum.Fields, fieldJSON{f.Name, f.Length, f.Bound})
 			sum.layout = append(sum.layout, secagg.Field(f))
@@ -227,27 +229,45 @@ func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) 
 			cost.UsualRounds, cost.UsualBytes = cost.UsualRounds+parts.UsualRounds, cost.UsualBytes+parts.UsualBytes
 			continue
 		}
-		suite, err := secagg.SelectSuite(sum.layout, hospitals, hospitals)
+		once, err := bytesOf(sum.layout, hospitals, cost.Threshold)
 		if err != nil {
 			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
 		}
-		round, err := secagg.NewRound(secagg.RoundSpec{Suite: suite, Layout: sum.layout, Invited: hospitals, Committee: hospitals, Threshold: cost.Threshold})
-		if err != nil {
-			return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
-		}
-		agreed := round.Agreed() // members whose key share does not travel
-		shares := agreed*identity.AgreementBytes + (hospitals-agreed)*(round.ShareBytes()+identity.SealingOverhead)
-		once := round.Chunks()*round.ChunkBytes() + shares + round.ShareBytes()
-		usual := sum.Rounds
-		if sum.Usual > 0 {
-			usual = sum.Usual
-		}
-		cost.Bytes += uint64(sum.Rounds) * uint64(once)
+		cost.Bytes += uint64(sum.Rounds) * once
 		cost.Rounds += sum.Rounds
-		cost.UsualBytes += uint64(usual) * uint64(once)
-		cost.UsualRounds += usual
+		for _, e := range sum.forecast {
+			layout := make(secagg.Layout, len(e.Fields))
+			for i, f := range e.Fields {
+				layout[i] = secagg.Field(f)
+			}
+			once, err := bytesOf(layout, hospitals, cost.Threshold)
+			if err != nil {
+				return cost, fmt.Errorf("%s among %d hospitals: %w", sum.Step, hospitals, err)
+			}
+			cost.UsualBytes += uint64(e.Rounds) * once
+		}
+		if sum.Usual > 0 {
+			cost.UsualRounds += sum.Usual
+		} else {
+			cost.UsualRounds += sum.Rounds
+		}
 	}
 	return cost, nil
+}
+
+// bytesOf is what one of so many hospitals sends in a round.
+func bytesOf(layout secagg.Layout, hospitals, threshold int) (uint64, error) {
+	suite, err := secagg.SelectSuite(layout, hospitals, hospitals)
+	if err != nil {
+		return 0, err
+	}
+	round, err := secagg.NewRound(secagg.RoundSpec{Suite: suite, Layout: layout, Invited: hospitals, Committee: hospitals, Threshold: threshold})
+	if err != nil {
+		return 0, err
+	}
+	agreed := round.Agreed() // members whose key share does not travel
+	shares := agreed*identity.AgreementBytes + (hospitals-agreed)*(round.ShareBytes()+identity.SealingOverhead)
+	return uint64(round.Chunks()*round.ChunkBytes() + shares + round.ShareBytes()), nil
 }
 
 func outcomeText(o study.Outcome) string {
@@ -345,8 +365,8 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 	}
 	for _, c := range s.Cost {
 		unless := ""
-		if c.UsualRounds < c.Rounds {
-			unless = fmt.Sprintf(" (%s in %s unless a hospital comes or goes)", console.Size(c.UsualBytes), console.Count(c.UsualRounds, "sum"))
+		if c.UsualRounds < c.Rounds || c.UsualBytes < c.Bytes {
+			unless = fmt.Sprintf(" (about %s in %s unless a hospital comes or goes)", console.Size(c.UsualBytes), console.Count(c.UsualRounds, "sum"))
 		}
 		a.Printf("Among %d hospitals each one sends %s at most, in %s%s; %d of them must agree to open a sum.\n",
 			c.Hospitals, console.Size(c.Bytes), console.Count(c.Rounds, "sum"), unless, c.Threshold)
@@ -366,7 +386,7 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 }
 
 // fieldTexts names fields with their lengths. Fields that differ only in the
-// numbers behind slashes, such as those of a tree's nodes, are named once.
+// numbers behind slashes, such as those of groups, are named once.
 func fieldTexts(fields []fieldJSON) []string {
 	kind := func(f fieldJSON) string {
 		parts := strings.Split(f.Name, "/")
@@ -376,22 +396,30 @@ func fieldTexts(fields []fieldJSON) []string {
 			}
 			parts = parts[:len(parts)-1]
 		}
-		return fmt.Sprintf("%s (%d)", strings.Join(parts, "/"), f.Length)
+		return strings.Join(parts, "/")
 	}
-	times := make(map[string]int)
+	lengths := make(map[string][]int)
 	for _, f := range fields {
-		times[kind(f)]++
+		lengths[kind(f)] = append(lengths[kind(f)], f.Length)
 	}
 	var texts []string
 	for _, f := range fields {
-		text := kind(f)
-		switch n := times[text]; {
-		case n > 1:
-			texts = append(texts, fmt.Sprintf("%d times %s", n, text))
-		case n == 1:
-			texts = append(texts, text)
+		name := kind(f)
+		of := lengths[name]
+		delete(lengths, name)
+		switch {
+		case len(of) == 0: // named already
+		case len(of) == 1:
+			texts = append(texts, fmt.Sprintf("%s (%d)", name, of[0]))
+		case slices.Min(of) == slices.Max(of):
+			texts = append(texts, fmt.Sprintf("%d times %s (%d)", len(of), name, of[0]))
+		default:
+			total := 0
+			for _, n := range of {
+				total += n
+			}
+			texts = append(texts, fmt.Sprintf("%s (%d in %d fields)", name, total, len(of)))
 		}
-		delete(times, text)
 	}
 	return texts
 }

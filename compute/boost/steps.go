@@ -1,0 +1,131 @@
+package boost
+
+import (
+	"math"
+	"slices"
+
+	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Steps tells people what is asked.
+func Steps(s *study.Study) []compute.StepSummary {
+	b := s.Model.Boost
+	var out []compute.StepSummary
+	if fields := largestQuantiles(s); fields != nil {
+		out = append(out, compute.StepSummary{Step: StepQuantiles, Rounds: quantileRounds, Fields: fields, Expected: expectedQuantiles(s),
+			Purpose: "how many patients have a value in each bin of a number's range, closer and closer around the quantiles that become the edges of the trees' bins"})
+	}
+	out = append(out, compute.StepSummary{Step: StepBins, Rounds: 1, Fields: binsLayout(largestBins(s)),
+		Purpose: "how many patients are in each bin of each column, how many are held out for early stopping, and the mean and spread of the outcome"})
+	// A site answers no more questions than this: below the root a level takes a
+	// second one when a hospital came or went.
+	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Usual: b.Trees*b.Depth + 1,
+		Fields: largestFields(s), Expected: expectedLevels(s),
+		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
+	for i := range out {
+		for _, f := range out[i].Fields {
+			out[i].Numbers += f.Length
+		}
+	}
+	return out
+}
+
+// largestFields are those of the largest question about trees that there can be:
+// for both children of every split above the last level, after hospitals came or
+// went. Cells of every width stand for those that other questions have.
+func largestFields(s *study.Study) []compute.Field {
+	loss := newLoss(s)
+	q := &treeQuestion{bins: largestBins(s), loss: loss, Patients: maxRows, HeldOut: maxRows}
+	if loss.cox() {
+		q.Events = maxRows
+	}
+	q.Scale = loss.scale(maxRows, q.Events, loss.expected(moments{patients: maxRows, events: q.Events, mean: 0.5, spread: 0.5}), manyBits)
+	all := q.everything(maxRows)
+	for i := range 1 << (s.Model.Boost.Depth - 1) {
+		q.Nodes, q.Counts, q.grids = append(q.Nodes, i), append(q.Counts, maxRows), append(q.grids, all)
+	}
+	out := q.layout()
+	for bits := 1; bits <= exactBits; bits++ {
+		if f := cellsOf(bits, 1); !slices.ContainsFunc(out, func(other compute.Field) bool { return other.Name == f.Name }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// expectedPatients are those that a forecast of what is sent supposes. With ten
+// times as many, or as few, a number has four bits more, or fewer.
+const expectedPatients = 100_000
+
+// expectedQuantiles forecasts the search for quantiles: of numbers that have most
+// of their patients in an eighth of their range, none of whose values many share.
+func expectedQuantiles(s *study.Study) []compute.Expected {
+	first, later := 0, 0
+	for _, w := range wants(s, expectedPatients) {
+		first, later = first+numberSplit, later+len(w.Probabilities)*manySplit
+	}
+	counts := func(n int) []compute.Field { return []compute.Field{{Name: "counts", Length: n, Bound: maxRows}} }
+	out := []compute.Expected{{Rounds: 1, Fields: counts(first)}}
+	for inBin := 8 * expectedPatients / numberSplit; inBin >= 2*s.Fairness.MinimumCell && len(out) < quantileRounds; inBin /= manySplit {
+		out = append(out, compute.Expected{Rounds: 1, Fields: counts(later)})
+	}
+	return out
+}
+
+// expectedLevels forecasts the questions about trees that grow evenly in
+// columns without missing values, and of which nothing ends early.
+func expectedLevels(s *study.Study) []compute.Expected {
+	b, loss := s.Model.Boost, newLoss(s)
+	cut := largestBins(s)
+	for j := range cut {
+		cut[j].missing = false
+	}
+	m := moments{patients: expectedPatients, mean: 0.3, spread: (loss.hi - loss.lo) / 20}
+	if loss.cox() {
+		m.events = expectedPatients / 3
+	}
+	t := loss.expected(m)
+	level := func(depth int) *treeQuestion {
+		q := &treeQuestion{bins: cut, loss: loss, Patients: m.patients, Events: m.events,
+			Scale: loss.scale(m.patients, m.events, t, precision(cut.asked()*openMost(b.Depth)))}
+		if depth == 0 {
+			q.Nodes, q.Counts, q.grids = []int{0}, []int{m.patients}, []grid{q.everything(m.patients)}
+			return q
+		}
+		q.Tree = []byte{0} // there is one
+		above := max(m.patients>>(depth-1), 2*b.MinLeaf)
+		for i := range 1 << (depth - 1) {
+			q.Nodes, q.Counts = append(q.Nodes, 2*i), append(q.Counts, above*2/5)
+			q.Squares = append(q.Squares, 1+int64(float64(above)*math.Ldexp(t.gradient*t.gradient, 2*q.Scale.Gradient-q.Scale.Squares)))
+			q.grids = append(q.grids, q.expectedGrid(above, t))
+		}
+		return q
+	}
+	var out []compute.Expected
+	for depth := range b.Depth {
+		out = append(out, compute.Expected{Rounds: b.Trees, Fields: level(depth).layout()})
+	}
+	end := level(0)
+	end.Nodes, end.Counts, end.grids = nil, nil, nil
+	return append(out, compute.Expected{Rounds: 1, Fields: end.layout()})
+}
+
+// expectedGrid is that of a node below one with so many patients, in even bins.
+func (q *treeQuestion) expectedGrid(above int, t typical) (out grid) {
+	for j, c := range q.bins {
+		if c.width() == 0 {
+			continue
+		}
+		cell := 1 + above/c.width()
+		l := lot{column: j, count: uint(bitLength(cell))}
+		if !q.loss.constant() {
+			l.hessian = widthOf(1 + float64(cell)*math.Ldexp(t.hessian, q.Scale.Hessian))
+		}
+		for k := range c.width() - 1 {
+			l.groups = append(l.groups, group{uint8(k), uint8(k)})
+		}
+		out = append(out, l)
+	}
+	return out
+}
