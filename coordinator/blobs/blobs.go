@@ -52,8 +52,8 @@ type Store interface {
 	Stage(b Blob) error
 	// Sync makes every blob durable that was staged before.
 	Sync() error
-	// Write stores durably what from writes, without holding it in memory, and
-	// returns its name.
+	// Write stores, as Stage does, what from writes, without holding it in memory,
+	// and returns its name.
 	Write(from io.WriterTo) (statement.Digest, error)
 	// Get returns a blob, and ErrDamaged if it no longer has its digest.
 	Get(name statement.Digest) ([]byte, error)
@@ -170,10 +170,7 @@ func (f *Files) Write(from io.WriterTo) (name statement.Digest, err error) {
 		name = statement.Digest(h.Sum(nil))
 		return name, err
 	})
-	if err != nil {
-		return name, err
-	}
-	return name, f.Sync()
+	return name, err
 }
 
 // write makes a file of what fill writes, synced, under the name it returns.

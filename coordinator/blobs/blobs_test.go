@@ -77,7 +77,7 @@ func TestABlobComesBackByItsDigest(t *testing.T) {
 			if name != statement.DigestOf(data) {
 				t.Errorf("%d bytes are written under another name", len(data))
 			}
-			return err
+			return errors.Join(err, f.Sync())
 		},
 	}
 	for way, store := range ways {

@@ -152,7 +152,8 @@ func (p *pack) add(all ...Blob) (err error) {
 	if err := p.begin(); err != nil {
 		return err
 	}
-	to := bufio.NewWriterSize(io.NewOffsetWriter(p.file, p.end), 1<<16)
+	to := buffered(io.NewOffsetWriter(p.file, p.end))
+	defer writers.Put(to)
 	end := p.end
 	var added []statement.Digest
 	for _, b := range all {
@@ -176,6 +177,15 @@ func (p *pack) add(all ...Blob) (err error) {
 	return nil
 }
 
+// writers are buffers between blobs and the file.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<16) }}
+
+func buffered(w io.Writer) *bufio.Writer {
+	to := writers.Get().(*bufio.Writer)
+	to.Reset(w)
+	return to
+}
+
 func headingOf(name statement.Digest, length int64) (h [heading]byte) {
 	copy(h[:], mark[:])
 	binary.BigEndian.PutUint64(h[4:], uint64(length))
@@ -194,7 +204,8 @@ func (p *pack) write(from io.WriterTo) (name statement.Digest, err error) {
 	at := p.end + heading
 	hash := sha256.New()
 	out := io.NewOffsetWriter(p.file, at)
-	to := bufio.NewWriterSize(io.MultiWriter(hash, out), 1<<16)
+	to := buffered(io.MultiWriter(hash, out))
+	defer writers.Put(to)
 	if _, err := from.WriteTo(to); err != nil {
 		return name, err
 	}

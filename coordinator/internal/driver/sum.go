@@ -94,7 +94,9 @@ func (d *Driver) sum(r *roundState) error {
 	}
 	var name statement.Digest
 	if found == nil {
-		name, err = d.bulk(r).Write(opened) // its encoding is several times as long as itself
+		// Its encoding is several times as long as itself. It becomes durable with the
+		// signed account of the round that names it, before the round ends.
+		name, err = d.bulk(r).Write(opened)
 		if err := d.unstored(err); err != nil {
 			return err
 		}
