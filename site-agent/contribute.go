@@ -52,7 +52,7 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 	// From here on the question counts as asked, whatever becomes of the round.
 	if err := a.vault.RememberPlan(vault.Plan{
 		Round: round.ID, Question: round.Plan.Question, Study: round.Plan.Study, Step: round.Plan.Step, Epoch: round.Plan.Epoch,
-		Committee: round.Plan.Committee, Threshold: round.Plan.Threshold,
+		Committee: round.Plan.Committee, Threshold: round.Plan.Threshold, Checkpoint: a.witness.signed(),
 	}); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 	// A member that had nothing to contribute still remembers the question.
 	if err := a.vault.RememberPlan(vault.Plan{
 		Round: round.ID, Question: round.Plan.Question, Study: round.Plan.Study, Step: round.Plan.Step, Epoch: round.Plan.Epoch,
-		Committee: round.Plan.Committee, Threshold: round.Plan.Threshold,
+		Committee: round.Plan.Committee, Threshold: round.Plan.Threshold, Checkpoint: a.witness.signed(),
 	}); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 		return err
 	}
 	// Durable BEFORE it leaves: after this line no other set is answered.
-	if err := a.vault.RememberAnswer(vault.Answer{Round: round.ID, Request: opening.Request, Statement: signed, Share: share}); err != nil {
+	if err := a.vault.RememberAnswer(vault.Answer{Round: round.ID, Request: opening.Request, Statement: signed, Share: share, Checkpoint: a.witness.signed()}); err != nil {
 		return err
 	}
 	if err := link.SubmitOpeningShare(ctx, subject, signed, share); err != nil {
@@ -110,7 +110,7 @@ func (a *Agent) reportFault(ctx context.Context, link *uplink.Link, subject upli
 	if err != nil {
 		return err
 	}
-	if err := a.vault.RememberFault(vault.Fault{Round: opening.Round.ID, Request: opening.Request, Senders: senders, Statement: signed}); err != nil {
+	if err := a.vault.RememberFault(vault.Fault{Round: opening.Round.ID, Request: opening.Request, Senders: senders, Statement: signed, Checkpoint: a.witness.signed()}); err != nil {
 		return err
 	}
 	a.log.Warn("sealed shares do not open", zap.String("round", subject.Round), zap.Strings("senders", senders))

@@ -101,12 +101,36 @@ func (a *Agent) poll(ctx context.Context) error {
 			return a.stopIfSecurity("ledger-forked", "the coordinator's ledger does not extend the one it showed before", err)
 		}
 	}
+	if !a.newWork(news) { // else the vault keeps the checkpoint with what is done
+		if err := a.witness.keep(); err != nil {
+			return err
+		}
+	}
 	if err := a.assign(ctx, link, news); err != nil {
 		return err
 	}
 	a.revision = news.Revision
 	a.writeStatus(nil)
 	return nil
+}
+
+// newWork reports whether news ask for a part in a round that the last did not
+// ask for.
+func (a *Agent) newWork(news *uplink.News) bool {
+	before := a.asked
+	a.asked = make(map[string]bool, len(before))
+	for _, w := range news.Contribute {
+		a.asked[string(w.Plan)] = true
+	}
+	for _, w := range news.Open {
+		a.asked[string(w.Request)] = true
+	}
+	for w := range a.asked {
+		if !before[w] {
+			return true
+		}
+	}
+	return false
 }
 
 // assign notes how rounds ended, which decides what may be asked, and then

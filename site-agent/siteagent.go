@@ -86,6 +86,8 @@ type Agent struct {
 	cohorts  cohorts
 	tasks    tasks
 	revision string
+	asked    map[string]bool // the plans and opening requests of the last news
+	status   Status          // as it was written last
 }
 
 // Open opens the state directory for this process alone.
@@ -122,7 +124,7 @@ func Open(o Options) (*Agent, error) {
 	a := &Agent{o: o, log: o.Logger, node: node, vault: v, unsealer: identity.NewUnsealer(node.Keys())}
 	a.site = participant.Site{Name: node.Name(), Rosters: node.Rosters(), Memory: v, Floor: o.Policy.MinimumContributors}
 	if a.outbox, err = outbox.Open(filepath.Join(o.Dir, outboxFile), o.Now); err == nil {
-		a.witness, err = openWitness(filepath.Join(o.Dir, witnessFile), node)
+		a.witness, err = openWitness(filepath.Join(o.Dir, witnessFile), node, v.Checkpoint())
 		a.site.Ledger = a.witness
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // Status is what the running agent leaves for people's commands to show.
 type Status struct {
 	Site    string    `json:"site"`
-	Time    time.Time `json:"time"` // of the last poll that changed it
+	Time    time.Time `json:"time"` // of a poll: of one in a second where there are many
 	Problem string    `json:"problem,omitempty"`
 	// Violations are the security violations seen so far.
 	Violations  []string  `json:"violations,omitempty"`
@@ -38,6 +38,10 @@ func (a *Agent) writeStatus(problem error) {
 	if problem != nil {
 		s.Problem = problem.Error()
 	}
+	if a.status.Problem == s.Problem && len(a.status.Violations) == len(s.Violations) && a.status.Time.Equal(s.Time) {
+		return
+	}
+	a.status = s
 	// Not synced: nothing depends on it after a power cut.
 	path := filepath.Join(a.o.Dir, statusFile)
 	data, err := json.MarshalIndent(s, "", "  ")

@@ -29,11 +29,12 @@ type ledgerWitness struct {
 	path    string
 	rosters *identity.Chain
 
-	mu      sync.Mutex
-	witness *ledger.Witness
-	unsaved bool // the last checkpoint is not on the disk
-	read    readState
-	leaves  map[uint64][]byte // of plans and opening requests read by this process
+	mu       sync.Mutex
+	witness  *ledger.Witness
+	unsaved  bool      // the last checkpoint is not in the file
+	cosigned time.Time // when, by the last cosignature
+	read     readState
+	leaves   map[uint64][]byte // of plans and opening requests read by this process
 }
 
 // readState is a compact range (RFC 6962, section 2.1): the roots of the
@@ -52,7 +53,9 @@ type witnessState struct {
 	Read       readState `json:"read"`
 }
 
-func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
+// openWitness resumes from the file or, where the vault holds a later checkpoint,
+// from that: the entries between the two are read again.
+func openWitness(path string, node *identity.Node, done []byte) (*ledgerWitness, error) {
 	roster := node.Rosters().Latest()
 	var kept witnessState
 	data, err := os.ReadFile(path)
@@ -69,9 +72,13 @@ func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
 		kept.Read = readState{Draws: make(map[string]statement.Draw)}
 	}
 	w := &ledgerWitness{path: path, rosters: node.Rosters(), read: kept.Read, leaves: make(map[uint64][]byte)}
-	w.witness, err = ledger.NewWitness(ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey, kept.Checkpoint)
-	if err != nil {
+	origin, key := ledger.Origin(roster.Consortium), roster.CoordinatorMember().SigningKey
+	if w.witness, err = ledger.NewWitness(origin, key, kept.Checkpoint); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	// One that is not of this coordinator is of the one that it replaced.
+	if later, err := ledger.NewWitness(origin, key, done); err == nil && later.Latest().Size > w.witness.Latest().Size {
+		w.witness, w.unsaved = later, true
 	}
 	return w, nil
 }
@@ -79,7 +86,11 @@ func openWitness(path string, node *identity.Node) (*ledgerWitness, error) {
 // latest is the last checkpoint.
 func (w *ledgerWitness) latest() ledger.Checkpoint { return w.witness.Latest() }
 
-// advance accepts a checkpoint that extends the last one and keeps it.
+// signed is the last checkpoint as it was signed, nil before the first.
+func (w *ledgerWitness) signed() []byte { return w.witness.Signed() }
+
+// advance accepts a checkpoint that extends the last one. It is on the disk once
+// it is saved, or with the fact in the vault of what was done under it.
 func (w *ledgerWitness) advance(checkpoint []byte, proof [][32]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,24 +99,38 @@ func (w *ledgerWitness) advance(checkpoint []byte, proof [][32]byte) error {
 		return err
 	}
 	w.unsaved = w.unsaved || w.witness.Latest() != before
+	return nil
+}
+
+// keep saves the last checkpoint.
+func (w *ledgerWitness) keep() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.save()
 }
 
+// cosignEvery is how long a site that is busy with rounds goes without cosigning.
+const cosignEvery = time.Second
+
 // cosign gives the last checkpoint and the site's cosignature of it, which says
-// that the site has seen one history up to there; nil before the first. The
-// checkpoint is on the disk BEFORE its cosignature is made: a site that started
-// again from an older one could be brought to cosign a fork.
+// that the site has seen one history up to there; nil before the first, and while
+// the last is not saved and another was cosigned a moment ago. The checkpoint is
+// in the file BEFORE its cosignature is made: a site that started again from an
+// older one could be brought to cosign a fork.
 func (w *ledgerWitness) cosign(key ed25519.PrivateKey, now time.Time) (ledger.Checkpoint, []byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	head := w.witness.Latest()
-	if w.witness.Signed() == nil {
+	if w.witness.Signed() == nil || w.unsaved && now.Sub(w.cosigned).Abs() < cosignEvery {
 		return head, nil, nil
 	}
 	if err := w.save(); err != nil {
 		return head, nil, err
 	}
 	cosignature, err := ledger.Cosign(head, now, key)
+	if err == nil {
+		w.cosigned = now
+	}
 	return head, cosignature, err
 }
 

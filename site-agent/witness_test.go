@@ -12,6 +12,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 )
 
 type testLog struct {
@@ -49,7 +50,24 @@ func (l *testLog) grow(n int) {
 	}
 }
 
+// advance shows the site the log and has it keep the checkpoint.
 func (l *testLog) advance(w *ledgerWitness) error {
+	l.t.Helper()
+	if err := l.show(w); err != nil {
+		return err
+	}
+	return w.keep()
+}
+
+// hears shows the site the log, with work that makes it wait with its checkpoint.
+func (l *testLog) hears(w *ledgerWitness) {
+	l.t.Helper()
+	if err := l.show(w); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *testLog) show(w *ledgerWitness) error {
 	l.t.Helper()
 	checkpoint, err := l.Checkpoint(l.node.Keys().Signing())
 	if err != nil {
@@ -75,7 +93,7 @@ func TestEveryEntryIsReadAndVerified(t *testing.T) {
 	for i := range 40 {
 		if i%5 == 0 { // restarted
 			var err error
-			if w, err = openWitness(path, l.node); err != nil {
+			if w, err = openWitness(path, l.node, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,7 +121,7 @@ func TestEveryEntryIsReadAndVerified(t *testing.T) {
 func TestEntriesThatAreNotTheCheckpointsAreRefused(t *testing.T) {
 	l := newTestLog(t)
 	l.grow(5)
-	w, err := openWitness(filepath.Join(t.TempDir(), "ledger.json"), l.node)
+	w, err := openWitness(filepath.Join(t.TempDir(), "ledger.json"), l.node, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +152,7 @@ func TestAShrunkLedgerIsRefused(t *testing.T) {
 	l := newTestLog(t)
 	l.grow(5)
 	path := filepath.Join(t.TempDir(), "ledger.json")
-	w, err := openWitness(path, l.node)
+	w, err := openWitness(path, l.node, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +162,7 @@ func TestAShrunkLedgerIsRefused(t *testing.T) {
 	fork := &testLog{ledger.NewLog(ledger.Origin("test"), ledger.NewMemory()), t, l.node, "fork"}
 	for _, size := range []int{3, 2, 4} { // shorter, as long, longer
 		fork.grow(size)
-		if w, err = openWitness(path, l.node); err != nil {
+		if w, err = openWitness(path, l.node, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := fork.advance(w); !errors.Is(err, ledger.ErrSecurity) {
@@ -158,7 +176,7 @@ func TestADamagedWitnessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.json")
 	for _, content := range []string{"", "{", `{"read":{"size":3,"peaks":[]}}`, `{"checkpoint":"AAAA"}`} {
 		os.WriteFile(path, []byte(content), 0o600)
-		if _, err := openWitness(path, l.node); err == nil {
+		if _, err := openWitness(path, l.node, nil); err == nil {
 			t.Errorf("%q is believed", content)
 		}
 	}
@@ -191,7 +209,7 @@ func (l *testLog) read(w *ledgerWitness) error {
 
 func (l *testLog) open(path string) *ledgerWitness {
 	l.t.Helper()
-	w, err := openWitness(path, l.node)
+	w, err := openWitness(path, l.node, nil)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -361,4 +379,86 @@ func TestNothingIsCosignedThatIsNotOnTheDisk(t *testing.T) {
 	}
 	l.cosigns(w, 4)
 	l.cosigns(l.open(path), 4)
+}
+
+// Between the questions of a busy study a site need not cosign every checkpoint,
+// but it does so every second, and each is in the file before.
+func TestABusySiteCosignsEverySecond(t *testing.T) {
+	l := newTestLog(t)
+	path := filepath.Join(t.TempDir(), "ledger.json")
+	w := l.open(path)
+	l.grow(3)
+	if err := l.advance(w); err != nil {
+		t.Fatal(err)
+	}
+	l.cosigns(w, 3)
+	busy := w.cosigned
+	l.grow(2)
+	l.hears(w)
+	key := l.node.Keys().Signing()
+	for _, after := range []time.Duration{0, cosignEvery - 1} {
+		if head, cosignature, err := w.cosign(key, busy.Add(after)); cosignature != nil || head.Size != 5 || err != nil {
+			t.Fatalf("after %v: cosigned %d, %v", after, head.Size, err)
+		}
+	}
+	if _, cosignature, err := w.cosign(key, busy.Add(cosignEvery)); cosignature == nil || err != nil {
+		t.Fatalf("not cosigned after a second: %v", err)
+	}
+	if got := l.open(path).latest().Size; got != 5 {
+		t.Fatalf("cosigned 5 entries and knows %d after a restart", got)
+	}
+}
+
+// Work that came before is none: a coordinator that shows it again, with a longer
+// ledger, asks for a cosignature.
+func TestOnlyNewWorkKeepsASiteFromCosigning(t *testing.T) {
+	var a Agent
+	plan, request := uplink.Contribute{Plan: []byte("plan")}, uplink.Open{Request: []byte("request")}
+	for i, c := range []struct {
+		news uplink.News
+		want bool
+	}{
+		{uplink.News{}, false},
+		{uplink.News{Contribute: []uplink.Contribute{plan}}, true},
+		{uplink.News{Contribute: []uplink.Contribute{plan}}, false},
+		{uplink.News{Contribute: []uplink.Contribute{plan}, Open: []uplink.Open{request}}, true},
+		{uplink.News{Open: []uplink.Open{request}}, false},
+		{uplink.News{Contribute: []uplink.Contribute{plan}}, true},
+	} {
+		if got := a.newWork(&c.news); got != c.want {
+			t.Errorf("news %d: %v", i, got)
+		}
+	}
+}
+
+// What a site did under a checkpoint it remembers with the checkpoint: started
+// again, it refuses a ledger that forks below, whatever the file says.
+func TestACheckpointUnderWhichASiteActedIsNotForgotten(t *testing.T) {
+	l := newTestLog(t)
+	path := filepath.Join(t.TempDir(), "ledger.json")
+	w := l.open(path)
+	l.grow(3)
+	if err := l.advance(w); err != nil {
+		t.Fatal(err)
+	}
+	fork := &testLog{ledger.NewLog(ledger.Origin("test"), ledger.NewMemory()), t, l.node, ""}
+	fork.grow(3)
+	fork.salt = "fork"
+	fork.grow(4)
+	l.grow(2)
+	l.hears(w)
+	again, err := openWitness(path, l.node, w.signed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.latest(); got != w.latest() {
+		t.Fatalf("knows %d entries after a restart", got.Size)
+	}
+	if err := fork.advance(again); !errors.Is(err, ledger.ErrSecurity) {
+		t.Fatalf("%v, want a security violation", err)
+	}
+	l.cosigns(again, 5)
+	if again, err = openWitness(path, l.node, []byte("of another coordinator")); err != nil || again.latest().Size != 5 {
+		t.Fatalf("%v, knows %d entries", err, again.latest().Size)
+	}
 }

@@ -1,19 +1,17 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hpke"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
-
-	"github.com/consilium-fl/consilium/crypto/memo"
 )
 
 // A key share travels sealed: HPKE (RFC 9180) agrees on a secret between sender
@@ -56,10 +54,10 @@ const (
 	SeedBytes      = 32
 	AgreementBytes = encapsulationBytes + saltBytes + confirmationBytes
 
-	// An encapsulation serves so many shares at most, and a sender keeps so many
-	// for different studies and recipients.
+	// An encapsulation serves so many shares at most, and a member keeps so many
+	// for different studies and recipients, and for different studies and senders.
 	sharesOfOne   = 1000
-	keptByASender = 4096
+	keptByAMember = 4096
 )
 
 // ShareAddress says where a sealed key share belongs. It opens nowhere else.
@@ -117,10 +115,11 @@ func (a ShareAddress) seed(secret exporter, salt []byte) (seed [SeedBytes]byte, 
 // concurrent use and prints nothing of its secrets.
 type Sealer struct {
 	mu       sync.Mutex
-	contexts map[[sha256.Size]byte]*sealing
+	contexts map[ShareAddress]*sealing // of no round
 }
 
 type sealing struct {
+	recipient     []byte
 	encapsulation []byte
 	secret        *hpke.Sender
 	left          int // shares that it may still seal
@@ -162,42 +161,45 @@ func (s *Sealer) Agree(recipient []byte, to ShareAddress) (agreement []byte, see
 }
 
 func (s *Sealer) context(recipient []byte, to ShareAddress) (*sealing, error) {
-	info := to.info()
-	name := sha256.Sum256(append(append([]byte(nil), info...), recipient...)) // the key's length is fixed, so this is unambiguous
+	to.Round = [32]byte{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.contexts[name]
-	if c == nil || c.left == 0 {
+	c := s.contexts[to]
+	if c == nil || c.left == 0 || !bytes.Equal(c.recipient, recipient) {
 		key, err := kem.NewPublicKey(recipient)
 		if err != nil {
 			return nil, errors.New("recipient's sealing key is not an MLKEM768-P256 key")
 		}
-		c = &sealing{left: sharesOfOne}
-		if c.encapsulation, c.secret, err = hpke.NewSender(key, kdf, aead, info); err != nil {
+		c = &sealing{recipient: bytes.Clone(recipient), left: sharesOfOne}
+		if c.encapsulation, c.secret, err = hpke.NewSender(key, kdf, aead, to.info()); err != nil {
 			return nil, err
 		}
-		if s.contexts == nil || len(s.contexts) >= keptByASender {
-			s.contexts = make(map[[sha256.Size]byte]*sealing)
+		if s.contexts == nil || len(s.contexts) >= keptByAMember {
+			s.contexts = make(map[ShareAddress]*sealing)
 		}
-		s.contexts[name] = c
+		s.contexts[to] = c
 	}
 	c.left--
 	return c, nil
 }
 
-// Unsealer opens what was sealed to a member. It keeps what it has decapsulated
-// lately, in memory only. It is safe for concurrent use and prints nothing of its
-// secrets.
+// Unsealer opens what was sealed to a member. It keeps the last encapsulation of
+// every study and sender, undone, in memory only. It is safe for concurrent use and
+// prints nothing of its secrets.
 type Unsealer struct {
-	keys    *Keys
-	secrets *memo.Cache[*hpke.Recipient] // by info and encapsulation
+	keys *Keys
+
+	mu       sync.Mutex
+	contexts map[ShareAddress]unsealing // of no round
+}
+
+type unsealing struct {
+	encapsulation []byte
+	secret        *hpke.Recipient
 }
 
 // NewUnsealer returns an Unsealer for a site's keys.
-func NewUnsealer(keys *Keys) *Unsealer {
-	// About a kilobyte each: two for every sender of a consortium of a thousand.
-	return &Unsealer{keys, memo.New[*hpke.Recipient](4 << 20)}
-}
+func NewUnsealer(keys *Keys) *Unsealer { return &Unsealer{keys: keys} }
 
 // Format prints a redaction whatever the verb.
 func (*Unsealer) Format(f fmt.State, _ rune) { io.WriteString(f, "[unsealer]") }
@@ -246,15 +248,22 @@ func (u *Unsealer) secret(at ShareAddress, encapsulation []byte) (*hpke.Recipien
 	if u.keys.secret().sealing == nil {
 		return nil, errors.New("only a site has a key to unseal with")
 	}
-	info := at.info()
-	name := memo.Key(sha256.Sum256(append(append([]byte(nil), encapsulation...), info...)))
-	if secret, known := u.secrets.Get(name); known {
-		return secret, nil
+	at.Round = [32]byte{}
+	u.mu.Lock()
+	known := u.contexts[at]
+	u.mu.Unlock()
+	if bytes.Equal(known.encapsulation, encapsulation) {
+		return known.secret, nil
 	}
-	secret, err := hpke.NewRecipient(encapsulation, u.keys.secret().sealing, kdf, aead, info)
+	secret, err := hpke.NewRecipient(encapsulation, u.keys.secret().sealing, kdf, aead, at.info())
 	if err != nil {
 		return nil, errSealed
 	}
-	u.secrets.Put(name, secret, 1<<10)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.contexts == nil || len(u.contexts) >= keptByAMember {
+		u.contexts = make(map[ShareAddress]unsealing)
+	}
+	u.contexts[at] = unsealing{bytes.Clone(encapsulation), secret}
 	return secret, nil
 }

@@ -19,12 +19,17 @@ type generator struct {
 	next   int
 }
 
-func newGenerator(key []byte) *generator {
+// counterMode is AES in counter mode from zero.
+func counterMode(key []byte) cipher.Stream {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic("secagg: " + err.Error()) // the key's length is wrong
 	}
-	g := &generator{stream: cipher.NewCTR(block, make([]byte, aes.BlockSize))}
+	return cipher.NewCTR(block, make([]byte, aes.BlockSize))
+}
+
+func newGenerator(key []byte) *generator {
+	g := &generator{stream: counterMode(key)}
 	g.next = len(g.buffer)
 	return g
 }

@@ -125,9 +125,11 @@ const SeedBytes = 32
 // fillFromSeed fills a share with what a seed stands for: the elements that
 // AES-256 in counter mode from zero draws.
 func fillFromSeed(seed [SeedBytes]byte, share []byte) {
-	g := newGenerator(seed[:])
-	defer g.wipe()
-	g.fieldElements(share)
+	stream := counterMode(seed[:])
+	for rest := share; len(rest) > 0; rest = rest[withinField(rest):] {
+		clear(rest)
+		stream.XORKeyStream(rest, rest)
+	}
 }
 
 // extrapolation returns the weights that turn the values of a polynomial of

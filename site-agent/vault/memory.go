@@ -21,11 +21,8 @@ func (v *Vault) Asked(question statement.Digest) []participant.Asked {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var asked []participant.Asked
-	for _, id := range v.order {
+	for _, id := range v.asked[question] {
 		r := v.rounds[id]
-		if r.Plan == nil || r.Plan.Question != question {
-			continue
-		}
 		a := participant.Asked{Round: id, Committee: r.Plan.Committee, Threshold: r.Plan.Threshold, ShareGiven: r.Answer != nil, End: r.End}
 		if r.Fault != nil {
 			a.AtFault = r.Fault.Senders
@@ -36,28 +33,18 @@ func (v *Vault) Asked(question statement.Digest) []participant.Asked {
 }
 
 // Questions counts the different questions of a step accepted so far.
-func (v *Vault) Questions(study statement.Digest, step string) int {
+func (v *Vault) Questions(study statement.Digest, name string) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	different := make(map[statement.Digest]bool)
-	for _, r := range v.rounds {
-		if r.Plan != nil && r.Plan.Study == study && r.Plan.Step == step {
-			different[r.Plan.Question] = true
-		}
-	}
-	return len(different)
+	return v.questions[step{study, name}]
 }
 
 // Epoch is that of the study's first accepted plan.
 func (v *Vault) Epoch(study statement.Digest) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, id := range v.order {
-		if p := v.rounds[id].Plan; p != nil && p.Study == study {
-			return p.Epoch, true
-		}
-	}
-	return "", false
+	epoch, known := v.epochs[study]
+	return epoch, known
 }
 
 // Header is the digest of the header that this site signed in a round.

@@ -51,11 +51,14 @@ type Vault struct {
 	mu         sync.Mutex
 	journal    *journal
 	rounds     map[statement.Digest]*Round
-	order      []statement.Digest // rounds, by when they were first remembered
+	asked      map[statement.Digest][]statement.Digest // rounds of a question, the oldest first
+	questions  map[step]int                            // how many different ones of a step
+	epochs     map[statement.Digest]string             // of each study's first plan
 	studies    map[statement.Digest]*approved
 	releases   map[statement.Digest]Decision
 	violations []Violation
 	sealing    map[statement.Digest]bool // rounds whose contribution is being written
+	checkpoint []byte                    // of the ledger, of the last fact that names one
 }
 
 // Round is what the site remembers of a round.
@@ -81,6 +84,8 @@ type Plan struct {
 	// question could be opened beside this one follows from it.
 	Committee []string `json:"committee,omitempty"`
 	Threshold int      `json:"threshold,omitempty"`
+	// Checkpoint is the signed one of the ledger under which the plan was accepted.
+	Checkpoint []byte `json:"checkpoint,omitempty"`
 }
 
 // Answer is the one answer to a round's one opening request.
@@ -89,6 +94,8 @@ type Answer struct {
 	Request   statement.Digest `json:"request"` // of the request's payload
 	Statement []byte           `json:"statement"`
 	Share     []byte           `json:"share"`
+	// Checkpoint is the signed one of the ledger under which the request was accepted.
+	Checkpoint []byte `json:"checkpoint,omitempty"`
 }
 
 // Fault is the report of senders whose sealed share did not open.
@@ -97,6 +104,8 @@ type Fault struct {
 	Request   statement.Digest `json:"request"`
 	Senders   []string         `json:"senders"`
 	Statement []byte           `json:"statement"`
+	// Checkpoint is the signed one of the ledger under which the request was accepted.
+	Checkpoint []byte `json:"checkpoint,omitempty"`
 }
 
 // Decision is a person's or a policy's yes or no to a study or a release.
@@ -137,10 +146,13 @@ func Open(dir string, now func() time.Time) (*Vault, error) {
 	}
 	v := &Vault{
 		dir: dir, now: now, lock: lock,
-		rounds:   make(map[statement.Digest]*Round),
-		studies:  make(map[statement.Digest]*approved),
-		releases: make(map[statement.Digest]Decision),
-		sealing:  make(map[statement.Digest]bool),
+		rounds:    make(map[statement.Digest]*Round),
+		asked:     make(map[statement.Digest][]statement.Digest),
+		questions: make(map[step]int),
+		epochs:    make(map[statement.Digest]string),
+		studies:   make(map[statement.Digest]*approved),
+		releases:  make(map[statement.Digest]Decision),
+		sealing:   make(map[statement.Digest]bool),
 	}
 	if v.journal, err = openJournal(filepath.Join(dir, "journal"), v.apply); err != nil {
 		lock.Close()
@@ -181,7 +193,9 @@ func (v *Vault) record(f fact) error {
 func (v *Vault) apply(f fact) error {
 	switch {
 	case f.Plan != nil:
+		v.under(&f.Plan.Checkpoint)
 		v.round(f.Plan.Round).Plan = f.Plan
+		v.index(f.Plan)
 	case f.Sealed != nil:
 		v.round(f.Sealed.Round).Header = &f.Sealed.Header
 	case f.Receipt != nil:
@@ -189,8 +203,10 @@ func (v *Vault) apply(f fact) error {
 	case f.Declined != nil:
 		v.round(*f.Declined).Declined = true
 	case f.Answer != nil:
+		v.under(&f.Answer.Checkpoint)
 		v.round(f.Answer.Round).Answer = f.Answer
 	case f.Fault != nil:
+		v.under(&f.Fault.Checkpoint)
 		v.round(f.Fault.Round).Fault = f.Fault
 	case f.End != nil:
 		v.round(f.End.Round).End = f.End
@@ -219,9 +235,25 @@ func (v *Vault) round(id statement.Digest) *Round {
 	if r == nil {
 		r = new(Round)
 		v.rounds[id] = r
-		v.order = append(v.order, id)
 	}
 	return r
+}
+
+// step is a step of a study.
+type step struct {
+	study statement.Digest
+	name  string
+}
+
+// index notes what an accepted plan asks.
+func (v *Vault) index(p *Plan) {
+	if len(v.asked[p.Question]) == 0 {
+		v.questions[step{p.Study, p.Step}]++ // a question names its study and step
+	}
+	v.asked[p.Question] = append(v.asked[p.Question], p.Round)
+	if _, known := v.epochs[p.Study]; !known {
+		v.epochs[p.Study] = p.Epoch
+	}
 }
 
 // Round returns what is remembered of a round.
@@ -232,6 +264,21 @@ func (v *Vault) Round(id statement.Digest) (Round, bool) {
 		return *r, true
 	}
 	return Round{}, false
+}
+
+// under remembers the checkpoint of a fact: one of all facts, the last.
+func (v *Vault) under(checkpoint *[]byte) {
+	if *checkpoint != nil {
+		v.checkpoint, *checkpoint = *checkpoint, nil
+	}
+}
+
+// Checkpoint is the signed one of the ledger under which this site last accepted
+// a plan or a request, nil if none is remembered.
+func (v *Vault) Checkpoint() []byte {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.checkpoint
 }
 
 // Violations lists every security violation seen, the oldest first.

@@ -282,3 +282,33 @@ func FuzzJournalLine(f *testing.F) {
 		}
 	})
 }
+
+// Of the checkpoints under which the site acted, the last is remembered, also
+// after a restart, and by a vault of before, which names none, nothing is.
+func TestTheLastCheckpointIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	if v.Checkpoint() != nil {
+		t.Error("a checkpoint before any")
+	}
+	must(t, v.RememberPlan(Plan{Round: round1, Question: asked, Checkpoint: []byte("5 entries")}))
+	must(t, v.RememberPlan(Plan{Round: round2, Question: asked}))
+	for _, want := range []string{"5 entries", "7 entries", "9 entries"} {
+		for range 2 {
+			if got := v.Checkpoint(); string(got) != want {
+				t.Errorf("remembers %q, want %q", got, want)
+			}
+			must(t, v.Close())
+			v = open(t, dir)
+		}
+		switch want {
+		case "5 entries":
+			must(t, v.RememberAnswer(Answer{Round: round1, Checkpoint: []byte("7 entries")}))
+		case "7 entries":
+			must(t, v.RememberFault(Fault{Round: round2, Checkpoint: []byte("9 entries")}))
+		}
+	}
+	if n := len(v.Asked(asked)); n != 2 || v.Questions(statement.Digest{}, "") != 1 {
+		t.Errorf("%d rounds of one question are remembered", n)
+	}
+}
