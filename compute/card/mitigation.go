@@ -32,6 +32,9 @@ func (c *Card) mitigated() []block {
 		study.Recalibrate:      "predictions of each group of %s are moved along a line of its own",
 		study.GroupThresholds:  "each group of %s is called positive from a probability of its own",
 	}[m.Method]
+	if m.Method == study.Recalibrate && m.Error == mitigation.Discordance {
+		method = "the hazard of each group of %s is multiplied by a factor of its own"
+	}
 	released := "The model without mitigation is released."
 	if m.Released > 0 {
 		released = "The model at strength " + plot.Plain(m.Released) + " is released."

@@ -64,15 +64,15 @@ type Group struct {
 // errorRate is the share of patients who are called what they are not.
 const errorRate = "error_rate"
 
-// discordance is the share of pairs of patients of whom the one with the lower
+// Discordance is the share of pairs of patients of whom the one with the lower
 // hazard had the event first: one less the C-index.
-const discordance = "discordance"
+const Discordance = "discordance"
 
 // ErrorOf is the measure of all patients that the curve shows.
 func ErrorOf(s *study.Study) string {
 	switch {
 	case s.Outcome.Type == study.Survival:
-		return discordance
+		return Discordance
 	case s.Outcome.Type != study.Binary:
 		return "mae"
 	case s.Mitigation.Method == study.GroupThresholds:
@@ -87,7 +87,7 @@ func overall(s *study.Study, a *fairness.Audit) *fairness.Metric {
 	if all == nil {
 		return nil
 	}
-	less := map[string]string{errorRate: "accuracy", discordance: "cindex"}[ErrorOf(s)]
+	less := map[string]string{errorRate: "accuracy", Discordance: "cindex"}[ErrorOf(s)]
 	if less == "" {
 		x, ok := all.Metrics[ErrorOf(s)]
 		if !ok {

@@ -31,6 +31,9 @@ type measured struct {
 }
 
 func (m measured) text(x float64) string {
+	if math.Abs(x) < 1e-12 { // of a difference, rounding
+		x = 0
+	}
 	if m.percent > 0 {
 		return plot.Percent(x * m.percent)
 	}
@@ -79,8 +82,12 @@ func mitigated(r *pipeline.Result) section {
 	}
 	unit := r.Cohort.Outcome.Unit
 	of, gap := measureOf(m.Error, unit), measureOf(m.Measure, unit)
+	method := methods[m.Method]
+	if m.Method == study.Recalibrate && m.Error == mitigation.Discordance {
+		method = "The hazard of each group is multiplied by a factor of its own"
+	}
 	blocks := []block{
-		text("%s (%s; groups by %s). How strongly, and which model is released, was declared before there was a result. %s.", methods[m.Method], m.Method, m.Attribute, releasedText(m)),
+		text("%s (%s; groups by %s). How strongly, and which model is released, was declared before there was a result. %s.", method, m.Method, m.Attribute, releasedText(m)),
 	}
 	if m.NeedsGroup {
 		blocks = append(blocks, note("The released model asks for %s. A patient whose %s is not known, or of a group that was too small, has the general model.", m.Attribute, m.Attribute))

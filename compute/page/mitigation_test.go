@@ -24,7 +24,7 @@ func TestThePageShowsWhatIsTraded(t *testing.T) {
 			"recalibrate, by g (a line for each group&#39;s predictions); strengths 0.5, 1 beside the model without; the model at strength 0.5 is released"},
 		"thresholds": {"The model without mitigation is released; the others are only shown", "positive from", "0, released", "The study has no hold-out"},
 		"reweighed":  {"Patients weigh in the fit by their group", "weighs ", "every group weighs as much as every other"},
-		"factors":    {"hazard times ", "share of pairs ordered wrongly", "observed over expected events", "a factor on each group&#39;s hazard"},
+		"factors":    {"hazard times ", "share of pairs ordered wrongly", "observed over expected events", "a factor on each group&#39;s hazard", "The hazard of each group is multiplied by a factor"},
 		"fairfed":    {"on a side of the gap", "Hospitals whose own gap", "with beta 2 at strength 1", "true positive rate"},
 	} {
 		s, r := complete(t, kinds[name])
