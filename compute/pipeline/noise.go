@@ -19,7 +19,7 @@ func noiseShown(s *study.Study) (notes []string) {
 	cells := s.Fairness.BaseCells()
 	each := noise.Scale{Epsilon: uint64(of.Epsilon), Sensitivity: 2 * 1000}
 	whole := math.Sqrt(each.Variance() * float64(cells*fairness.Classes(s)) * float64(s.MinimumContributors()) / float64(s.Holders()))
-	notes = append(notes, fmt.Sprintf("noise: all that is opened about the groups of the audit carries noise of epsilon %g, which the hospitals make together: any %s of them make all of it. With the fewest contributors the size of one combination of groups is off by about %.0f patients, that of all %d together by about %.0f.",
+	notes = append(notes, fmt.Sprintf("noise: all that is opened about the groups of the audit carries noise of epsilon %g, which the hospitals make together: any %s make all of it. With the fewest contributors the size of one combination of groups is off by about %.0f patients, that of all %d together by about %.0f.",
 		float64(of.Epsilon)/1000, count(s.Holders(), "hospital"), whole/math.Sqrt(float64(cells)), cells, whole))
 	exact := "noise: the model, the cohort's description"
 	if s.Validation.Kind != "" {
