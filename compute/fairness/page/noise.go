@@ -3,6 +3,7 @@ package page
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/page/plot"
@@ -30,4 +31,25 @@ func hiddenUnderNoise(g fairness.Group, minimum int) string {
 		return "the noise is too large beside so few patients"
 	}
 	return ""
+}
+
+// noisyPopulations are the groups of each attribute by their noisy counts.
+func noisyPopulations(a *fairness.Audit) (out []population) {
+	for i, g := range a.Groups {
+		if i == 0 || strings.Contains(g.Attribute, " × ") {
+			continue
+		}
+		if len(out) == 0 || out[len(out)-1].Attribute != g.Attribute {
+			out = append(out, population{Attribute: g.Attribute})
+		}
+		p := &out[len(out)-1]
+		b := bar{Y: float64(len(p.Bars)) * rowHeight, Label: g.Level, Count: hidden(g, a.MinimumCell)}
+		if g.N != nil {
+			b.Count = patients(g)
+			b.Width = barWidth * min(max(float64(*g.N)/float64(a.N), 0), 1)
+		}
+		b.Text = barStart + b.Width + 8
+		p.Bars = append(p.Bars, b)
+	}
+	return out
 }

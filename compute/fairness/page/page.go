@@ -66,7 +66,9 @@ func Render(d Document) ([]byte, error) {
 	v := newView(d.Audit, nil)
 	v.Document = d
 	v.Features = features(d.Cohort)
-	v.Populations = populations(d.Cohort)
+	if v.Populations = populations(d.Cohort); d.Audit.Noise != nil {
+		v.Populations = noisyPopulations(d.Audit) // the cohort has none
+	}
 	if d.Model != nil {
 		v.Coefficients = coefficients(d.Model)
 	}
