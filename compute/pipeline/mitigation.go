@@ -398,7 +398,13 @@ func mitigationSteps(s *study.Study, models []compute.StepSummary) []compute.Ste
 		}
 		for i := range models {
 			models[i].Rounds = models[i].Rounds*fits + plain[models[i].Step]
-			models[i].Purpose += fmt.Sprintf("; %d times %s", fits, how)
+			switch {
+			case plain[models[i].Step] == 0: // a step of the mitigation's fits alone
+			case fits == 1:
+				models[i].Purpose += "; once " + how
+			default:
+				models[i].Purpose += fmt.Sprintf("; %d times %s", fits, how)
+			}
 		}
 	}
 	return append(models, mitigation.Steps(s)...)
