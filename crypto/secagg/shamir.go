@@ -90,25 +90,26 @@ func withinField(draws []byte) int {
 // are chosen first, the ones that the seeds stand for and then random ones, and
 // the others follow. It returns the shares that no seed stands for.
 func shareKey(key []int64, committee, threshold int, random *generator, seeds ...[SeedBytes]byte) [][]byte {
-	// A row does not begin a power of two of bytes after the last, where all rows
-	// would share a few lines of the cache.
+	// Secrets and what seeds stand for are nobody's after this call. Their rows do
+	// not begin a power of two of bytes after one another, where all would share a
+	// few lines of the cache.
 	const apart = 128
 	rows, size := make([][]byte, threshold), 2*len(key)
-	memory := make([]byte, threshold*(size+apart))
+	private := scratch(len(seeds)+1, size+apart)
+	defer private.release()
 	for i := range rows {
-		rows[i] = memory[i*(size+apart):][:size:size]
+		if i <= len(seeds) {
+			rows[i] = private.bytes[i*(size+apart):][:size:size]
+		} else {
+			rows[i] = make([]byte, size)
+			random.fieldElements(rows[i])
+		}
 	}
-	defer clear(rows[0])
 	for k, s := range key {
 		setElement(rows[0], k, residue(s, shamirPrime))
 	}
-	for i, row := range rows[1:] {
-		if i < len(seeds) {
-			defer clear(row)
-			fillFromSeed(seeds[i], row)
-		} else {
-			random.fieldElements(row)
-		}
+	for i, seed := range seeds {
+		fillFromSeed(seed, rows[i+1])
 	}
 	shares := append(make([][]byte, 0, committee), rows[1:]...)
 	for j := len(shares); j < committee; j++ {
@@ -117,6 +118,26 @@ func shareKey(key []int64, committee, threshold int, random *generator, seeds ..
 		shares = append(shares, share)
 	}
 	return shares[len(seeds):]
+}
+
+// scratchMemory is memory for secrets that do not leave a call. It is used again,
+// and zero in between.
+type scratchMemory struct{ bytes []byte }
+
+var scratches sync.Pool
+
+func scratch(rows, size int) *scratchMemory {
+	m, _ := scratches.Get().(*scratchMemory)
+	if m == nil || cap(m.bytes) < rows*size {
+		m = &scratchMemory{make([]byte, rows*size)}
+	}
+	m.bytes = m.bytes[:rows*size]
+	return m
+}
+
+func (m *scratchMemory) release() {
+	clear(m.bytes)
+	scratches.Put(m)
 }
 
 // SeedBytes is the length of a seed that stands for a key share.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
@@ -41,6 +42,8 @@ type Sealing struct {
 // keptBytes is how much ciphertext of a contribution that was just sealed stays
 // in memory, where it need not be read again to be sent.
 const keptBytes = 1 << 20
+
+var spoolWriters = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<16) }}
 
 // Chunk appends a chunk of ciphertext, the next in order. The bytes are the
 // caller's again when it returns.
@@ -102,7 +105,12 @@ func (v *Vault) Seal(round statement.Digest, write func(*Sealing) (header []byte
 	var unmade error // write's own error, which is not the disk's
 	s := new(Sealing)
 	err := durable.Write(v.spoolPath(round), 0o600, func(to io.Writer) error {
-		s.file = bufio.NewWriterSize(to, 1<<16)
+		s.file = spoolWriters.Get().(*bufio.Writer)
+		s.file.Reset(to)
+		defer func() {
+			s.file.Reset(nil) // what is in it is ciphertext, and overwritten
+			spoolWriters.Put(s.file)
+		}()
 		if envelope, unmade = write(s); unmade != nil {
 			return unmade
 		}
