@@ -73,10 +73,11 @@ func (j Judged) effect() string {
 }
 
 // Decide makes the decision anew from the figures of an audit that somebody else
-// hands over: the criteria must be the study's, each verdict the one that its
-// intervals and margins give, and the decision the one that the verdicts give.
-// What it cannot see is whether the figures are what the sums give, which is the
-// auditor's to replay. An audit that states no decision, as those of older
+// hands over: the criteria must be the study's, none of its groups may be left out
+// of them, each verdict must be the one that its intervals and margins give, and
+// the decision the one that the verdicts give. What it cannot see is whether the
+// figures are what the sums give, and whether a group that is said to have no
+// patients has none, which is the auditor's to replay. An audit that states no decision, as those of older
 // versions, gets the one that its verdicts call for.
 func Decide(s *study.Study, a *Audit) (Decision, error) {
 	var none Decision
@@ -98,6 +99,9 @@ func Decide(s *study.Study, a *Audit) (Decision, error) {
 			if g.Verdict != want {
 				return none, fmt.Errorf("criterion %d: the verdict on %s %s is %q, where its interval gives %q", i+1, g.Attribute, g.Level, g.Verdict, want)
 			}
+		}
+		if err := a.complete(s, i, stated); err != nil {
+			return none, err
 		}
 		j.Groups = stated.Groups
 		j.conclude()

@@ -27,6 +27,10 @@ fairness:
 // group; nil is a group that could not be looked at.
 func judged(s *study.Study, intervals ...*[2]float64) *Audit {
 	a := &Audit{}
+	for _, c := range cells(s) {
+		a.Groups = append(a.Groups, Group{Attribute: c.name, Level: c.level, State: OK})
+	}
+	a.Group("g", "unknown").State = Zero
 	for i, c := range s.Fairness.Criteria {
 		j := declared(s, c)
 		g := JudgedGroup{Attribute: "g", Level: "B", Reference: "A", Verdict: Insufficient, Why: "withheld"}
@@ -128,6 +132,13 @@ func TestADecisionThatDoesNotFollowIsRefused(t *testing.T) {
 		"a wider margin":          {func(a *Audit) { a.Criteria[0].Margin = 5 }, "not the one that the study declares"},
 		"a milder consequence":    {func(a *Audit) { a.Criteria[0].OnFail = "warn" }, "not the one that the study declares"},
 		"another metric":          {func(a *Audit) { a.Criteria[0].Metric = "bias" }, "not the one that the study declares"},
+		"a group left out":        {func(a *Audit) { a.Criteria[0].Groups = nil }, "leaves out more than one group of g"},
+		"a group made up":         {func(a *Audit) { a.Criteria[0].Groups[0].Level = "C" }, "leaves out more than one group of g"},
+		"a group twice":           {func(a *Audit) { a.Criteria[0].Groups = append(a.Criteria[0].Groups, a.Criteria[0].Groups[0]) }, "twice"},
+		"another reference":       {func(a *Audit) { a.Criteria[0].Groups[0].Reference = "unknown" }, "compares groups of g with unknown"},
+		"a group that is nowhere": {func(a *Audit) { a.Groups = a.Groups[:3] }, "3 groups where the study declares 4"},
+		"a group renamed":         {func(a *Audit) { a.Groups[2].Level = "A" }, "where the study declares g B"},
+		"a group counted nowhere": {func(a *Audit) { a.Groups[2].State, a.Criteria[0].Groups = Merged, nil }, "in the place of another and of none"},
 		"a criterion left out":    {func(a *Audit) { a.Criteria = nil }, "judges 0 criteria"},
 		"a criterion added":       {func(a *Audit) { a.Criteria = append(a.Criteria, a.Criteria[0]) }, "judges 2 criteria"},
 	} {

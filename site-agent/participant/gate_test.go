@@ -21,6 +21,8 @@ func failing(outcome string) *fairness.Audit {
 	estimate, lower, upper := 3.0, 2.0, 4.0
 	sentence := "mae of sex: a difference beyond 1 was found for sex male."
 	return &fairness.Audit{
+		Groups: []fairness.Group{{Attribute: "all", Level: "all", State: fairness.OK}, {Attribute: "sex", Level: "female", State: fairness.OK},
+			{Attribute: "sex", Level: "male", State: fairness.OK}, {Attribute: "sex", Level: "unknown", State: fairness.Zero}},
 		Criteria: []fairness.Judged{{Metric: "mae", Attribute: "sex", Kind: "difference", Margin: 1, OnFail: "block", OnInsufficient: "warn", Verdict: fairness.Fail, Sentence: sentence,
 			Groups: []fairness.JudgedGroup{{Attribute: "sex", Level: "male", Reference: "female", Estimate: &estimate, Lower: &lower, Upper: &upper, Verdict: fairness.Fail}}}},
 		Decision: &fairness.Decision{Outcome: outcome, Reasons: []fairness.Reason{{Metric: "mae", Attribute: "sex", Kind: "difference", Margin: 1, Verdict: fairness.Fail, Effect: "block", Sentence: sentence}}},
