@@ -112,9 +112,12 @@ func Open(o Options) (c *Coordinator, err error) {
 		o.Store = db
 	}
 	if o.Blobs == nil {
-		if o.Blobs, err = blobs.OpenFiles(filepath.Join(o.Dir, "blobs")); err != nil {
+		files, err := blobs.OpenFiles(filepath.Join(o.Dir, "blobs"))
+		if err != nil {
 			return c, err
 		}
+		c.close = append(c.close, files.Close)
+		o.Blobs = files
 	}
 	c.driver, err = driver.Open(context.Background(), driver.Options{
 		Node: node, Store: o.Store, Blobs: blobs.Recent(o.Blobs, recentBlobs), Logger: o.Logger, Now: o.Now,

@@ -17,9 +17,8 @@ import (
 )
 
 // A pack is one file of many blobs, one after another, each behind a heading: a
-// mark, its length and its name. What is written stays where it is; what a power
-// cut left of an unfinished blob is written over. The index is in memory and read
-// from the headings when the pack is opened.
+// mark, its length and its name. What is written stays where it is. The index is
+// in memory and read from the headings when the pack is opened.
 //
 // Blobs in a pack become durable together: whoever waits for the disk while
 // another does is served by the same sync as all who came meanwhile.
@@ -35,6 +34,7 @@ type pack struct {
 	read    bool     // the headings were
 	index   map[statement.Digest]place
 	end     int64
+	rest    int64 // how much lies behind the end that cannot be read
 	whole   bool  // every blob in the index is known to be
 	durable int64 // how much of it is
 	named   bool  // and its name
@@ -105,9 +105,12 @@ func (p *pack) readHeadings(file *os.File) error {
 		if [4]byte(h[:4]) != mark || length < 0 || length > info.Size()-at {
 			break
 		}
-		p.index[statement.Digest(h[12:])] = place{at, length}
+		if name := statement.Digest(h[12:]); !name.IsZero() {
+			p.index[name] = place{at, length}
+		}
 		p.end = at + length
 	}
+	p.rest = info.Size() - p.end
 	return nil
 }
 
@@ -130,10 +133,20 @@ func (p *pack) check() error {
 	return nil
 }
 
-// begin makes the pack ready for one blob more.
+// begin makes the pack ready for one blob more. What cannot be read at its end is
+// stepped over by a heading without a name: it should be the beginning of a blob
+// that a power cut came into, but where a heading was damaged there are others.
 func (p *pack) begin() error {
 	if err := p.check(); err != nil {
 		return err
+	}
+	if p.rest > 0 {
+		length := max(0, p.rest-heading)
+		h := headingOf(statement.Digest{}, length)
+		if _, err := p.file.WriteAt(h[:], p.end); err != nil {
+			return err
+		}
+		p.end, p.rest = p.end+heading+length, 0
 	}
 	if p.file == nil {
 		file, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)

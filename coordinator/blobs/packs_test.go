@@ -160,6 +160,32 @@ func TestADamagedBlobOfAPackIsNoticedAndCanBeStoredAgain(t *testing.T) {
 	}
 }
 
+// A damaged heading hides what lies behind it. Storing more does not destroy that.
+func TestWhatADamagedHeadingHidesIsNotWrittenOver(t *testing.T) {
+	dir := t.TempDir()
+	first, second, third := []byte("the first blob"), []byte("the second"), bytes.Repeat([]byte("the third"), 100)
+	put(t, inPack(t, dir), first)
+	put(t, inPack(t, dir), second)
+	stored, err := os.ReadFile(packFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored[0] ^= 1
+	if err := os.WriteFile(packFile(dir), stored, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := inPack(t, dir)
+	if _, err := s.Get(statement.DigestOf(second)); !errors.Is(err, blobs.ErrMissing) {
+		t.Errorf("hidden: %v", err)
+	}
+	put(t, s, third)
+	mustBe(t, inPack(t, dir), statement.DigestOf(third), third)
+	stored, err = os.ReadFile(packFile(dir))
+	if err != nil || !bytes.Contains(stored, first) || !bytes.Contains(stored, second) {
+		t.Errorf("what was hidden is gone, %v", err)
+	}
+}
+
 func TestAFailedWriteLeavesNothingInAPack(t *testing.T) {
 	dir := t.TempDir()
 	s := inPack(t, dir)
