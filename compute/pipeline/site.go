@@ -103,10 +103,8 @@ func judges(step string) bool {
 
 // belongs refuses a step that the study does not have.
 func belongs(s *study.Study, step string) error {
-	for _, known := range Steps(s, 0) {
-		if known.Step == step {
-			return nil
-		}
+	if _, known := Rounds(s, step, 0); !known {
+		return fmt.Errorf("the study has no step %q", step)
 	}
-	return fmt.Errorf("the study has no step %q", step)
+	return nil
 }

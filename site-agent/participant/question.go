@@ -108,10 +108,5 @@ func checkRetry(invited []string, failed Asked) error {
 
 // questionLimit is how many different questions the study asks of a step.
 func questionLimit(round *Round) (int, bool) {
-	for _, step := range pipeline.Steps(round.Study, len(round.Plan.Invited)) {
-		if step.Step == round.Plan.Step {
-			return step.Rounds, true
-		}
-	}
-	return 0, false
+	return pipeline.Rounds(round.Study, round.Plan.Step, len(round.Plan.Invited))
 }
