@@ -158,22 +158,21 @@ func Among(changes []Change) (names []string) {
 	return names
 }
 
-// widest gap between two groups that have the measure.
+// widest gap between two groups that have the measure; it can be zero.
 func widest(groups []Group, measure string) *Gap {
 	var high, low *Group
 	for i := range groups {
-		x, ok := groups[i].Metrics[measure]
-		if !ok {
-			continue
-		}
-		if high == nil || x.Estimate > high.Metrics[measure].Estimate {
+		if x, ok := groups[i].Metrics[measure]; ok && (high == nil || x.Estimate > high.Metrics[measure].Estimate) {
 			high = &groups[i]
 		}
-		if low == nil || x.Estimate < low.Metrics[measure].Estimate {
+	}
+	for i := range groups {
+		x, ok := groups[i].Metrics[measure]
+		if ok && &groups[i] != high && (low == nil || x.Estimate < low.Metrics[measure].Estimate) {
 			low = &groups[i]
 		}
 	}
-	if high == nil || high == low {
+	if low == nil {
 		return nil
 	}
 	x, y := high.Metrics[measure], low.Metrics[measure]

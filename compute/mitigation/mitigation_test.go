@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -308,5 +309,30 @@ func TestAGroupWithASmallClassIsNotReweighedWhereThatIsWithheld(t *testing.T) {
 		if _, done, err := r.Next(); !done || err != nil {
 			t.Errorf("%s: the counts are asked for again", disclosure)
 		}
+	}
+}
+
+// Two groups that are alike to the last digit have a gap of zero, not none.
+func TestAGapCanBeZero(t *testing.T) {
+	of := func(level string, estimate float64) Group {
+		lower, upper := estimate-1, estimate+2
+		return Group{Level: level, Metrics: map[string]fairness.Metric{"oe": {Estimate: estimate, Lower: &lower, Upper: &upper}}}
+	}
+	for _, c := range []struct {
+		groups    []Group
+		high, low string
+		gap       float64
+	}{
+		{[]Group{of("a", 1), of("b", 1)}, "a", "b", 0},
+		{[]Group{of("a", 1), of("b", 3), of("c", 2)}, "b", "a", 2},
+		{[]Group{of("a", 2), of("b", 1), of("c", 2)}, "a", "b", 1},
+	} {
+		g := widest(c.groups, "oe")
+		if g == nil || g.High != c.high || g.Low != c.low || g.Estimate != c.gap || math.Abs(*g.Upper-c.gap-math.Sqrt(5)) > 1e-12 {
+			t.Errorf("%+v", g)
+		}
+	}
+	if g := widest([]Group{of("a", 1), {Level: "b"}}, "oe"); g != nil {
+		t.Errorf("one group has a gap of %+v", g)
 	}
 }
