@@ -220,9 +220,10 @@ func (q *treeQuestion) cells(out []float64, c *cache, nodes [][]int32) ([]float6
 	out = out[:at]
 	var err error
 	for i, rows := range nodes {
-		own := q.loss.packed(c, rows)
+		own, packs := q.loss.packed(c, rows), q.packs[i]
 		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {
-			wire := q.packing(i, l)
+			wire := packs[0]
+			packs = packs[1:]
 			var to [3][]float64
 			for w, bits := range wire.bits[:wire.words] {
 				to[w] = out[next[bits]:][:len(l.groups)]

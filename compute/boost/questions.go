@@ -74,7 +74,8 @@ type treeQuestion struct {
 	bins  bins
 	trees []tree
 	tree  tree
-	grids []grid // of Nodes
+	grids []grid      // of Nodes
+	packs [][]packing // of the grids' lots, once they are known
 }
 
 // lately is the tree question that was read last: a site reads each for its
@@ -126,7 +127,20 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 	if err := q.readGrids(); err != nil {
 		return nil, err
 	}
+	q.pack()
 	return &q, q.checkSums()
+}
+
+// pack keeps the packings of all lots, which are asked for again and again.
+func (q *treeQuestion) pack() {
+	packs := make([][]packing, len(q.grids))
+	for i, g := range q.grids {
+		packs[i] = make([]packing, len(g))
+		for k := range g {
+			packs[i][k] = q.packing(i, &g[k])
+		}
+	}
+	q.packs = packs
 }
 
 // loose says that nothing is known of the nodes' histograms.
@@ -268,9 +282,12 @@ func cellsOf(bits, length int) compute.Field {
 // same width come together: at says where among them a lot's words begin, those
 // of the first group; the same words of the other groups follow.
 func (q *treeQuestion) lots(use func(i int, l *lot, p packing, at [3]int)) (widths [64]int) {
+	if q.packs == nil {
+		q.pack()
+	}
 	for i, g := range q.grids {
 		for k := range g {
-			p := q.packing(i, &g[k])
+			p := q.packs[i][k]
 			var at [3]int
 			for w, bits := range p.bits[:p.words] {
 				bits = min(bits, 63)

@@ -3,13 +3,35 @@ package boost
 import (
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/study"
 )
 
+// summarised is the study whose steps were asked for last: a site looks them up
+// for every question.
+var summarised struct {
+	sync.Mutex
+	study    [32]byte
+	weighted bool // the same study, with the weights of a mitigation
+	terms    int
+	steps    []compute.StepSummary
+}
+
 // Steps tells people what is asked.
 func Steps(s *study.Study) []compute.StepSummary {
+	last := &summarised
+	last.Lock()
+	defer last.Unlock()
+	weighted, terms := s.Model.Weights != nil, len(s.Terms())
+	if last.steps == nil || last.study != s.Digest() || last.weighted != weighted || last.terms != terms {
+		last.study, last.weighted, last.terms, last.steps = s.Digest(), weighted, terms, summarise(s)
+	}
+	return slices.Clone(last.steps)
+}
+
+func summarise(s *study.Study) []compute.StepSummary {
 	b := s.Model.Boost
 	var out []compute.StepSummary
 	if fields := largestQuantiles(s); fields != nil {
