@@ -83,7 +83,7 @@ func (n *network) mostGap() float64 {
 
 func (n *network) checkWhole(w whole) error {
 	most := n.mostGap()
-	if !within(w.Gap, -most, most) || !within(w.Accuracy, 0, most) || !within(w.Mean, 0, most) {
+	if !within(w.Gap, -most, most) || !within(w.Accuracy, 0, most) || !within(w.Mean, 0, 2*most) {
 		return errors.New("a gap, an accuracy or a mean distance is beyond its bounds, or spelt in a second way")
 	}
 	return nil
@@ -100,7 +100,7 @@ func (n *network) ratesLayout() []compute.Field {
 }
 
 func (n *network) gapLayout() []compute.Field {
-	return []compute.Field{{Name: "hospitals", Length: 1, Bound: 1}, {Name: "distance", Length: 1, FracBits: gapBits, Bound: n.mostGap()}}
+	return []compute.Field{{Name: "hospitals", Length: 1, Bound: 1}, {Name: "distance", Length: 1, FracBits: gapBits, Bound: 2 * n.mostGap()}}
 }
 
 // ratesAt is the key under which a matrix remembers its rates.
@@ -193,7 +193,7 @@ func (n *network) answerGap(f fitted, w whole, m *study.Matrix) []float64 {
 	if m.Rows() == 0 {
 		return []float64{0, 0}
 	}
-	return []float64{1, min(n.distance(w, n.ratesOf(f, m)), n.mostGap())}
+	return []float64{1, min(n.distance(w, n.ratesOf(f, m)), 2*n.mostGap())}
 }
 
 // fairParameters are those of StepRates and StepGap.
@@ -260,7 +260,7 @@ func (f *Fit) absorbGap(sum compute.Sum) error {
 	if hospitals < 1 {
 		return &compute.Diagnosis{Kind: compute.TooFewPatients, Message: "the hospitals that took part in this round have no patients to train on"}
 	}
-	f.wholes[len(f.wholes)-1].Mean = min(max(sum.Field("distance")[0]/hospitals, 0), n.mostGap()) + 0
+	f.wholes[len(f.wholes)-1].Mean = min(max(sum.Field("distance")[0]/hospitals, 0), 2*n.mostGap()) + 0
 	f.step = StepRound
 	return nil
 }

@@ -367,7 +367,7 @@ func TestASiteRefusesQuestionsOfFairFedThatAreNone(t *testing.T) {
 	mean := strings.LastIndex(good[StepRound], `"mean":`)
 	for _, c := range []struct{ step, parameters, fault string }{
 		{StepRound, strings.Replace(good[StepRound], `"round":1`, `"round":2`, 1), "rounds before"},
-		{StepRound, good[StepRound][:mean] + `"mean":1.5}]}`, "beyond its bounds"},
+		{StepRound, good[StepRound][:mean] + `"mean":2.5}]}`, "beyond its bounds"},
 		{StepRound, good[StepRound][:mean] + `"mean":-0.1}]}`, "beyond its bounds"},
 		{StepGap, strings.Replace(good[StepGap], `"mean":0`, `"mean":0.5`, 1), "what the step asks for"},
 		{StepGap, good[StepGap][:strings.LastIndex(good[StepGap], `"gap":`)] + `"gap":-7,"accuracy":0.5,"mean":0}}`, "beyond its bounds"},
@@ -396,4 +396,56 @@ func TestASiteRefusesQuestionsOfFairFedThatAreNone(t *testing.T) {
 			t.Errorf("%+v is not of the study", w)
 		}
 	}
+}
+
+// Gaps may point opposite ways: the distance between them is not cut.
+func TestTheDistanceOfOppositeGapsIsNotCut(t *testing.T) {
+	s := fairly(t, binaryOutcome, "tpr", 1, 5, 1, 2)
+	n, err := newNetwork(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := rates{of: [2]float64{3, 4}, positive: [2]float64{0, 4}, patients: 9, good: 5}
+	if d := n.distance(whole{Gap: 1}, site); d != 2 || d > n.gapLayout()[1].Bound {
+		t.Errorf("a distance of %v, up to %v is carried", d, n.gapLayout()[1].Bound)
+	}
+}
+
+func FuzzFairFed(f *testing.F) {
+	var studies []*study.Study
+	for _, equalize := range []string{"selection_rate", "loss"} {
+		s := fairly(f, binaryOutcome, equalize, 0.3, 4, 1, 2)
+		studies = append(studies, s)
+		sites := unequal(f, s)
+		fit, err := New(s, nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for fit.round < 2 {
+			q, _, err := fit.Next()
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(q.Step, q.Parameters)
+			if err := fit.Absorb(ask(f, s, q, sites)); err != nil {
+				f.Fatal(err)
+			}
+		}
+	}
+	sites := unequal(f, studies[0])
+	f.Fuzz(func(t *testing.T, step string, parameters []byte) {
+		for _, s := range studies {
+			layout, err := Layout(s, step, parameters)
+			if err != nil {
+				continue
+			}
+			for _, m := range sites[1:] {
+				values, err := Answer(s, step, parameters, m)
+				if err != nil {
+					continue // more patients than the question counts
+				}
+				checkBounds(t, layout, values)
+			}
+		}
+	})
 }
