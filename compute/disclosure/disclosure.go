@@ -82,6 +82,17 @@ func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []boo
 	return s.hidden
 }
 
+// Safe reports whether every count that secret names is protected as in Protect,
+// where these counts are withheld.
+func (t Table) Safe(floor int, hidden, secret []bool) bool {
+	s := &search{table: t, floor: floor, hidden: hidden, lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
+	for i := range s.done {
+		s.done[i] = !secret[i]
+	}
+	cell, _ := s.unsafe()
+	return cell < 0
+}
+
 // run withholds counts until every one is safe that needs to be.
 func (s *search) run() {
 	for {

@@ -13,7 +13,7 @@ import (
 // be opened has been decided, so that only the errors are asked for. Cuts are
 // those of the other model, as in Sizes.
 func (a *Session) Again(cuts []float64) *Session {
-	b := &Session{study: a.study, sizes: a.sizes, gate: a.gate, dominated: a.dominated}
+	b := &Session{study: a.study, sizes: a.sizes, gate: a.gate, dominated: a.dominated, beside: &a.hidden}
 	b.sizes.Cuts = cuts
 	q := *a.question
 	q.Cuts, q.Hospitals = cuts, false

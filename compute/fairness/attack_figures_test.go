@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/disclosure/attack"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -28,7 +29,8 @@ type figures struct {
 	unit   map[string]float64
 	// small must not follow from what is shown, of any group.
 	small map[string][]int
-	times int // as many patients; 0 for once
+	times int      // as many patients; 0 for once
+	again *figures // of another model for the same patients: predictions and shares
 	more  func(r *attack.Attacker, s *study.Study, a *Audit, i int, in func(classes []int) []int, truth []int)
 }
 
@@ -43,7 +45,7 @@ func classesWhere(n int, keep func(class int) bool) (out []int) {
 
 // cohort audits a small skewed cohort over three hospitals and returns how many
 // patients each atom has: group of g, group of h, class.
-func (f figures) cohort(t *testing.T, random *rand.Rand, floor int) (*study.Study, *Audit, []int) {
+func (f figures) cohort(t *testing.T, random *rand.Rand, floor int) (*study.Study, []*Audit, []int) {
 	t.Helper()
 	s := parsed(t, f.study+fmt.Sprintf(`
 fairness:
@@ -74,7 +76,7 @@ fairness:
 	}
 	columns := append(strings.Fields("y e")[:len(f.records[0])], "x", "g", "h")
 	builders := make([]*study.Builder, 3)
-	predictions := make([][]float64, 3)
+	predictions, second := make([][]float64, 3), make([][]float64, 3)
 	for i := range builders {
 		var err error
 		if builders[i], err = s.NewBuilder(columns); err != nil {
@@ -91,6 +93,9 @@ fairness:
 		record := append(slices.Clone(f.records[at%k]), "1", []string{"A", "B", ""}[at/k/3], []string{"U", "V", ""}[at/k%3])
 		builders[i%3].Add(record)
 		predictions[i%3] = append(predictions[i%3], f.predict[at%k])
+		if f.again != nil {
+			second[i%3] = append(second[i%3], f.again.predict[at%k])
+		}
 	}
 	var sites []*study.Matrix
 	for _, b := range builders {
@@ -98,22 +103,61 @@ fairness:
 	}
 	sizes := f.sizes
 	sizes.Unseen = true
-	a, _ := auditedBy(t, s, sizes, sites, func(i int) Forecast {
-		out := Forecast{Values: predictions[i]}
-		if f.free != nil {
-			out.Free = func(record int, time float64) float64 { return f.free(predictions[i][record], time) }
+	says := func(predictions [][]float64) func(i int) Forecast {
+		return func(i int) Forecast {
+			out := Forecast{Values: predictions[i]}
+			if f.free != nil {
+				out.Free = func(record int, time float64) float64 { return f.free(predictions[i][record], time) }
+			}
+			return out
 		}
-		return out
-	})
-	return s, a, truth
+	}
+	first := New(s, sizes)
+	out := []*Audit{toEnd(t, first, sites, says(predictions))}
+	if f.again != nil {
+		out = append(out, toEnd(t, first.Again(nil), sites, says(second)))
+	}
+	return s, out, truth
+}
+
+// toEnd asks the hospitals whatever an audit asks.
+func toEnd(t *testing.T, a *Session, sites []*study.Matrix, forecast func(i int) Forecast) *Audit {
+	t.Helper()
+	for {
+		q, done, err := a.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			return a.Audit()
+		}
+		total := []float64{}
+		for i, m := range sites {
+			values, err := Answer(a.study, q.Step, q.Parameters, m, forecast(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			total = append(total, make([]float64, len(values)-len(total))...)
+			for k, v := range values {
+				total[k] += v
+			}
+		}
+		sum, err := compute.NewSum(len(sites), q.Layout, total)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Absorb(sum); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // attacked puts everything that the audit shows into one system and returns the
 // small counts that follow from it.
 func (f figures) attacked(t *testing.T, random *rand.Rand, floor int) (found []string, tried, shown int) {
 	t.Helper()
-	s, a, truth := f.cohort(t, random, floor)
-	k := len(f.records)
+	s, audits, truth := f.cohort(t, random, floor)
+	a, k := audits[0], len(f.records)
 	r := &attack.Attacker{Atoms: len(truth)}
 	count := func(of []int) (n int) {
 		for _, i := range of {
@@ -180,6 +224,14 @@ func (f figures) attacked(t *testing.T, random *rand.Rand, floor int) (found []s
 			t.Fatalf("%s %s has %d patients, shown as %d", group.Attribute, group.Level, count(in(every)), *group.N)
 		}
 		r.Is(in(every), *group.N)
+		if f.again != nil {
+			for name, m := range audits[1].Groups[i].Metrics {
+				if share, ok := f.again.shares[name]; ok {
+					r.Share(in(share[0]), in(share[1]), m.Estimate)
+					shown++
+				}
+			}
+		}
 		for name, m := range group.Metrics {
 			if share, ok := f.shares[name]; ok {
 				unit := max(f.unit[name], 1)
@@ -360,7 +412,7 @@ func stepsShown(s *study.Study, a *Audit, i int, truth []int) (out [][2]int) {
 
 // Rule: no small count follows from shares of doses, bands, intervals and quantiles
 // together.
-func TestNothingBelowTheFloorFollowsFromDoses(t *testing.T) { dosesShown().hold(t, 4, 100, 30) }
+func TestNothingBelowTheFloorFollowsFromDoses(t *testing.T) { dosesShown().hold(t, 4, 100, 20) }
 
 // survivalShown has patients by interval of follow-up and whether the event happened.
 func survivalShown() figures {
@@ -403,16 +455,70 @@ model: {kind: cox}`, fair: "  times: [1, 3]\n", counts: map[string][]int{}, shar
 // and from risks at declared times together.
 func TestNothingBelowTheFloorFollowsFromSurvival(t *testing.T) { survivalShown().hold(t, 24, 100, 100) }
 
-// probabilitiesShown has patients by predicted probability and outcome, with curves
-// whose bins the thresholds divide.
-func probabilitiesShown() figures {
-	scores := []float64{0.05, 0.25, 0.34, 0.38, 0.55, 0.75}
-	f := figures{study: `study: attacked
+// rates are those at the thresholds of the attacked study, of classes with a
+// probability and an outcome, and the counts that they are made of.
+func rates(n int, of func(class int) (p float64, up bool), shares map[string][2][]int, small map[string][]int) {
+	where := func(keep func(p float64, up bool) bool) []int {
+		return classesWhere(n, func(c int) bool { return keep(of(c)) })
+	}
+	all := where(func(float64, bool) bool { return true })
+	up := where(func(_ float64, up bool) bool { return up })
+	down := where(func(_ float64, up bool) bool { return !up })
+	shares["prevalence"] = [2][]int{up, all}
+	small["positives"], small["negatives"] = up, down
+	for _, cut := range []struct {
+		suffix string
+		from   float64
+	}{{"", 0.36}, {"_at_0.7", 0.7}} {
+		tp, fp := where(func(p float64, up bool) bool { return up && p >= cut.from }), where(func(p float64, up bool) bool { return !up && p >= cut.from })
+		fn, tn := where(func(p float64, up bool) bool { return up && p < cut.from }), where(func(p float64, up bool) bool { return !up && p < cut.from })
+		selected, rejected := append(slices.Clone(tp), fp...), append(slices.Clone(fn), tn...)
+		for name, x := range map[string][2][]int{"tpr": {tp, up}, "fnr": {fn, up}, "fpr": {fp, down}, "tnr": {tn, down}, "ppv": {tp, selected}, "fdr": {fp, selected},
+			"npv": {tn, rejected}, "for": {fn, rejected}, "selection_rate": {selected, all}, "accuracy": {append(slices.Clone(tp), tn...), all}} {
+			shares[name+cut.suffix] = x
+		}
+		for name, x := range map[string][]int{"true positives": tp, "false positives": fp, "false negatives": fn, "true negatives": tn, "selected": selected, "rejected": rejected} {
+			small[name+cut.suffix] = x
+		}
+	}
+}
+
+const binaryAttacked = `study: attacked
 version: 1
 outcome: {column: y, type: binary, positive: [yes], negative: [no]}
 features:
   - {column: x, type: number, range: [0, 100]}
-model: {kind: glm, family: binomial}`, fair: "  thresholds: [0.36, 0.7]\n", shares: map[string][2][]int{}, unit: map[string]float64{}, small: map[string][]int{}}
+model: {kind: glm, family: binomial}`
+
+// twoModelsShown are patients by the probabilities of two models and their outcome.
+func twoModelsShown() figures {
+	scores := []float64{0.2, 0.5, 0.8}
+	f := figures{study: binaryAttacked, fair: "  thresholds: [0.36, 0.7]\n", times: 3, shares: map[string][2][]int{}, unit: map[string]float64{}, small: map[string][]int{}}
+	f.again = &figures{shares: map[string][2][]int{}}
+	for c := range 18 {
+		f.records = append(f.records, []string{[]string{"no", "yes"}[c%2]})
+		f.predict, f.again.predict = append(f.predict, scores[c/2%3]), append(f.again.predict, scores[c/6])
+	}
+	rates(18, func(c int) (float64, bool) { return f.predict[c], c%2 == 1 }, f.shares, f.small)
+	other := map[string][]int{}
+	rates(18, func(c int) (float64, bool) { return f.again.predict[c], c%2 == 1 }, f.again.shares, other)
+	for name, classes := range other {
+		f.small[name+" of the other model"] = classes
+	}
+	return f
+}
+
+// Rule: no small count follows from the audits of two models for the same patients,
+// as of a mitigation before and after, or of a model on the way and at its end.
+func TestNothingBelowTheFloorFollowsFromTwoModels(t *testing.T) {
+	twoModelsShown().hold(t, 3, 50, 50)
+}
+
+// probabilitiesShown has patients by predicted probability and outcome, with curves
+// whose bins the thresholds divide.
+func probabilitiesShown() figures {
+	scores := []float64{0.05, 0.25, 0.34, 0.38, 0.55, 0.75}
+	f := figures{study: binaryAttacked, fair: "  thresholds: [0.36, 0.7]\n", shares: map[string][2][]int{}, unit: map[string]float64{}, small: map[string][]int{}}
 	for _, p := range scores {
 		for _, y := range []string{"no", "yes"} {
 			f.records, f.predict = append(f.records, []string{y}), append(f.predict, p)
@@ -421,26 +527,7 @@ model: {kind: glm, family: binomial}`, fair: "  thresholds: [0.36, 0.7]\n", shar
 	of := func(keep func(p float64, up bool) bool) []int {
 		return classesWhere(len(f.records), func(c int) bool { return keep(scores[c/2], c%2 == 1) })
 	}
-	all := of(func(float64, bool) bool { return true })
-	up := of(func(_ float64, up bool) bool { return up })
-	down := of(func(_ float64, up bool) bool { return !up })
-	f.shares["prevalence"] = [2][]int{up, all}
-	f.small["positives"], f.small["negatives"] = up, down
-	for _, cut := range []struct {
-		suffix string
-		from   float64
-	}{{"", 0.36}, {"_at_0.7", 0.7}} {
-		tp, fp := of(func(p float64, up bool) bool { return up && p >= cut.from }), of(func(p float64, up bool) bool { return !up && p >= cut.from })
-		fn, tn := of(func(p float64, up bool) bool { return up && p < cut.from }), of(func(p float64, up bool) bool { return !up && p < cut.from })
-		selected, rejected := append(slices.Clone(tp), fp...), append(slices.Clone(fn), tn...)
-		for name, x := range map[string][2][]int{"tpr": {tp, up}, "fnr": {fn, up}, "fpr": {fp, down}, "tnr": {tn, down}, "ppv": {tp, selected}, "fdr": {fp, selected},
-			"npv": {tn, rejected}, "for": {fn, rejected}, "selection_rate": {selected, all}, "accuracy": {append(slices.Clone(tp), tn...), all}} {
-			f.shares[name+cut.suffix] = x
-		}
-		for name, x := range map[string][]int{"true positives": tp, "false positives": fp, "false negatives": fn, "true negatives": tn, "selected": selected, "rejected": rejected} {
-			f.small[name+cut.suffix] = x
-		}
-	}
+	rates(len(f.records), func(c int) (float64, bool) { return scores[c/2], c%2 == 1 }, f.shares, f.small)
 	// Between two cuts of anything that is shown.
 	f.small["positives from 0.3 to 0.36"] = of(func(p float64, up bool) bool { return up && p >= 0.3 && p < 0.36 })
 	f.small["positives from 0.36 to 0.4"] = of(func(p float64, up bool) bool { return up && p >= 0.36 && p < 0.4 })

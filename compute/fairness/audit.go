@@ -151,6 +151,8 @@ type Session struct {
 	opened    compute.Sum    // of the errors
 	refit     *recalibration // of probabilities; nil until the errors are opened, and where it is not asked for
 	refits    bool           // whether it is
+	beside    *sameData      // of another model for the same patients, whose audit comes first; nil for none
+	hidden    sameData       // what this audit withholds
 	audit     *Audit         // nil until its sum is absorbed
 }
 
@@ -276,7 +278,7 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 }
 
 func (a *Session) read(sum compute.Sum) (*Audit, error) {
-	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit, hospitals: a.hospitals}
+	r := reading{study: a.study, question: *a.question, minimum: a.study.Fairness.MinimumCell, unseen: a.sizes.Unseen, gate: a.gate, refit: a.refit, hospitals: a.hospitals, beside: a.beside, hidden: &a.hidden}
 	out, err := r.read(sum)
 	if err == nil && out.Criteria != nil {
 		d := decide(out.Criteria)
@@ -346,6 +348,8 @@ type reading struct {
 	gate      *gate          // nil where nothing is withheld
 	refit     *recalibration // of probabilities; nil where there is none
 	hospitals *int           // that have enough patients; nil where they are not counted
+	beside    *sameData      // of the same patients by another model; nil for none
+	hidden    *sameData      // what is withheld here
 }
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
@@ -372,11 +376,18 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	if open[0].n < float64(r.minimum) {
 		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients", r.minimum)}
 	}
-	for i, hidden := range withheld(s, q, open, r.minimum) {
+	hidden := withheld(s, q, open, r.minimum, r.beside)
+	if r.hidden != nil {
+		*r.hidden = sameData{q.Cells, hidden}
+	}
+	for i, hidden := range hidden {
 		open[i].hidden, open[i].fewest, open[i].unseen = hidden, float64(r.minimum), r.unseen
 	}
 	if s.Outcome.Type == study.Binary {
 		a.Thresholds, a.Cuts = q.thresholds(s), q.named(s)
+		if q.Prevalence != nil && open[0].hidden["positives"] {
+			a.Thresholds[1] = coarse(*q.Prevalence, open[0].n, float64(r.minimum))
+		}
 		a.Calibration = calibration(open[0], r.minimum, s.Fairness.Complementary)
 	}
 	known := cells(s)
@@ -426,6 +437,13 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	}
 	a.Limits = limits(s, a, q)
 	return a, nil
+}
+
+// coarse is a share of so many patients as far as it tells nothing of fewer than the
+// minimum cell.
+func coarse(share, n, fewest float64) float64 {
+	step := 2 * fewest / n
+	return min(1, math.Round(share/step)*step)
 }
 
 // group is a row of the report.

@@ -15,10 +15,13 @@ const mostJointly = 1200
 // counts when they are put together: by group, the counts that its rates are made
 // of, and by count, the groups that add up. Counts that no metric shows need no
 // protection here: as secrets of one system they would withhold nearly everything.
-func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int, out []map[string]bool) {
+func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int, beside *sameData, out []map[string]bool) {
 	lattice := openSums(s, q)
 	width := len(l.columns)
 	if (len(tallies)+len(lattice))*width > mostJointly {
+		if beside != nil {
+			l.silence(out)
+		}
 		return
 	}
 	t := disclosure.Table{}
@@ -28,7 +31,7 @@ func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int
 		first := len(t.Counts)
 		for k, c := range l.columns {
 			n := value(k)
-			gone := open < 0 || c.name == "" && k > 0 || out[open][c.name]
+			gone := open < 0 || c.name == "" && k > 0 || out[open][c.name] || beside.hides(open, c)
 			t.Counts = append(t.Counts, n)
 			hidden = append(hidden, gone && n > 0)
 			secret = append(secret, open >= 0 && gone && disclosure.Small(n, floor))
@@ -37,7 +40,7 @@ func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int
 				first = k
 			}
 			kind = append(kind, len(t.Counts)-1-k+first)
-			fixed = append(fixed, k == 0 || open == 0 && c.shown(tallies[0], floor))
+			fixed = append(fixed, k == 0 || open >= 0 && c.public(tallies[open], floor, open, beside))
 		}
 		for _, sum := range l.sums {
 			one := disclosure.Sum{Total: first + sum[0]}
@@ -77,9 +80,26 @@ func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int
 	if !slices.Contains(secret, true) {
 		return
 	}
-	for at, gone := range t.Extend(floor, hidden, secret, fixed, kind) {
+	hidden = t.Extend(floor, hidden, secret, fixed, kind)
+	if beside != nil && !t.Safe(floor, hidden, secret) {
+		for i := range hidden { // what the other audit shows leaves no way but to show nothing
+			hidden[i] = hidden[i] || !fixed[i] && t.Counts[i] > 0
+		}
+	}
+	for at, gone := range hidden {
 		if i := at / width; gone && i < len(tallies) && l.columns[at%width].name != "" {
 			out[i][l.columns[at%width].name] = true
+		}
+	}
+}
+
+// silence withholds every count of a ledger.
+func (l *ledger) silence(out []map[string]bool) {
+	for i := range out {
+		for _, c := range l.columns {
+			if c.name != "" {
+				out[i][c.name] = true
+			}
 		}
 	}
 }

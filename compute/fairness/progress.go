@@ -32,7 +32,14 @@ type Following struct {
 	gate  *Session     // that knows which groups may be opened
 	now   *Session     // nil between audits
 	round int
-	done  []Progress
+	done  []stood
+}
+
+// stood is the errors of a model on the way.
+type stood struct {
+	round    int
+	question question
+	opened   compute.Sum
 }
 
 // NewFollowing begins to follow a model on so many patients.
@@ -69,20 +76,7 @@ func (f *Following) Absorb(sum compute.Sum) error {
 	if err := f.now.Absorb(sum); err != nil || f.now.audit == nil {
 		return err
 	}
-	p := Progress{Round: f.round, Contributors: f.now.audit.Contributors, Groups: []Stand{}}
-	for _, g := range f.now.audit.Groups {
-		if g.State != OK {
-			continue
-		}
-		stand := Stand{g.Attribute, g.Level, map[string]Metric{}}
-		for name, m := range g.Metrics {
-			if slices.Contains(onTheWay(f.study.Outcome.Type), name) {
-				stand.Metrics[name] = m
-			}
-		}
-		p.Groups = append(p.Groups, stand)
-	}
-	f.done, f.now = append(f.done, p), nil
+	f.done, f.now = append(f.done, stood{f.round, *f.now.question, f.now.opened}), nil
 	return nil
 }
 
@@ -106,8 +100,32 @@ func (f *Following) Settle(a *Session) error {
 	return nil
 }
 
-// Progress so far.
-func (f *Following) Progress() []Progress { return f.done }
+// Progress until the final audit, which decides what may be shown of the patients:
+// what is the same whatever the model predicts is shown in both or in none.
+func (f *Following) Progress(final *Session) (out []Progress, err error) {
+	for _, d := range f.done {
+		r := reading{study: f.study, question: d.question, minimum: f.study.Fairness.MinimumCell, gate: f.gate.gate, beside: &final.hidden}
+		a, err := r.read(d.opened)
+		if err != nil {
+			return nil, err
+		}
+		p := Progress{Round: d.round, Contributors: a.Contributors, Groups: []Stand{}}
+		for _, g := range a.Groups {
+			if g.State != OK {
+				continue
+			}
+			stand := Stand{g.Attribute, g.Level, map[string]Metric{}}
+			for name, m := range g.Metrics {
+				if slices.Contains(onTheWay(f.study.Outcome.Type), name) {
+					stand.Metrics[name] = m
+				}
+			}
+			p.Groups = append(p.Groups, stand)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
 
 // Followed is the progress of the groups that the audit shows; what became
 // withheld at the end is withheld on the way.

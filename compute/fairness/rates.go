@@ -22,12 +22,37 @@ type column struct {
 	name  string
 	of    func(t *tally) float64
 	known bool // of all patients: the description of the cohort shows it
+	data  bool // it is the same whatever the model predicts
 }
 
 // shown reports whether the description of the cohort shows the count of all
 // patients.
 func (c column) shown(all *tally, floor int) bool {
 	return c.known && disclosure.Share(int(c.of(all)), int(all.n), floor)
+}
+
+// sameData is what an audit of the same patients withholds, by open cell; nil for no
+// such audit.
+type sameData struct {
+	cells  []int
+	hidden []map[string]bool
+}
+
+// everything is an audit that withholds all of it.
+var everything = &sameData{}
+
+// hides and shows report what the audit does with a column that is the same in both.
+func (a *sameData) hides(i int, c column) bool {
+	return a != nil && (a == everything || c.data && a.hidden[i][c.name])
+}
+
+func (a *sameData) shows(i int, c column) bool {
+	return a != nil && a != everything && c.data && c.name != "" && !a.hidden[i][c.name]
+}
+
+// public reports whether a count of an open cell is shown elsewhere.
+func (c column) public(t *tally, floor, i int, beside *sameData) bool {
+	return i == 0 && c.shown(t, floor) || beside.shows(i, c)
 }
 
 // ledger is the columns of an outcome and which add up to which, by index.
@@ -56,12 +81,16 @@ func ledgers(s *study.Study, q question) (out []*ledger) {
 		all := l.add("events", func(t *tally) float64 { return t.events })
 		l.sum(n, all, l.add("events", func(t *tally) float64 { return t.n - t.events }))
 		l.addSurvival(s, n, all)
+		for k := range l.columns {
+			l.columns[k].data = true
+		}
 		return []*ledger{l}
 	case study.Binary:
 		up := l.add("positives", func(t *tally) float64 { return t.positives })
 		down := l.add("positives", func(t *tally) float64 { return t.n - t.positives })
 		l.sum(n, up, down)
 		l.columns[up].known, l.columns[down].known = true, true
+		l.columns[up].data, l.columns[down].data = true, true
 		order := ascending(thresholds)
 		before := [2]int{up, down} // true and false positives at the threshold before
 		for _, i := range order {
@@ -133,7 +162,9 @@ func ascending(thresholds []float64) []int {
 }
 
 // withheld returns, by open cell, the names of the columns that may not be shown.
-func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[string]bool {
+// Beside another model's audit of the same patients, what is the same in both is
+// shown in both or in none.
+func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *sameData) []map[string]bool {
 	out := make([]map[string]bool, len(q.Cells))
 	for i := range out {
 		out[i] = map[string]bool{}
@@ -141,10 +172,13 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 	if !s.Fairness.Complementary {
 		return out
 	}
+	if beside != nil && !slices.Equal(beside.cells, q.Cells) {
+		beside = everything // of other groups: nothing can be said of both
+	}
 	lattice := openSums(s, q)
 	for _, l := range ledgers(s, q) {
 		for i, t := range tallies {
-			for k, hidden := range l.protect(t, floor, i == 0) {
+			for k, hidden := range l.protect(t, floor, i, beside) {
 				if hidden && l.columns[k].name != "" {
 					out[i][l.columns[k].name] = true
 				}
@@ -158,7 +192,7 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 			var public, silent []bool
 			for i := range tallies {
 				t.Counts = append(t.Counts, int(c.of(tallies[i])))
-				public, silent = append(public, i == 0 && c.shown(tallies[i], floor)), append(silent, out[i][c.name])
+				public, silent = append(public, c.public(tallies[i], floor, i, beside)), append(silent, out[i][c.name] || beside.hides(i, c))
 			}
 			for _, sum := range lattice {
 				parts := sum.parts
@@ -178,18 +212,18 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int) []map[str
 				}
 			}
 		}
-		l.jointly(s, q, tallies, floor, out)
+		l.jointly(s, q, tallies, floor, beside, out)
 	}
 	return out
 }
 
 // protect is what the counts of one cell may not show of each other.
-func (l *ledger) protect(of *tally, floor int, all bool) []bool {
+func (l *ledger) protect(of *tally, floor, i int, beside *sameData) []bool {
 	var t disclosure.Table
 	var public, silent []bool
 	for k, c := range l.columns {
 		t.Counts = append(t.Counts, int(c.of(of)))
-		public, silent = append(public, k == 0 || all && c.shown(of, floor)), append(silent, c.name == "")
+		public, silent = append(public, k == 0 || c.public(of, floor, i, beside)), append(silent, c.name == "" || beside.hides(i, c))
 	}
 	for _, sum := range l.sums {
 		t.Sums = append(t.Sums, disclosure.Sum{Total: sum[0], Parts: sum[1:]})

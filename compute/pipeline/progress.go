@@ -99,11 +99,13 @@ func (s *Session) settleSizes(a *fairness.Session) error {
 }
 
 // progress puts what was found on the way into the audit.
-func (s *Session) progress() {
+func (s *Session) progress(final *fairness.Session) (err error) {
 	if s.followed != nil {
-		s.result.Audit.Progress = s.followed.Progress()
-		s.result.Audit.Progress = s.result.Audit.Followed()
+		if s.result.Audit.Progress, err = s.followed.Progress(final); err == nil {
+			s.result.Audit.Progress = s.result.Audit.Followed()
+		}
 	}
+	return err
 }
 
 // followedSteps are the steps of a study with the rounds of its audits on the way.

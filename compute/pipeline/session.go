@@ -302,7 +302,9 @@ func (s *Session) audit() error {
 	}
 	return s.judge(a, func() error {
 		s.result.Audit, s.now = a.Audit(), nil
-		s.progress()
+		if err := s.progress(a); err != nil {
+			return err
+		}
 		s.protect()
 		return s.trade(a)
 	})
