@@ -16,9 +16,9 @@ import (
 
 // BenchmarkStudy measures a whole study, from enrolment to the verified release,
 // on made-up patients: what `simulate run` does, encryption included, but that no
-// bundle is left. Beside it is the pooled twin: the same computations on all records in one matrix, with
-// nothing sent. Records are in memory before the clock starts; both read and
-// check them.
+// bundle is left. Beside it is the pooled twin: the same computations on all
+// records in one matrix, with nothing sent. Records are in memory before the clock
+// starts; both read and check them.
 func BenchmarkStudy(b *testing.B) {
 	const patients, features, sites = 100_000, 100, 20
 	columns, rows := madeUp(patients, features)
