@@ -365,8 +365,9 @@ func sortColumns(s *study.Study, m *study.Matrix) map[int][]float64 {
 			columns[Outcome] = append(columns[Outcome], m.Outcome(i))
 		}
 	}
+	var room []uint64
 	for _, x := range columns {
-		slices.Sort(x)
+		sortNumbers(x, &room)
 	}
 	return columns
 }
