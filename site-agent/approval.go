@@ -65,7 +65,7 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 		return nil
 	case review.DryRun.Rows < a.o.Policy.MinimumRows && parsed.Monitor == nil: // whose patients may be still to come
 		return a.decideStudy(ctx, link, review, w.Protocol, false, noUsableRecords)
-	case a.o.Policy.tooLoud(parsed):
+	case a.o.Policy.tooLoud(parsed, a.spent()):
 		return a.decideStudy(ctx, link, review, w.Protocol, false, tooLittleNoise)
 	case a.o.Policy.approves(proposal.Study):
 		return a.decideStudy(ctx, link, review, w.Protocol, true, "")

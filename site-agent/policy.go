@@ -35,6 +35,9 @@ type Policy struct {
 	// LargestEpsilon is the most of the noise on a bias audit: a study that opens
 	// more about groups of patients, or anything exact, is refused; 0 asks for no noise.
 	LargestEpsilon float64
+	// TotalEpsilon is the most of all studies together that this hospital approves,
+	// whichever patients they are about; 0 sets no limit.
+	TotalEpsilon float64
 
 	Releases string // Manual or Automatic; empty is Manual
 	// Warnings says what becomes of a release that the study's criteria call for a
@@ -93,8 +96,8 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: a minimum of %d own records: it is at least 1", p.MinimumRows)
 	case p.MinimumContributors != 0 && p.MinimumContributors < 2:
 		return fmt.Errorf("policy: a minimum of %d contributors: a sum over fewer than 2 hospitals is one hospital's data", p.MinimumContributors)
-	case !(p.LargestEpsilon >= 0):
-		return fmt.Errorf("policy: a largest epsilon of %g: it is above 0, or 0 for none", p.LargestEpsilon)
+	case !(p.LargestEpsilon >= 0) || !(p.TotalEpsilon >= 0):
+		return fmt.Errorf("policy: a largest epsilon of %g and a total of %g: they are above 0, or 0 for none", p.LargestEpsilon, p.TotalEpsilon)
 	case !(p.WorstErrorRatio > 0) || !(p.WorstBrier > 0):
 		return fmt.Errorf("policy: limits on local errors are above 0")
 	case !(p.WorstEventRatio >= 1):
@@ -106,13 +109,18 @@ func (p *Policy) check() error {
 }
 
 // tooLoud reports whether a study opens more about groups of patients than the
-// policy permits.
-func (p *Policy) tooLoud(s *study.Study) bool {
+// policy permits, where the approved ones have spent so many thousandths of epsilon.
+func (p *Policy) tooLoud(s *study.Study, spent int) bool {
 	f := s.Fairness
-	if p.LargestEpsilon == 0 || f.Attributes == nil && f.Noise == nil {
+	switch {
+	case p.LargestEpsilon == 0 && p.TotalEpsilon == 0, f.Attributes == nil && f.Noise == nil:
 		return false
+	case f.Noise == nil:
+		return true
 	}
-	return f.Noise == nil || float64(f.Noise.Epsilon)/1000 > p.LargestEpsilon
+	epsilon := f.Noise.Epsilon
+	return p.LargestEpsilon > 0 && float64(epsilon) > 1000*p.LargestEpsilon+1e-6 ||
+		p.TotalEpsilon > 0 && float64(spent+epsilon) > 1000*p.TotalEpsilon+1e-6
 }
 
 // approves reports whether a study is approved without asking a person.

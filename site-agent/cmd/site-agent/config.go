@@ -58,20 +58,26 @@ func (c *config) keys() settings.Keys {
 		}},
 		"studies.minimum_rows":         settings.AtLeast(&c.policy.MinimumRows, 1),
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
-		"studies.largest_epsilon": {Read: func(text string) error {
-			c.policy.LargestEpsilon = 0
-			if text == "none" {
-				return nil
-			}
-			return settings.Positive(&c.policy.LargestEpsilon).Read(text)
-		}},
-		"releases.decide":            settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
-		"releases.warnings":          settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
-		"releases.worst_error_ratio": settings.Positive(&c.policy.WorstErrorRatio),
-		"releases.worst_brier":       settings.Positive(&c.policy.WorstBrier),
-		"releases.worst_concordance": settings.Positive(&c.policy.WorstConcordance),
-		"releases.worst_event_ratio": settings.Positive(&c.policy.WorstEventRatio),
+		"studies.largest_epsilon":      positiveOrNone(&c.policy.LargestEpsilon),
+		"studies.total_epsilon":        positiveOrNone(&c.policy.TotalEpsilon),
+		"releases.decide":              settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
+		"releases.warnings":            settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
+		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
+		"releases.worst_brier":         settings.Positive(&c.policy.WorstBrier),
+		"releases.worst_concordance":   settings.Positive(&c.policy.WorstConcordance),
+		"releases.worst_event_ratio":   settings.Positive(&c.policy.WorstEventRatio),
 	}
+}
+
+// positiveOrNone is a number above 0, or none, which is 0.
+func positiveOrNone(target *float64) settings.Key {
+	return settings.Key{Read: func(text string) error {
+		*target = 0
+		if text == "none" {
+			return nil
+		}
+		return settings.Positive(target).Read(text)
+	}}
 }
 
 // readConfig reads a configuration file. What it leaves out has the default of
