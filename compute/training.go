@@ -7,6 +7,9 @@ type Point struct {
 	Metric *float64 `json:"metric,omitempty"`
 	// HeldOut is the mean loss over the patients kept from training to stop early.
 	HeldOut *float64 `json:"held_out,omitempty"`
+	// Step is the largest Newton step of a coefficient that this round's sum gives,
+	// each on the scale of its column's spread: how far the fit is from its end.
+	Step *float64 `json:"step,omitempty"`
 }
 
 // Diagnosis kinds of models that are trained round by round.

@@ -233,7 +233,8 @@ func (it *iteration) absorbWhole(e *evaluation) error {
 		gain += step[i] * gradient[i]
 	}
 	it.thetaStep = it.stepTheta(e)
-	it.curve = append(it.curve, compute.Point{Round: it.rounds, Loss: e.deviance / float64(e.n)})
+	largest := size(step)
+	it.curve = append(it.curve, compute.Point{Round: it.rounds, Loss: e.deviance / float64(e.n), Step: &largest})
 	penalisedDeviance := e.deviance + 2*(e.value-value)
 	if gain <= s.Schedule.Tolerance*(penalisedDeviance+0.1) && size(step) <= it.fine()*(1+size(it.beta))+it.blur(e, f) && math.Abs(it.thetaStep) <= finestStep {
 		it.arrive(e, step, gain, f)

@@ -52,6 +52,10 @@ func convergence(curve []compute.Point, what string) []block {
 	var path []plot.XY
 	lo, hi := math.Inf(1), math.Inf(-1)
 	t := &table{Fold: "Convergence as a table", Head: []string{"Round", what, "Change"}}
+	stepped := curve[0].Step != nil
+	if stepped {
+		t.Head = append(t.Head, "Largest step of a coefficient")
+	}
 	for i, p := range curve {
 		path = append(path, plot.XY{X: float64(p.Round), Y: p.Loss})
 		lo, hi = min(lo, p.Loss), max(hi, p.Loss)
@@ -59,7 +63,13 @@ func convergence(curve []compute.Point, what string) []block {
 		if i > 0 {
 			change = plot.Minus(fmt.Sprintf("%.1e", p.Loss-curve[i-1].Loss))
 		}
-		t.Rows = append(t.Rows, row{Name: plot.Grouped(p.Round), Cells: cells(plot.Number(p.Loss), change)})
+		line := cells(plot.Number(p.Loss), change)
+		if stepped && p.Step != nil {
+			line = append(line, cells(fmt.Sprintf("%.1e", *p.Step))...)
+		} else if stepped {
+			line = append(line, cells("–")...)
+		}
+		t.Rows = append(t.Rows, row{Name: plot.Grouped(p.Round), Cells: line})
 	}
 	first, last := curve[0], curve[len(curve)-1]
 	c := &plot.Chart{Title: "Convergence of the fit", Caption: what + " after so many rounds. Each round is one step of Newton's method; where the line is flat, the fit has settled.",

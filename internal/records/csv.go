@@ -21,6 +21,7 @@ const maxRecordBytes = 1 << 20
 
 // CSV is a source that reads a file of comma-separated values (RFC 4180) in
 // UTF-8, with or without a byte order mark, whose first line names the columns.
+// Semicolons or tabs may separate instead, if the first line has no commas.
 // A record with too few or too many cells is left to the study, which skips it;
 // quoting that does not close and a file that ends in the middle of a record are
 // errors. A cut that falls exactly after a last cell cannot be seen.
@@ -53,7 +54,7 @@ type csvRows struct {
 }
 
 func newCSVRows(name string, input io.Reader) (*csvRows, error) {
-	buffered := bufio.NewReader(input)
+	buffered := bufio.NewReaderSize(input, longestHeader)
 	start, err := buffered.Peek(3)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s cannot be read: %w", name, err)
@@ -66,7 +67,12 @@ func newCSVRows(name string, input io.Reader) (*csvRows, error) {
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
 		return nil, fmt.Errorf("%s is in UTF-16; save it as CSV in UTF-8", name)
 	}
+	comma, err := separator(name, buffered)
+	if err != nil {
+		return nil, err
+	}
 	r := readCSV(name, buffered)
+	r.reader.Comma = comma
 	header, err := r.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s is empty; its first line must name the columns", name)
@@ -101,9 +107,6 @@ func (r *csvRows) checkHeader() error {
 			return fmt.Errorf("%s line 1: columns %d and %d have the same name; rename one", r.name, at+1, i+1)
 		}
 		first[column] = i
-	}
-	if len(r.columns) == 1 && strings.ContainsAny(r.columns[0], ";\t") {
-		return fmt.Errorf("%s has cells separated by semicolons or tabs; save it with commas", r.name)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ var shapes = []string{
 	"f.csv is in UTF-#; save it as CSV in UTF-#",
 	"f.csv line #: the name of column # is not in UTF-#; save the file as CSV in UTF-#",
 	"f.csv line #: columns # and # have the same name; rename one",
-	"f.csv has cells separated by semicolons or tabs; save it with commas",
+	"f.csv line # has more than one of comma, semicolon and tab, so it is not clear which separates the columns; write a name that holds one in quotation marks, or save the file with commas",
 	"f.csv has lines that end in a carriage return only; save it with line feeds",
 	"f.csv line #: the file ends in the middle of this record; it looks cut short, export it again",
 	"f.csv: a record has more than # bytes; look for a quotation mark that is never closed",
