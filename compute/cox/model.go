@@ -80,6 +80,9 @@ type Test struct {
 type Robust struct {
 	Clusters int    `json:"clusters"` // hospitals
 	Caveat   string `json:"caveat"`
+	// Wald is the test with the sandwich; nil where there are not more hospitals than
+	// coefficients.
+	Wald *Test `json:"wald,omitempty"`
 }
 
 // BaselinePoint is the baseline at a time.
@@ -144,6 +147,9 @@ func (f *Fit) finish(sum compute.Sum) error {
 		m.Robust = &Robust{Clusters: sum.Contributors,
 			Caveat: "a sandwich of so many clusters; with fewer than about 30 it is too small on average, and tests of more coefficients than clusters do not exist"}
 	}
+	if m.Robust != nil && df == float64(p) {
+		m.Robust.Wald = f.robustWald(covariance, m.Robust.Clusters)
+	}
 	f.describeTerms(m, model, covariance)
 	f.baseline(m, sum)
 	m.Concordance = newConcordance(sum.Field("pairs"), sum.Field("pair_squares"))
@@ -201,6 +207,26 @@ func (f *Fit) sandwich(inverse *mat.SymDense, scores []float64) *mat.SymDense {
 		}
 	}
 	return out
+}
+
+// robustWald is the test that no coefficient differs from zero, by the sandwich.
+// The sum of the products of as many scores as there are sites has at most one
+// rank less than sites where the scores sum to zero, as they do at the fit; with as
+// many coefficients there is no test.
+func (f *Fit) robustWald(covariance *mat.SymDense, sites int) *Test {
+	p := len(f.kept)
+	if p >= sites {
+		return nil
+	}
+	factor, ok := cholesky.Factorise(covariance)
+	if !ok {
+		return nil
+	}
+	statistic := 0.0
+	for i, v := range factor.Solve(f.beta) {
+		statistic += v * f.beta[i]
+	}
+	return chiSquared(statistic, p)
 }
 
 // baseline at the mean of every column, where the columns are centred.

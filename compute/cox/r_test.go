@@ -23,6 +23,7 @@ type answers struct {
 	LogLik      []float64 `json:"loglik"`
 	Score       float64   `json:"score"`
 	Wald        float64   `json:"wald"`
+	RobustWald  float64   `json:"robust_wald"`
 	AIC         float64   `json:"aic"`
 	Concordance []float64 `json:"concordance"` // estimate, standard error
 	Pairs       []float64 `json:"pairs"`       // concordant, discordant, tied
@@ -72,8 +73,8 @@ for (g in groups) {
 }
 num <- function(x) paste0("[", paste(sprintf("%.17g", x), collapse=","), "]")
 one <- function(x) sprintf("%.17g", x)
-cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"aic":%s,"concordance":%s,"pairs":%s,"zph":%s,"hazards":%s}\n',
-  num(coef(fit)), num(sqrt(diag(vcov(rob)))), num(sqrt(diag(vcov(fit)))), num(fit$loglik), one(fit$score), one(fit$wald.test), one(AIC(fit)),
+cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"robust_wald":%s,"aic":%s,"concordance":%s,"pairs":%s,"zph":%s,"hazards":%s}\n',
+  num(coef(fit)), num(sqrt(diag(vcov(rob)))), num(sqrt(diag(vcov(fit)))), num(fit$loglik), one(fit$score), one(fit$wald.test), one(rob$wald.test), one(AIC(fit)),
   num(c(con$concordance, sqrt(con$var))), num(n[1:3]), num(z$table[,1]), num(hazard/w)))
 }
 `
@@ -262,6 +263,14 @@ func compare(t *testing.T, m *Model, want answers) {
 	near(t, "log-likelihood", m.LogLikelihood, want.LogLik[1], 1e-11)
 	near(t, "score test", m.Score.Statistic, want.Score, 1e-8)
 	near(t, "Wald test", m.Wald.Statistic, want.Wald, 1e-7)
+	if p, sites := len(m.Terms), m.Robust.Clusters; (m.Robust.Wald != nil) != (p < sites) {
+		t.Errorf("a robust test %v of %d coefficients and %d hospitals", m.Robust.Wald, p, sites)
+	} else if m.Robust.Wald != nil {
+		near(t, "robust Wald test", m.Robust.Wald.Statistic, want.RobustWald, 1e-6)
+		if m.Robust.Wald.DF != p {
+			t.Errorf("robust Wald test on %d degrees of freedom", m.Robust.Wald.DF)
+		}
+	}
 	near(t, "AIC", m.AIC, want.AIC, 1e-10)
 	near(t, "concordance", m.Concordance.Estimate, want.Concordance[0], 1e-9)
 	near(t, "its standard error", m.Concordance.StdError, want.Concordance[1], 1e-8)

@@ -54,11 +54,15 @@ func coxFacts(m *cox.Model) []Fact {
 	test := func(t *cox.Test) string {
 		return fmt.Sprintf("χ² %s on %d degrees of freedom, p %s", plot.Number(t.Statistic), t.DF, plot.PValue(t.PValue))
 	}
+	var robust *cox.Test
+	if m.Robust != nil {
+		robust = m.Robust.Wald
+	}
 	facts := []Fact{{"Log-likelihood", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.LogLikelihood), plot.Likelihood(m.NullLogLikelihood))}, {"AIC", plot.Likelihood(m.AIC)}}
 	for _, t := range []struct {
 		name string
 		test *cox.Test
-	}{{"Likelihood-ratio test", m.LikelihoodRatio}, {"Wald test", m.Wald}, {"Score test", m.Score}} {
+	}{{"Likelihood-ratio test", m.LikelihoodRatio}, {"Wald test", m.Wald}, {"Wald test, clustered by hospital", robust}, {"Score test", m.Score}} {
 		if t.test != nil {
 			facts = append(facts, Fact{t.name, test(t.test)})
 		}
