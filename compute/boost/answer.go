@@ -97,10 +97,19 @@ func (q *binsQuestion) answer(s *study.Study, c *cache, m *study.Matrix) []float
 		at[j] = len(out)
 		out = append(out, make([]float64, q.edges[j].width())...)
 	}
+	sorted := describe.Sorted(s, m)
+	var levels []int
+	for j := 1; j < len(q.edges); j++ {
+		if x, number := sorted[j]; number {
+			q.edges[j].count(out[at[j]:], x, m.Rows())
+		} else {
+			levels = append(levels, j)
+		}
+	}
 	var row []float64
-	for i := range m.Rows() {
+	for i := 0; len(levels) > 0 && i < m.Rows(); i++ {
 		row = m.AppendRow(row[:0], i)
-		for j := 1; j < len(row); j++ {
+		for _, j := range levels {
 			out[at[j]+q.edges[j].bin(row[j])]++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/study"
 )
@@ -34,6 +35,22 @@ func (c column) bin(x float64) int {
 		rest -= half
 	}
 	return first
+}
+
+// count writes how many of so many records are in each bin; those that are not
+// among the ascending values lack one.
+func (c column) count(out, values []float64, records int) {
+	out[len(c.edges)+1] = float64(records - len(values))
+	for bin, edge := range c.edges {
+		upTo, _ := slices.BinarySearchFunc(values, edge, func(x, edge float64) int {
+			if x <= edge {
+				return -1
+			}
+			return 1
+		})
+		out[bin], values = float64(upTo), values[upTo:]
+	}
+	out[len(c.edges)] = float64(len(values))
 }
 
 // middle is the bin that stands for a missing value in a column without a bin

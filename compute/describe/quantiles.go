@@ -317,7 +317,7 @@ func AnswerQuantiles(s *study.Study, parameters []byte, m *study.Matrix) ([]floa
 		return nil, err
 	}
 	var out []float64
-	columns := m.Memo(sortedColumns{}, func() any { return sortColumns(s, m) }).(map[int][]float64)
+	columns := Sorted(s, m)
 	for _, d := range p.Numbers {
 		r, x := rangeOf(s, d.Term), columns[d.Term]
 		below := func(bits int, bin int64) int {
@@ -341,6 +341,13 @@ func AnswerQuantiles(s *study.Study, parameters []byte, m *study.Matrix) ([]floa
 // sortedColumns is the key of the numbers in ascending order, which every
 // question of a search needs again.
 type sortedColumns struct{}
+
+// Sorted are the numbers of a site's records in ascending order, by term, and by
+// [Outcome] if that has a range; missing values are left out. Nobody may change
+// them.
+func Sorted(s *study.Study, m *study.Matrix) map[int][]float64 {
+	return m.Memo(sortedColumns{}, func() any { return sortColumns(s, m) }).(map[int][]float64)
+}
 
 func sortColumns(s *study.Study, m *study.Matrix) map[int][]float64 {
 	columns := map[int][]float64{}
