@@ -93,30 +93,36 @@ func total(counts []float64) (n float64) {
 // merge joins bins until each holds at least so many in the baseline: neighbours
 // where the bins have an order, all small ones together where they have none. It
 // looks at the baseline alone, so that a shift into bins that were empty does not
-// join them away.
-func merge(baseline, now []float64, least float64, ordered bool) (a, b []float64) {
+// join them away; strictly, a bin has nobody or as many now, too, since a distance
+// with all its digits, of two bins, gives their counts away.
+func merge(baseline, now []float64, least float64, ordered, strictly bool) (a, b []float64) {
+	enough := func(p, q float64) bool { return p >= least && (!strictly || q == 0 || q >= least) }
 	if !ordered {
-		return mergeLevels(baseline, now, least)
+		return mergeLevels(baseline, now, enough)
 	}
 	p, q := 0.0, 0.0
 	for i := range baseline {
 		p, q = p+baseline[i], q+now[i]
-		if p >= least {
+		if enough(p, q) {
 			a, b = append(a, p), append(b, q)
 			p, q = 0, 0
 		}
 	}
 	if (p > 0 || q > 0) && len(a) > 0 {
-		a[len(a)-1] += p
-		b[len(b)-1] += q
+		last := len(a) - 1
+		a[last], b[last] = a[last]+p, b[last]+q
+		for ; last > 0 && !enough(a[last], b[last]); last-- {
+			a[last-1], b[last-1] = a[last-1]+a[last], b[last-1]+b[last]
+			a, b = a[:last], b[:last]
+		}
 	}
 	return a, b
 }
 
-func mergeLevels(baseline, now []float64, least float64) (a, b []float64) {
+func mergeLevels(baseline, now []float64, enough func(p, q float64) bool) (a, b []float64) {
 	p, q := 0.0, 0.0
 	for i := range baseline {
-		if baseline[i] >= least {
+		if enough(baseline[i], now[i]) {
 			a, b = append(a, baseline[i]), append(b, now[i])
 		} else {
 			p, q = p+baseline[i], q+now[i]
@@ -124,12 +130,13 @@ func mergeLevels(baseline, now []float64, least float64) (a, b []float64) {
 	}
 	switch {
 	case p == 0 && q == 0:
-	case p >= least || len(a) == 0:
+	case enough(p, q) || len(a) == 0:
 		a, b = append(a, p), append(b, q)
 	default:
 		small := 0
 		for i := range a {
-			if a[i] < a[small] {
+			fits, before := enough(a[i]+p, b[i]+q), enough(a[small]+p, b[small]+q)
+			if fits && !before || fits == before && a[i] < a[small] {
 				small = i
 			}
 		}

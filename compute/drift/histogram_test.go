@@ -36,18 +36,18 @@ func TestDistancesOfTextbooks(t *testing.T) {
 // gone since.
 func TestJoiningLooksAtTheBaselineOnly(t *testing.T) {
 	baseline, now := []float64{30, 5, 8, 40, 0, 0}, []float64{0, 0, 0, 0, 50, 33}
-	a, b := merge(baseline, now, 11, true)
+	a, b := merge(baseline, now, 11, true, false)
 	if !slices.Equal(a, []float64{30, 13, 40}) || !slices.Equal(b, []float64{0, 0, 83}) {
 		t.Errorf("ordered bins: %v, %v", a, b)
 	}
 	if psi := PSI(a, b); psi < 2 {
 		t.Errorf("everybody is elsewhere, and the index is %.2f", psi)
 	}
-	a, b = merge([]float64{30, 5, 40, 7}, []float64{10, 20, 30, 40}, 11, false)
+	a, b = merge([]float64{30, 5, 40, 7}, []float64{10, 20, 30, 40}, 11, false, false)
 	if !slices.Equal(a, []float64{30, 40, 12}) || !slices.Equal(b, []float64{10, 30, 60}) {
 		t.Errorf("levels: %v, %v", a, b)
 	}
-	a, _ = merge([]float64{30, 5, 40}, []float64{0, 0, 0}, 11, false)
+	a, _ = merge([]float64{30, 5, 40}, []float64{0, 0, 0}, 11, false, false)
 	if !slices.Equal(a, []float64{35, 40}) {
 		t.Errorf("one small level: %v", a)
 	}
@@ -72,5 +72,37 @@ func TestNoiseOfTheIndex(t *testing.T) {
 	}
 	if got := passed / runs; math.Abs(got-alpha) > 0.012 {
 		t.Errorf("the noise is passed in %.3f of runs, stated %.2f", got, alpha)
+	}
+}
+
+// Rule: where small counts are protected, no bin of a window has a few patients:
+// the distance of two bins, with all its digits, would tell how many.
+func TestBinsOfAWindowHaveNobodyOrEnough(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 3))
+	joined := 0
+	for range 2000 {
+		baseline, now := make([]float64, 2+random.IntN(8)), make([]float64, 10)
+		now = now[:len(baseline)]
+		for i := range baseline {
+			baseline[i], now[i] = float64(random.IntN(60)), float64(random.IntN(1<<random.IntN(6)))
+		}
+		if total(baseline) < 11 || total(now) < 11 {
+			continue
+		}
+		for _, ordered := range []bool{true, false} {
+			a, b := merge(baseline, now, 11, ordered, true)
+			joined += len(baseline) - len(a)
+			if len(a) > 0 && (total(a) != total(baseline) || total(b) != total(now)) {
+				t.Fatalf("%v and %v are joined to %v and %v", baseline, now, a, b)
+			}
+			for i := range a {
+				if len(a) > 1 && (a[i] < 11 || b[i] > 0 && b[i] < 11) {
+					t.Fatalf("%v and %v are joined to %v and %v", baseline, now, a, b)
+				}
+			}
+		}
+	}
+	if joined < 1000 {
+		t.Errorf("only %d bins are joined", joined)
 	}
 }

@@ -341,7 +341,10 @@ func (s *Session) outcomes(t *tally, p *Point) (z, margin float64, known bool) {
 	within := s.study.Outcome.Range
 	width := within.Hi - within.Lo
 	rmse, mae, close := width*math.Sqrt(t.squared/t.n), width*t.absolute/t.n, 100*t.within/t.n
-	p.Error, p.MAE, p.Within20 = &rmse, &mae, &close
+	p.Error, p.MAE = &rmse, &mae
+	if s.share(t.within, t.n) {
+		p.Within20 = &close
+	}
 	if s.study.Outcome.Type == study.Count {
 		observed, expected := t.n*within.Lo+width*t.observed, t.n*within.Lo+width*t.expected
 		return ratio(observed, expected, width*math.Sqrt(t.squared), limit, "normal, variance of the errors", p)
@@ -394,7 +397,7 @@ func score(student distuv.StudentsT, t float64) float64 {
 // shifts against the baseline.
 func (s *Session) shifts(first, now *tally, limits Limits, call func(chart, of, direction string, value, limit float64)) (out []Shift) {
 	add := func(of string, a, b []float64, ordered bool) {
-		a, b = merge(a, b, float64(max(s.study.Fairness.MinimumCell, 1)), ordered)
+		a, b = merge(a, b, float64(max(s.study.Fairness.MinimumCell, 1)), ordered, s.study.Fairness.Complementary)
 		if len(a) < 2 {
 			return
 		}

@@ -193,5 +193,10 @@ func (s *Session) tally(sum compute.Sum, i int) *tally {
 // rate reports whether what was observed may be shown of a group.
 func (s *Session) rate(t *tally) bool {
 	counts := s.study.Outcome.Type == study.Binary || s.study.Outcome.Type == study.Survival
-	return !counts || !s.study.Fairness.Complementary || disclosure.Share(int(t.observed+0.5), int(t.n+0.5), s.study.Fairness.MinimumCell)
+	return !counts || s.share(t.observed, t.n)
+}
+
+// share reports whether so many of so many may be shown.
+func (s *Session) share(of, n float64) bool {
+	return !s.study.Fairness.Complementary || disclosure.Share(int(of+0.5), int(n+0.5), s.study.Fairness.MinimumCell)
 }
