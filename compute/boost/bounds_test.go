@@ -94,3 +94,26 @@ func TestRoundingIsFineAndSumsAreExact(t *testing.T) {
 		}
 	}
 }
+
+// Rounding by chance errs in neither direction, and never by a whole unit.
+func TestRoundingByChanceIsFair(t *testing.T) {
+	for _, x := range []float64{0, 3, -3, 0.001, -0.001, 2.5, -7.25, 1e6 + 0.3} {
+		total := 0.0
+		const n = 1 << 16
+		for i := range uint64(n) {
+			w := float64(upOrDown(x, mix(i)>>40))
+			if math.Abs(w-x) >= 1 {
+				t.Fatalf("%v became %v", x, w)
+			}
+			total += w - x
+		}
+		if math.Abs(total/n) > 0.01 {
+			t.Errorf("%v is off by %v in the mean", x, total/n)
+		}
+	}
+	for cells, want := range map[int]int{1: manyBits, 1 << 10: manyBits, 1 << 13: 10, 1 << 16: fewBits, 1 << 25: fewBits} {
+		if got := precision(cells); got != want {
+			t.Errorf("of %d cells %d bits, want %d", cells, got, want)
+		}
+	}
+}
