@@ -37,7 +37,18 @@ func largestState(s *study.Study, sites int) (bytes uint64) {
 	largest := uint64(0)
 	for _, step := range pipeline.Steps(s, sites) {
 		bytes += uint64(step.Rounds) << 20
-		largest = max(largest, 2*16*uint64(step.Numbers)*uint64(sites))
+		numbers := step.Numbers
+		if len(step.Expected) > 0 { // far fewer
+			numbers = 0
+		}
+		for _, e := range step.Expected {
+			here := 0
+			for _, f := range e.Fields {
+				here += f.Length
+			}
+			numbers = max(numbers, here)
+		}
+		largest = max(largest, 2*16*uint64(numbers)*uint64(sites))
 	}
 	return bytes + largest
 }
