@@ -88,7 +88,7 @@ func TestRealCohortUnderNoise(t *testing.T) {
 	if want := []string{"describe/counts", "glm/gram", fairness.StepNoisy}; !slices.Equal(steps, want) {
 		t.Errorf("asked %v, not %v", steps, want)
 	}
-	if n.Cohort.Attributes != nil && len(n.Cohort.Attributes) > 0 {
+	if len(n.Cohort.Attributes) > 0 {
 		t.Errorf("the cohort describes the groups: %+v", n.Cohort.Attributes)
 	}
 	far, compared := 0, 0
