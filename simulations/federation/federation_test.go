@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/simulations/cohort"
 )
@@ -61,6 +62,11 @@ func TestStudyFromEnrolmentToRelease(t *testing.T) {
 	}
 	if !slices.ContainsFunc(result.Fairness.Groups, func(g Group) bool { return g.Metrics["mae"] > 0 }) {
 		t.Error("no group has a mean absolute error")
+	}
+	for _, check := range result.Verification.Checks {
+		if check.Check == "sums" && check.State != audit.OK {
+			t.Errorf("the bundle that is left has no ciphertexts: %s", check.Detail)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "bundle", "checkpoint")); err != nil {
 		t.Error(err)
