@@ -18,7 +18,7 @@ func TestPageShowsTheFigures(t *testing.T) {
 	one := strings.Replace(protocol, "  minimum_cell: 11\n", "  minimum_cell: 11\n  minimum_sites: 1\n  largest_share: 1\n", 1)
 	for binary, want := range map[bool][]string{
 		false: {"Gap of the mean absolute error", "Mean predicted and mean actual outcome by group", "The widest gap of each attribute", "Correlation", "detectable"},
-		true:  {"Gap of the true positive rate", "Calibration by group", "Both kinds of mistakes together", "How unequally groups are called positive", "by its bins", "Calibration intercept", "Theil index", "How the groups differ before any model", "Jensen–Shannon", "At other thresholds", "Farthest from all patients", "d = "},
+		true:  {"Gap of the true positive rate", "Calibration by group", "Both kinds of mistakes together", "How unequally groups are called positive", "by its bins", "Calibration intercept", "Theil index", "How the groups differ before any model", "Jensen–Shannon", "At other thresholds", "from all patients: ", "d = "},
 	} {
 		_, _, r := complete(t, one, binary)
 		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: r.Audit})

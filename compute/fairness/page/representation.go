@@ -13,8 +13,9 @@ var representationHTML string
 // representedRow is a group in the data as a person reads it.
 type representedRow struct {
 	Attribute, Level, Reference string
-	Share, Balance              string
-	Cells                       []figureCell // divergences and disparities
+	Share, Balance, KL          string
+	JS                          figureCell
+	Cells                       []figureCell // disparities
 	Given                       []givenCell
 }
 
@@ -26,23 +27,23 @@ type givenCell struct {
 // Represented is who is in the data, beside each group's reference.
 func (v *view) Represented() (out []representedRow) {
 	share, number := measure{Scale: 100, Digits: 1, Unit: "%"}, measure{Scale: 1, Digits: 3}
-	for _, r := range v.Audit.Representation {
-		row := representedRow{Attribute: r.Attribute, Level: r.Level, Reference: "–", Share: "–", Balance: "–"}
-		if r.Reference != "" {
-			row.Reference = r.Reference
+	figure := func(x *fairness.Metric) figureCell {
+		if x == nil {
+			return figureCell{Value: "–"}
 		}
+		return number.cell(*x)
+	}
+	for _, r := range v.Audit.Representation {
+		row := representedRow{Attribute: r.Attribute, Level: r.Level, Reference: r.Reference, Share: "–", Balance: "–",
+			JS: figure(r.JS), Cells: []figureCell{figure(r.Disparity), figure(r.Called)}}
 		if r.Share != nil {
 			row.Share = share.text(*r.Share)
 		}
 		if r.Imbalance != nil {
 			row.Balance = number.text(*r.Imbalance)
 		}
-		for _, x := range []*fairness.Metric{r.JS, r.KL, r.Disparity, r.Called} {
-			if x == nil {
-				row.Cells = append(row.Cells, figureCell{Value: "–"})
-				continue
-			}
-			row.Cells = append(row.Cells, number.cell(*x))
+		if r.KL != nil {
+			row.KL = number.text(r.KL.Estimate)
 		}
 		for _, c := range r.Conditional {
 			given := givenCell{figureCell: number.cell(c.Estimate), On: c.On}
