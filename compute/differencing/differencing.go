@@ -51,7 +51,7 @@ type Report struct {
 
 // Check makes sure that a report that somebody else hands over is of its study.
 func (r Report) Check() error {
-	if c := r.Cohort; c != nil && (len(c.Features) != len(r.Study.Features) || len(c.Attributes) != len(r.Study.Fairness.Attributes)) {
+	if c := r.Cohort; c != nil && (len(c.Features) != len(r.Study.Features) || len(c.Attributes) != len(r.Study.CountedAttributes())) {
 		return errors.New("an earlier result is not of its study")
 	}
 	groups := 0

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/differencing"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -169,5 +170,38 @@ func TestNoExactAnswerUnderNoise(t *testing.T) {
 	}
 	if both := Shown(parse(t, strings.Replace(warfarin(weeklyDose, sixLevels, linear), "  minimum_cell: 11\n", "  noise: {epsilon: 2, clip: 40}\n", 1))); !strings.Contains(strings.Join(both, "\n"), "the model sees what the audit divides by, race4") {
 		t.Errorf("nobody is told that race is counted exactly as a feature: %v", both)
+	}
+}
+
+// Counts under noise less the exact ones of an earlier report are the noise: they
+// are a few patients apart everywhere, and nothing is withheld for that, in either.
+func TestNoisyReportsAreNotHeldAgainstOthers(t *testing.T) {
+	columns, records, site := iwpc(t)
+	noisy := parse(t, withNoise(warfarin(weeklyDose, sixLevels, linear), "{epsilon: 2, clip: 40}"))
+	exact := parse(t, strings.Replace(string(noisy.Source()), "  noise: {epsilon: 2, clip: 40}\n", "", 1))
+	e, err := federate(t, exact, present(matrices(t, exact, columns, records, site)), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ := noisily(t, noisy, present(matrices(t, noisy, columns, records, site)), 3)
+	for name, pair := range map[string]struct {
+		now, before  *Result
+		of, beforeOf *study.Study
+	}{"noise after exact": {n, e, noisy, exact}, "exact after noise": {e, n, exact, noisy}} {
+		text, err := json.Marshal(pair.before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		earlier, err := ReadReport(pair.beforeOf, pair.before.Study, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := pair.now.After(pair.of, nil, []differencing.Report{earlier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.Earlier == nil || len(after.Earlier.Withheld) > 0 || !reflect.DeepEqual(after.Audit.Groups, pair.now.Audit.Groups) {
+			t.Errorf("%s: %+v is withheld", name, after.Earlier)
+		}
 	}
 }
