@@ -116,6 +116,20 @@ func TestEveryMethodWithEveryModel(t *testing.T) {
 	}
 }
 
+// A method of each kind, within the folds of a validation.
+func TestMethodsWithinFolds(t *testing.T) {
+	const byFold, bySite = "validation: {kind: k-fold, folds: 2}", "validation: {kind: leave-one-site-out}"
+	for _, c := range []struct {
+		row                int
+		method, validation string
+	}{
+		{1, study.Recalibrate, bySite}, {4, study.Reweigh, byFold}, {5, study.BoundedGroupLoss, byFold},
+		{7, study.FairFed, byFold}, {8, study.QFedAvg, byFold}, {9, study.Recalibrate, byFold}, {9, study.Reweigh, bySite},
+	} {
+		t.Run(tableRows[c.row].name+"/"+c.method, func(t *testing.T) { comesToACurve(t, parse(t, tableStudy(c.row, c.method, c.validation))) })
+	}
+}
+
 func comesToACurve(t *testing.T, s *study.Study) {
 	sites := tablePatients(t, s)
 	asked := map[string]int{}
