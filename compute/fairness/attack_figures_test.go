@@ -492,16 +492,16 @@ model: {kind: glm, family: binomial}`
 
 // twoModelsShown are patients by the probabilities of two models and their outcome.
 func twoModelsShown() figures {
-	scores := []float64{0.2, 0.5, 0.8}
-	f := figures{study: binaryAttacked, fair: "  thresholds: [0.36, 0.7]\n", times: 3, shares: map[string][2][]int{}, unit: map[string]float64{}, small: map[string][]int{}}
+	scores := []float64{0.2, 0.8}
+	f := figures{study: binaryAttacked, fair: "  thresholds: [0.36]\n", shares: map[string][2][]int{}, unit: map[string]float64{}, small: map[string][]int{}}
 	f.again = &figures{shares: map[string][2][]int{}}
-	for c := range 18 {
+	for c := range 8 {
 		f.records = append(f.records, []string{[]string{"no", "yes"}[c%2]})
-		f.predict, f.again.predict = append(f.predict, scores[c/2%3]), append(f.again.predict, scores[c/6])
+		f.predict, f.again.predict = append(f.predict, scores[c/2%2]), append(f.again.predict, scores[c/4])
 	}
-	rates(18, func(c int) (float64, bool) { return f.predict[c], c%2 == 1 }, f.shares, f.small)
+	rates(8, func(c int) (float64, bool) { return f.predict[c], c%2 == 1 }, f.shares, f.small)
 	other := map[string][]int{}
-	rates(18, func(c int) (float64, bool) { return f.again.predict[c], c%2 == 1 }, f.again.shares, other)
+	rates(8, func(c int) (float64, bool) { return f.again.predict[c], c%2 == 1 }, f.again.shares, other)
 	for name, classes := range other {
 		f.small[name+" of the other model"] = classes
 	}
@@ -511,7 +511,7 @@ func twoModelsShown() figures {
 // Rule: no small count follows from the audits of two models for the same patients,
 // as of a mitigation before and after, or of a model on the way and at its end.
 func TestNothingBelowTheFloorFollowsFromTwoModels(t *testing.T) {
-	twoModelsShown().hold(t, 3, 50, 50)
+	twoModelsShown().hold(t, 24, 100, 100)
 }
 
 // probabilitiesShown has patients by predicted probability and outcome, with curves

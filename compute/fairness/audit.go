@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -405,6 +406,10 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 		a.Groups = append(a.Groups, g)
 	}
 	a.N, a.Cut = int(open[0].n), int(open[0].cut)
+	if s.Fairness.Complementary && !disclosure.Share(a.Cut, a.N, r.minimum) {
+		a.Cut = 0
+		a.Limits = append(a.Limits, "Errors larger than twice the declared range of the outcome count as exactly that; how many there are is withheld, as they are few.")
+	}
 	r.curves(a, tallies)
 	r.spread(a, tallies)
 
@@ -435,7 +440,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	if r.hospitals != nil {
 		a.Hospitals = readHospitals(s, q.Hospitals, sum)
 	}
-	a.Limits = limits(s, a, q)
+	a.Limits = append(a.Limits, limits(s, a, q)...)
 	return a, nil
 }
 

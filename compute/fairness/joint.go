@@ -34,7 +34,7 @@ func (l *ledger) jointly(s *study.Study, q question, tallies []*tally, floor int
 			gone := open < 0 || c.name == "" && k > 0 || out[open][c.name] || beside.hides(open, c)
 			t.Counts = append(t.Counts, n)
 			hidden = append(hidden, gone && n > 0)
-			secret = append(secret, open >= 0 && gone && disclosure.Small(n, floor))
+			secret = append(secret, open >= 0 && gone && n > 0 && (disclosure.Small(n, floor) || k > 0 && beside.hides(open, c)))
 			first := slices.IndexFunc(l.columns, func(o column) bool { return o.name == c.name })
 			if c.name == "" || open < 0 {
 				first = k

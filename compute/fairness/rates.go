@@ -189,10 +189,11 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *s
 				continue
 			}
 			t := disclosure.Table{}
-			var public, silent []bool
+			var public, silent, withhold []bool
 			for i := range tallies {
 				t.Counts = append(t.Counts, int(c.of(tallies[i])))
-				public, silent = append(public, c.public(tallies[i], floor, i, beside)), append(silent, out[i][c.name] || beside.hides(i, c))
+				public, silent = append(public, c.public(tallies[i], floor, i, beside)), append(silent, out[i][c.name])
+				withhold = append(withhold, beside.hides(i, c))
 			}
 			for _, sum := range lattice {
 				parts := sum.parts
@@ -203,10 +204,11 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *s
 					}
 					parts = append(slices.Clone(parts), len(t.Counts))
 					t.Counts, public, silent = append(t.Counts, left), append(public, false), append(silent, true)
+					withhold = append(withhold, false)
 				}
 				t.Sums = append(t.Sums, disclosure.Sum{Total: sum.total, Parts: parts})
 			}
-			for i, hidden := range t.Protect(floor, nil, public, silent)[:len(tallies)] {
+			for i, hidden := range t.Protect(floor, withhold, public, silent)[:len(tallies)] {
 				if hidden {
 					out[i][c.name] = true
 				}
@@ -220,15 +222,16 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *s
 // protect is what the counts of one cell may not show of each other.
 func (l *ledger) protect(of *tally, floor, i int, beside *sameData) []bool {
 	var t disclosure.Table
-	var public, silent []bool
+	var public, silent, withhold []bool
 	for k, c := range l.columns {
 		t.Counts = append(t.Counts, int(c.of(of)))
-		public, silent = append(public, k == 0 || c.public(of, floor, i, beside)), append(silent, c.name == "" || beside.hides(i, c))
+		public, silent = append(public, k == 0 || c.public(of, floor, i, beside)), append(silent, c.name == "")
+		withhold = append(withhold, k > 0 && beside.hides(i, c))
 	}
 	for _, sum := range l.sums {
 		t.Sums = append(t.Sums, disclosure.Sum{Total: sum[0], Parts: sum[1:]})
 	}
-	return t.Protect(floor, nil, public, silent)
+	return t.Protect(floor, withhold, public, silent)
 }
 
 // openSum is a sum among open cells, by position, with a rest where not all of

@@ -139,7 +139,7 @@ func (t *tally) measureSurvival(g *Group) {
 			lower, upper := max(0, c.of-normal*c.se), min(1, c.of+normal*c.se)
 			m.Lower, m.Upper, m.Method = &lower, &upper, "infinitesimal jackknife, inside hospitals"
 		}
-		g.Metrics["cindex"] = m
+		t.put(g, "cindex", func() Metric { return m }, "events") // each pair has one with the event
 	} else {
 		g.Undefined["cindex"] = "no two patients of one hospital can be compared"
 	}
