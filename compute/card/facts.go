@@ -180,6 +180,9 @@ func (c *Card) groups() text {
 			b.rows = append(b.rows, []string{a.Column + ": " + g.Name, count(g.Count)})
 		}
 	}
+	if a := c.r.Result.Audit; a != nil && a.Noise != nil && len(a.Groups) > 1 {
+		return computed(paragraph("The data are of %s. How many patients each group has carries random noise (epsilon %g): the audit has the counts.", c.size(), a.Noise.Epsilon))
+	}
 	if b.rows == nil {
 		return computed(paragraph("The study declares no groups of patients, so that the composition of its %s was not examined.", c.size()))
 	}
