@@ -26,6 +26,7 @@ type play struct {
 	stops     []func() // takes a hospital off the net
 	protocol  string   // rehearsal.Study unless a test sets it
 	study     string
+	records   uint64 // seed of the hospitals' made-up patients
 	skipped   time.Duration
 }
 
@@ -53,7 +54,7 @@ func start(t testing.TB, p *play, o coordinator.Options, hospitals int, tell fun
 	p.Enrol(identity.RoleSite, names...)
 	p.Enrol(identity.RoleResearcher, "Rita")
 	for i, name := range names {
-		h := p.Hospital(name, uint64(i))
+		h := p.Hospital(name, p.records+uint64(i))
 		if tell != nil {
 			tell(i, h)
 		}
