@@ -67,7 +67,9 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 		return a.decideStudy(ctx, link, review, w.Protocol, false, noUsableRecords)
 	case a.o.Policy.tooLoud(parsed, a.spent()):
 		return a.decideStudy(ctx, link, review, w.Protocol, false, tooLittleNoise)
-	case a.o.Policy.approves(proposal.Study):
+	case countsUs(parsed) && a.o.Policy.HospitalCounts == Refuse:
+		return a.decideStudy(ctx, link, review, w.Protocol, false, noHospitalCounts)
+	case a.o.Policy.approves(parsed):
 		return a.decideStudy(ctx, link, review, w.Protocol, true, "")
 	}
 	a.log.Info("a study waits for a decision", zap.Stringer("study", proposal.Study), zap.String("name", parsed.Name))

@@ -27,6 +27,7 @@ const (
 	valueOutOfBound   = statement.ValueOutOfBound
 	contributionLost  = statement.ContributionLost
 	tooLittleNoise    = statement.TooLittleNoise
+	noHospitalCounts  = "the study would count hospitals by a figure of their own patients, which this site does not take part in"
 	refusedByPerson   = "refused by the site"
 )
 

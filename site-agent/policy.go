@@ -39,6 +39,12 @@ type Policy struct {
 	// whichever patients they are about; 0 sets no limit.
 	TotalEpsilon float64
 
+	// HospitalCounts says what becomes of a study that counts hospitals by a figure
+	// of their own patients (fairness.hospitals): Accept decides it like any other,
+	// Ask leaves it to a person whatever Approve says, Refuse refuses it; empty is
+	// Accept.
+	HospitalCounts string
+
 	Releases string // Manual or Automatic; empty is Manual
 	// Warnings says what becomes of a release that the study's criteria call for a
 	// warning with: Accept, Ask or Refuse; empty is Ask. One that they block, which
@@ -70,6 +76,9 @@ func (p *Policy) check() error {
 	if p.Warnings == "" {
 		p.Warnings = Ask
 	}
+	if p.HospitalCounts == "" {
+		p.HospitalCounts = Accept
+	}
 	if p.MinimumRows == 0 {
 		p.MinimumRows = 1
 	}
@@ -92,6 +101,8 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: releases are decided by %q: say %s or %s", p.Releases, Manual, Automatic)
 	case !slices.Contains([]string{Accept, Ask, Refuse}, p.Warnings):
 		return fmt.Errorf("policy: releases with a warning are met with %q: say %s, %s or %s", p.Warnings, Accept, Ask, Refuse)
+	case !slices.Contains([]string{Accept, Ask, Refuse}, p.HospitalCounts):
+		return fmt.Errorf("policy: studies that count hospitals are met with %q: say %s, %s or %s", p.HospitalCounts, Accept, Ask, Refuse)
 	case p.MinimumRows < 1:
 		return fmt.Errorf("policy: a minimum of %d own records: it is at least 1", p.MinimumRows)
 	case p.MinimumContributors != 0 && p.MinimumContributors < 2:
@@ -123,7 +134,14 @@ func (p *Policy) tooLoud(s *study.Study, spent int) bool {
 		p.TotalEpsilon > 0 && float64(spent+epsilon) > 1000*p.TotalEpsilon+1e-6
 }
 
+// countsUs reports whether a study counts this hospital by a figure of its own.
+func countsUs(s *study.Study) bool { return s.Fairness.Hospitals != nil }
+
 // approves reports whether a study is approved without asking a person.
-func (p *Policy) approves(digest statement.Digest) bool {
+func (p *Policy) approves(s *study.Study) bool {
+	digest := statement.Digest(s.Digest())
+	if countsUs(s) && p.HospitalCounts == Ask {
+		return false
+	}
 	return p.Approve == Any || p.Approve == Listed && slices.Contains(p.Studies, digest)
 }

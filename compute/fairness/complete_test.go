@@ -10,7 +10,7 @@ import (
 // withheld, an honest audit is complete: a hospital takes it. One that leaves out a
 // group it judges is not.
 func TestAnHonestAuditLeavesNobodyOut(t *testing.T) {
-	withCriteria := strings.Replace(whoIsInTheData, "fairness:\n", "fairness:\n  criteria: [{metric: tpr, margin: 0.1}, {metric: brier, attribute: g, margin: 0.2}]\n", 1)
+	withCriteria := strings.Replace(whoIsInTheData, "fairness:\n", "fairness:\n  bootstrap: 0\n  criteria: [{metric: tpr, margin: 0.1}, {metric: brier, attribute: g, margin: 0.2}]\n", 1)
 	merged := strings.Replace(withCriteria, "levels: [A, B, C, few]}", "levels: [A, B, C, few], merge: {rest: [C, few]}}", 1)
 	caught := 0
 	states := map[string]bool{}

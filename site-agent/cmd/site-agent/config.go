@@ -60,6 +60,7 @@ func (c *config) keys() settings.Keys {
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
 		"studies.largest_epsilon":      positiveOrNone(&c.policy.LargestEpsilon),
 		"studies.total_epsilon":        positiveOrNone(&c.policy.TotalEpsilon),
+		"studies.hospital_counts":      settings.OneOf(&c.policy.HospitalCounts, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
 		"releases.decide":              settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
 		"releases.warnings":            settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
 		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
