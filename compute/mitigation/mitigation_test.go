@@ -336,3 +336,34 @@ func TestAGapCanBeZero(t *testing.T) {
 		t.Errorf("one group has a gap of %+v", g)
 	}
 }
+
+// The reference of a gap is the declared one, or the largest group; whose group is
+// unknown is on no side, and neither is a group that is too small.
+func TestSidesOfAGap(t *testing.T) {
+	const method = "{method: recalibrate, attribute: g, strength: [1], release: none}" // as good as any: the sides are of the groups
+	for _, c := range []struct {
+		groups    map[string]int
+		fairness  string
+		reference int
+		others    []int
+	}{
+		{map[string]int{"A": 20, "B": 30, "C": 9, "": 50}, "", 1, []int{0, 2}},
+		{map[string]int{"A": 20, "B": 30, "C": 9, "": 50}, "reference: {g: C},", 2, []int{0, 1}},
+		{map[string]int{"A": 20, "B": 30, "C": 3}, "", 1, []int{0}},
+		{map[string]int{"A": 20, "B": 30, "C": 3}, "reference: {g: C},", -1, nil},
+		{map[string]int{"A": 20, "": 50}, "", -1, nil},
+	} {
+		s := parse(t, number, method, c.fairness)
+		g := groupsOfSites(t, s, []*study.Matrix{site(t, s, c.groups), site(t, s, c.groups), site(t, s, c.groups)})
+		sides := NewSides(s, g)
+		if c.reference < 0 {
+			if sides != nil {
+				t.Errorf("%v, %s: %+v", c.groups, c.fairness, sides)
+			}
+			continue
+		}
+		if sides == nil || sides.Reference != c.reference || !slices.Equal(sides.Others, c.others) || (sides.Changes[3].General == "") {
+			t.Errorf("%v, %s: %+v", c.groups, c.fairness, sides)
+		}
+	}
+}

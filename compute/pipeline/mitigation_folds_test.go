@@ -15,9 +15,9 @@ import (
 )
 
 // outOfPart are the absolute errors of all patients, by group, each by the models
-// of the patients outside its part: without mitigation, and with it. The mitigation
-// knows only those patients too.
-func outOfPart(t *testing.T, sites []*study.Matrix, method string, part func(site, i int) int) (none, all [][]float64) {
+// of the patients outside its part, mitigated with a strength. The mitigation knows
+// only those patients too.
+func outOfPart(t *testing.T, sites []*study.Matrix, method string, strength float64, part func(site, i int) int) [][]float64 {
 	t.Helper()
 	parts := map[int]bool{}
 	for k, m := range sites {
@@ -25,7 +25,7 @@ func outOfPart(t *testing.T, sites []*study.Matrix, method string, part func(sit
 			parts[part(k, i)] = true
 		}
 	}
-	none, all = make([][]float64, 4), make([][]float64, 4)
+	errors := make([][]float64, 4)
 	for left := range parts {
 		var in, out pooledPatients
 		for k, m := range sites {
@@ -50,7 +50,8 @@ func outOfPart(t *testing.T, sites []*study.Matrix, method string, part func(sit
 						x, y = append(x, v), append(y, in.y[i])
 					}
 				}
-				line[g][0], line[g][1] = stat.LinearRegression(x, y, nil, false)
+				a, b := stat.LinearRegression(x, y, nil, false)
+				line[g] = [2]float64{strength * a, 1 + strength*(b-1)}
 			}
 		} else {
 			var n [2]float64
@@ -61,18 +62,17 @@ func outOfPart(t *testing.T, sites []*study.Matrix, method string, part func(sit
 			}
 			for i, g := range in.group {
 				if g < 2 {
-					in.weights[i] = (n[0] + n[1]) / 2 / n[g]
+					in.weights[i] = 1 + strength*((n[0]+n[1])/2/n[g]-1)
 				}
 			}
 			mitigated = in.leastSquares(t)
 		}
-		plain, moved := out.predict(beta, false), out.predict(mitigated, false)
-		for i, g := range out.group {
-			none[g] = append(none[g], math.Abs(plain[i]-out.y[i]))
-			all[g] = append(all[g], math.Abs(line[g][0]+line[g][1]*moved[i]-out.y[i]))
+		for i, p := range out.predict(mitigated, false) {
+			g := out.group[i]
+			errors[g] = append(errors[g], math.Abs(line[g][0]+line[g][1]*p-out.y[i]))
 		}
 	}
-	return none, all
+	return errors
 }
 
 // meanInterval is a mean with Student's 95% interval.
@@ -110,9 +110,8 @@ func TestMitigationWithinFoldsEqualsThePooledFolds(t *testing.T) {
 			if s.Validation.Kind == study.KFold {
 				part = func(k, i int) int { return sites[k].Fold(i) }
 			}
-			none, all := outOfPart(t, sites, method, part)
-			for at, want := range map[int][][]float64{0: none, 2: all} {
-				p := result.Mitigation.Points[at]
+			for at, p := range result.Mitigation.Points {
+				want := outOfPart(t, sites, method, p.Strength, part)
 				var everyone []float64
 				for g, errors := range want {
 					everyone = append(everyone, errors...)

@@ -471,6 +471,22 @@ func TestASiteRefusesWeightsAndLinesOfNoMitigation(t *testing.T) {
 			t.Errorf("%s is not of this study's method", step)
 		}
 	}
+	held := parse(t, fmt.Sprintf(groupsStudy, numberOutcome, "gaussian", heldOut, "", "{method: recalibrate, attribute: g, strength: [1], release: 1}"))
+	looked := ""
+	if _, err := federateSeeing(t, held, matrices(t, held, []string{"y", "x", "z", "g"}, records, site), plain, func(q compute.Question) {
+		if q.Step == mitigation.StepLines {
+			looked = string(q.Parameters)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const out = `"leave_out":{"fold":0},`
+	if _, err := Layout(held, mitigation.StepLines, []byte(looked)); err != nil || !strings.Contains(looked, out) {
+		t.Errorf("%s: %v", looked, err)
+	}
+	if _, err := Layout(held, mitigation.StepLines, []byte(strings.Replace(looked, out, "", 1))); err == nil || !strings.Contains(err.Error(), "fitted to") {
+		t.Errorf("a line of patients that are held out: %v", err)
+	}
 	if _, err := Layout(s, "mitigation/shares", []byte(`{"parameters":{"groups":[0,1],"patients":[300,10]}}`)); err == nil || !strings.Contains(err.Error(), "minimum cell") {
 		t.Errorf("shares of a small group: %v", err)
 	}
