@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/noise"
 	"github.com/consilium-fl/consilium/study"
 )
 
-func noisyStudy(t testing.TB, outcome, noise, more string) *study.Study {
+func noisyStudy(t testing.TB, outcome, declared, more string) *study.Study {
 	t.Helper()
 	family := "gaussian"
 	if strings.Contains(outcome, "binary") {
@@ -30,7 +31,7 @@ fairness:
   intersections: 2
   noise: %s
 %sprivacy: {minimum_contributors: 3}
-`, outcome, family, noise, more))
+`, outcome, family, declared, more))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,11 +191,11 @@ func TestEpsilonIsSpentOnce(t *testing.T) {
 // Without noise the classes and sums give what the exact audit gives.
 func TestSumsOfBaseCellsAreTheExactAudit(t *testing.T) {
 	for _, binary := range []bool{false, true} {
-		outcome, noise := doseOutcome, "{epsilon: 1, clip: 100}"
+		outcome, declared := doseOutcome, "{epsilon: 1, clip: 100}"
 		if binary {
-			outcome, noise = binaryOutcome, "{epsilon: 1}"
+			outcome, declared = binaryOutcome, "{epsilon: 1}"
 		}
-		s := noisyStudy(t, outcome, noise, "")
+		s := noisyStudy(t, outcome, declared, "")
 		everyone := somePeople(rand.New(rand.NewPCG(3, 4)), 6000, binary)
 		m, predicted := matrixOf(t, s, everyone)
 		whole := auditedNoisily(t, s, [][]person{everyone}, nil)
@@ -370,5 +371,79 @@ func TestIntervalsUnderNoiseHoldWhatTheySay(t *testing.T) {
 			t.Errorf("%s: a planted disparity is found in %d of 50 studies", s.Outcome.Type, found)
 		}
 		t.Logf("%s: held %v, alarms %v, of %d; planted found %d of 50", s.Outcome.Type, held, alarms, studies, found)
+	}
+}
+
+// What the hospitals add is the noise that the report states, and that epsilon needs,
+// in every field.
+func TestNoiseIsAsLargeAsTheReportSays(t *testing.T) {
+	s := noisyStudy(t, doseOutcome, "{epsilon: 10, clip: 5}", "") // 3 contributors, of whom 2 make all of it
+	nobody, predicted := matrixOf(t, s, nil)
+	source := rand.NewChaCha8([32]byte{5})
+	squares, numbers := map[string]float64{}, map[string]float64{}
+	for range 250 {
+		var total []float64
+		for range 3 {
+			values, err := AnswerNoisy(s, nil, nobody, Forecast{Values: predicted}, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if total == nil {
+				total = make([]float64, len(values))
+			}
+			for i, x := range values {
+				total[i] += x
+			}
+		}
+		at := 0
+		for _, f := range noisyFields(s) {
+			for range s.Fairness.BaseCells() * f.width {
+				squares[f.name] += total[at] * total[at]
+				numbers[f.name]++
+				at++
+			}
+		}
+	}
+	stated := newNoise(s, 3)
+	for i, f := range noisyFields(s) {
+		sd := math.Sqrt(squares[f.name]/numbers[f.name]) * f.unit
+		q := stated.Queries[[]int{0, 1, 1, 2}[i]]
+		if math.Abs(sd/q.SD-1) > 0.06 {
+			t.Errorf("%s: the noise has a standard deviation of %.4g, and the report says %.4g", f.name, sd, q.SD)
+		}
+		if alone := math.Sqrt(f.scale.Variance()) * f.unit; sd < alone {
+			t.Errorf("%s: the noise has a standard deviation of %.4g, below the %.4g that epsilon needs", f.name, sd, alone)
+		}
+	}
+}
+
+// Where the noise is most of the uncertainty, the interval of a share is still right,
+// and without the noise in it, it would be far too narrow.
+func TestSharesOfFewPatientsAllowForTheNoise(t *testing.T) {
+	const studies, n, p = 2000, 200, 0.3
+	scale := noise.Scale{Epsilon: 1, Sensitivity: 8}
+	r, source := rand.New(rand.NewPCG(6, 7)), rand.NewChaCha8([32]byte{6})
+	held, bare := 0, 0
+	for range studies {
+		k := 0.0
+		for range n {
+			k += one(r.Float64() < p)
+		}
+		parts := []float64{k, n - k}
+		if err := noise.Add(parts, scale, 1, 1e9, source); err != nil {
+			t.Fatal(err)
+		}
+		s := noisyShare{k: parts[0], n: parts[0] + parts[1], noiseK: scale.Variance(), noiseRest: scale.Variance()}
+		lower, upper, ok := s.limits()
+		held += int(one(!ok || lower <= p && p <= upper))
+		s.noiseK, s.noiseRest = 0, 0
+		lower, upper, _ = s.limits()
+		bare += int(one(lower <= p && p <= upper))
+	}
+	if share := float64(held) / studies; share < 0.94 || share > 0.985 {
+		t.Errorf("intervals hold the share in %.1f%% of the studies", 100*share)
+	}
+	if share := float64(bare) / studies; share > 0.9 {
+		t.Errorf("without the noise intervals hold it in %.1f%%: the test has lost its point", 100*share)
 	}
 }
