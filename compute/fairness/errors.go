@@ -15,6 +15,10 @@
 // group away is withheld too (package disclosure). Then the errors are opened,
 // and each rate passes the same gate before it is in the report.
 //
+// A study can declare noise instead. Then one sum is opened, over the finest
+// combinations of the attributes, which every hospital has made noisy before it
+// encrypts; nothing about a group is exact, so nothing needs to be gated (StepNoisy).
+//
 // The audit never says that a model is fair. For each pair of groups it says
 // whether a disparity beyond a stated margin was found, was not found, or
 // cannot be told from so few patients.
