@@ -342,7 +342,7 @@ func (s *Session) outcomes(t *tally, p *Point) (z, margin float64, known bool) {
 	width := within.Hi - within.Lo
 	rmse, mae, close := width*math.Sqrt(t.squared/t.n), width*t.absolute/t.n, 100*t.within/t.n
 	p.Error, p.MAE = &rmse, &mae
-	if s.share(t.within, t.n) {
+	if !t.few {
 		p.Within20 = &close
 	}
 	if s.study.Outcome.Type == study.Count {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -36,6 +35,7 @@ type tally struct {
 	n, observed, expected, variance, squared, absolute, within float64
 	predictions                                                []float64
 	features                                                   [][]float64
+	few                                                        bool // its share of patients is withheld
 }
 
 // New begins at the first window.
@@ -145,6 +145,7 @@ func (s *Session) end(sum compute.Sum) {
 	for i, c := range cells {
 		w.tallies[c] = s.tally(sum, i)
 	}
+	s.protect(w.tallies)
 	s.windows = append(s.windows, w)
 	s.step, s.asked = StepSizes, question{Window: len(s.windows)}
 }
@@ -190,13 +191,39 @@ func (s *Session) tally(sum compute.Sum, i int) *tally {
 	return t
 }
 
+// protect marks the groups of a window whose share of patients would tell of few, or
+// give that of another group away: of those with the outcome, or of those whose
+// prediction was close.
+func (s *Session) protect(tallies []*tally) {
+	if !s.study.Fairness.Complementary {
+		return
+	}
+	counts := make([]int, len(tallies))
+	for c, t := range tallies {
+		switch {
+		case t != nil:
+			counts[c] = int(s.counted(t) + 0.5)
+		case s.sizes[c] > 0:
+			counts[c] = -1
+		}
+	}
+	for c, few := range s.groups.HideShares(s.sizes, counts, s.study.Fairness.MinimumCell) {
+		if few && tallies[c] != nil {
+			tallies[c].few = true
+		}
+	}
+}
+
+// counted are the patients of a group whose share is shown.
+func (s *Session) counted(t *tally) float64 {
+	if s.study.Outcome.Type == study.Binary || s.study.Outcome.Type == study.Survival {
+		return t.observed
+	}
+	return t.within
+}
+
 // rate reports whether what was observed may be shown of a group.
 func (s *Session) rate(t *tally) bool {
 	counts := s.study.Outcome.Type == study.Binary || s.study.Outcome.Type == study.Survival
-	return !counts || s.share(t.observed, t.n)
-}
-
-// share reports whether so many of so many may be shown.
-func (s *Session) share(of, n float64) bool {
-	return !s.study.Fairness.Complementary || disclosure.Share(int(of+0.5), int(n+0.5), s.study.Fairness.MinimumCell)
+	return !counts || !t.few
 }

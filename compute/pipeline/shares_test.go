@@ -70,7 +70,7 @@ func TestEveryShareAndCountOfAResultIsOfEnough(t *testing.T) {
 	const floor = 5
 	shares, counts, withheld := 0, 0, 0
 	for _, kind := range []string{"binary", "number", "survival", "network"} {
-		for range 3 {
+		for range 6 {
 			s := parse(t, sharesStudy(kind, floor))
 			var records [][]string
 			for range 120 + random.IntN(100) {
@@ -136,6 +136,21 @@ func TestEveryShareAndCountOfAResultIsOfEnough(t *testing.T) {
 				}
 				t.Errorf("%s: %s is no share that can be read: %v", kind, path, object)
 			})
+			// Who trained a model that is tried on others is the difference of two counts.
+			at := 1
+			for _, attribute := range r.Cohort.Attributes {
+				for _, group := range attribute.Groups {
+					audited := r.Audit.Groups[at]
+					at++
+					if group.Count.N == nil || audited.N == nil || audited.With != nil {
+						continue
+					}
+					counts++
+					if rest := *group.Count.N - *audited.N; 0 < rest && rest < floor {
+						t.Errorf("%s: of %s %s %d trained", kind, attribute.Column, group.Name, rest)
+					}
+				}
+			}
 			if v := r.Validation; v != nil {
 				for name, unit := range map[string]float64{"within20": 100, "prevalence": 1} {
 					if share, shown := v.Metrics[name]; shown {
