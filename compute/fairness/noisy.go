@@ -421,7 +421,7 @@ func newNoise(s *study.Study, contributors int) *Noise {
 	}
 	factor := strconv.FormatFloat(math.Exp(n.Epsilon), 'g', 3, 64)
 	n.Meaning = fmt.Sprintf("Whoever sees the group figures, and knows every other patient, can tell hardly better than before whether one particular patient is among the records: whatever they see is at most %s times as likely with that patient as without (epsilon %g, differential privacy).", factor, n.Epsilon)
-	n.Covers = []string{"every figure by group in this report, and the opened sums that they are made of"}
+	n.Covers = []string{"every figure by group in this report, and the opened sums that they are made of, given the model"}
 	n.Outside = []string{
 		"the model and the sums it was fitted to, which are exact",
 		"the description of the cohort: how many patients there are, their outcome and the model's features, over all hospitals",
@@ -436,6 +436,7 @@ func newNoise(s *study.Study, contributors int) *Noise {
 			}
 		}
 	}
+	n.Outside = append(n.Outside, "more than one record of a patient: each counts as a patient")
 	n.Outside = append(n.Outside, "other studies of the same patients: epsilons add up")
 	return n
 }
