@@ -125,13 +125,15 @@ func TestStudyUnderNoise(t *testing.T) {
 	var counts []string
 	for _, exact := range n {
 		if !shown[exact] { // by chance the noise of a count is zero now and then
-			counts = append(counts, strconv.Itoa(exact))
+			text := strconv.Itoa(exact) // of four digits, which pages divide by a narrow space
+			counts = append(counts, text[:1]+"[\\x{a0}\\x{202f}\\x{2009}]?"+text[1:])
 		}
 	}
 	if len(counts) < 4 {
 		t.Fatalf("only %d of %d counts carry noise", len(counts), len(n))
 	}
-	exactly := regexp.MustCompile(`(^|[^0-9a-f.])(` + strings.Join(counts, "|") + `)($|[^0-9a-f.])`)
+	// Not as part of a longer number, of a digest or of a signature.
+	exactly := regexp.MustCompile(`(^|[^0-9A-Za-z+/=._-])(` + strings.Join(counts, "|") + `)($|[^0-9A-Za-z+/=._-])`)
 	searched := 0
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasPrefix(filepath.Base(path), "comparison.") { // the hospital's own page, for itself
@@ -147,7 +149,7 @@ func TestStudyUnderNoise(t *testing.T) {
 		return err
 	})
 	ok(t, err)
-	if searched < 20 || !exactly.MatchString("there are "+counts[0]+" of them") {
+	if searched < 20 || !exactly.MatchString(fmt.Sprintf(`"n":%d,`, n["female"])) && !exactly.MatchString(fmt.Sprintf(`"n":%d,`, n["male"])) {
 		t.Errorf("%d files searched: the search has lost its point", searched)
 	}
 	for _, r := range result.Rounds {
