@@ -12,7 +12,19 @@ import (
 // consents to it by approving the study.
 type Hospitals struct {
 	Metric string
-	Edges  []float64 // ascending; one more interval than edges
+	Edges  []float64    // ascending; one more interval than edges
+	Gap    *HospitalGap // nil for the metric of all patients of a hospital
+}
+
+// HospitalGap is the metric of one group of a hospital's patients less that of
+// another of the same attribute, by index.
+type HospitalGap struct{ Attribute, Level, Against int }
+
+const mostHospitalMetrics = 16
+
+// same reports whether hospitals would be counted by one figure twice.
+func (h Hospitals) same(o Hospitals) bool {
+	return h.Metric == o.Metric && (h.Gap == nil) == (o.Gap == nil) && (h.Gap == nil || *h.Gap == *o.Gap)
 }
 
 // ComparableMetrics are those that groups can be compared by. Means come with
@@ -97,21 +109,60 @@ func (s *Study) readHospitals(r *reader, at *section) {
 		return
 	}
 	known := s.HospitalMetrics()
-	for i, element := range r.list(at.values["hospitals"], path, len(known)) {
+	for i, element := range r.list(at.values["hospitals"], path, mostHospitalMetrics) {
 		key := fmt.Sprintf("%s[%d]", path, i)
-		one := r.section(element, key, "metric", "edges")
+		one := r.section(element, key, "metric", "edges", "attribute", "level", "against")
 		h := Hospitals{Metric: r.name(one.need("metric", "say by what hospitals are counted"), key+".metric")}
 		h.Edges = r.ascendingCuts(one.need("edges", "such as edges: [5, 10, 15]"), key+".edges")
+		h.Gap = s.readHospitalGap(r, one, element, key)
 		switch {
 		case r.fault != nil:
 			return
 		case !slices.Contains(known, h.Metric):
 			r.fail(element, key+".metric", fmt.Sprintf("hospitals are counted by %v", known), "%s.metric: hospitals are not counted by %q", key, h.Metric)
-		case slices.ContainsFunc(s.Fairness.Hospitals, func(o Hospitals) bool { return o.Metric == h.Metric }):
+		case slices.ContainsFunc(s.Fairness.Hospitals, h.same):
 			r.fail(element, key, "remove one of the two", "%s: %q twice", key, h.Metric)
 		}
 		s.Fairness.Hospitals = append(s.Fairness.Hospitals, h)
 	}
+}
+
+// readHospitalGap reads which groups of a hospital are compared; nil for none.
+func (s *Study) readHospitalGap(r *reader, one *section, n *yaml.Node, key string) *HospitalGap {
+	if r.fault != nil || !one.has("attribute") {
+		if one.has("level") || one.has("against") {
+			r.fail(n, key, "add attribute: COLUMN, or leave them out", "%s: level and against are groups of an attribute, which is not named", key)
+		}
+		return nil
+	}
+	a := s.attribute(r, one.values["attribute"], key+".attribute", r.name(one.values["attribute"], key+".attribute"))
+	if a < 0 {
+		return nil
+	}
+	groups := s.Fairness.Attributes[a].Groups()
+	group := func(word string, node *yaml.Node) int {
+		name := r.name(node, key+"."+word)
+		at := slices.Index(groups, name)
+		if at < 0 {
+			r.fail(node, key+"."+word, fmt.Sprintf("the groups are %v", groups), "%s.%s: %q is no group of %s", key, word, name, s.Fairness.Attributes[a].Column)
+		}
+		return at
+	}
+	g := &HospitalGap{Attribute: a, Level: group("level", one.need("level", "say whose metric is compared"))}
+	switch {
+	case r.fault != nil:
+		return nil
+	case one.has("against"):
+		g.Against = group("against", one.values["against"])
+	case s.Fairness.Attributes[a].Reference != "":
+		g.Against = slices.Index(groups, s.Fairness.Attributes[a].Reference)
+	default:
+		r.fail(n, key, "add against: GROUP, or fairness.reference", "%s: it is not said with which group %s is compared", key, groups[g.Level])
+	}
+	if r.fault == nil && g.Level == g.Against {
+		r.fail(n, key, "name two groups", "%s: a group is compared with itself", key)
+	}
+	return g
 }
 
 // ascendingCuts are a few ascending numbers.

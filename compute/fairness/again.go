@@ -16,7 +16,7 @@ func (a *Session) Again(cuts []float64) *Session {
 	b := &Session{study: a.study, sizes: a.sizes, gate: a.gate, dominated: a.dominated, beside: &a.hidden}
 	b.sizes.Cuts = cuts
 	q := *a.question
-	q.Cuts, q.Hospitals = cuts, false
+	q.Cuts, q.Hospitals, q.Gaps = cuts, false, nil
 	b.question = &q
 	return b
 }

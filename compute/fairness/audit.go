@@ -147,6 +147,7 @@ type Session struct {
 	shares    *sharesQuestion
 	dominated bool           // one hospital has nearly all patients
 	hospitals *int           // that have enough patients to be counted by a metric of theirs; nil until they are counted
+	gaps      []int          // hospitals that have enough patients of both groups of each gap
 	counting  bool           // them is what is asked next
 	question  *question      // nil until it is decided what may be opened
 	opened    compute.Sum    // of the errors
@@ -195,6 +196,9 @@ func (a *Session) ask(patients, positives int) {
 	}
 	if a.gate != nil {
 		q.Groups, q.Cells = a.gate.groups, a.gate.open
+		if a.gaps != nil {
+			q.Gaps = enoughHospitals(a.study, a.gaps, q.Cells, q.Groups)
+		}
 		if slices.ContainsFunc(a.gate.against, func(r int) bool { return r >= 0 }) && pairedMeasures(a.study) != nil {
 			q.Against = a.gate.against
 		}
@@ -216,7 +220,7 @@ func (a *Session) Next() (q compute.Question, done bool, err error) {
 		q = compute.Question{Step: Step, Layout: a.question.layout(a.study)}
 		q.Parameters, err = compute.EncodeParameters(a.question)
 	case a.counting:
-		q = compute.Question{Step: StepHospitals, Layout: eligibleLayout()}
+		q = compute.Question{Step: StepHospitals, Layout: eligibleLayout(a.study)}
 	case a.shares != nil:
 		q = compute.Question{Step: StepShares, Layout: sharesLayout(len(a.shares.Cells))}
 		q.Parameters, err = compute.EncodeParameters(a.shares)
@@ -255,7 +259,13 @@ func (a *Session) Absorb(sum compute.Sum) (err error) {
 			return errors.New("the opened sum does not count hospitals")
 		}
 		hospitals := int(math.Round(f[0]))
-		a.hospitals = &hospitals
+		a.hospitals, a.gaps = &hospitals, nil
+		for _, n := range sum.Field("eligible_gaps") {
+			a.gaps = append(a.gaps, int(math.Round(n)))
+		}
+		if len(a.gaps) != len(hospitalGaps(a.study)) {
+			return errors.New("the opened sum does not count hospitals for each gap")
+		}
 		a.ask(a.sizes.Patients, a.sizes.Positives)
 		return nil
 	case a.shares != nil:
@@ -438,7 +448,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 		a.Within = readWithin(s, q, a.Groups, a.crude(s, tallies, against), sum, fewestInside(s))
 	}
 	if r.hospitals != nil {
-		a.Hospitals = readHospitals(s, q.Hospitals, sum)
+		a.Hospitals = readHospitals(s, q, sum)
 	}
 	a.Limits = append(a.Limits, limits(s, a, q)...)
 	return a, nil

@@ -63,6 +63,7 @@ type question struct {
 	Prevalence *float64 `json:"prevalence,omitempty"` // binary, where the study declares no thresholds: the second one
 	HalfWidth  *float64 `json:"half_width,omitempty"` // of the released prediction interval, where there is one
 	Hospitals  bool     `json:"hospitals,omitempty"`  // are counted by a metric of theirs
+	Gaps       []int    `json:"gaps,omitempty"`       // entries of fairness.hospitals by whose gap they are counted
 	Groups     grouping `json:"groups,omitempty"`
 	Against    []int    `json:"against,omitempty"` // by cell: the one that it is compared with inside each hospital, -1 for none
 	Cells      []int    `json:"cells"`             // 0 is all patients; then each attribute's groups, then the intersections'
@@ -82,7 +83,7 @@ func readQuestion(s *study.Study, parameters []byte) (question, error) {
 	if q.Prevalence != nil && !(*q.Prevalence > 0 && *q.Prevalence < 1) {
 		return q, errors.New("the prevalence is not between 0 and 1")
 	}
-	if err := errors.Join(checkHalfWidth(s, q.HalfWidth), checkHospitals(s, q.Hospitals)); err != nil {
+	if err := errors.Join(checkHalfWidth(s, q.HalfWidth), q.checkHospitals(s)); err != nil {
 		return q, err
 	}
 	if err := errors.Join(checkCells(s, q.Groups, q.Cells), checkCuts(s, q.Cuts)); err != nil {
@@ -167,8 +168,8 @@ func (q question) layout(s *study.Study) []compute.Field {
 	if compared := q.compared(); compared > 0 {
 		fields = append(fields, withinLayout(s, compared)...)
 	}
-	if q.Hospitals {
-		fields = append(fields, hospitalsLayout(s)...)
+	if entries := q.counted(s); entries != nil {
+		fields = append(fields, hospitalsLayout(s, entries)...)
 	}
 	return fields
 }
@@ -217,7 +218,7 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 		if len(parameters) != 0 || s.Fairness.Hospitals == nil {
 			return nil, errors.New("hospitals are counted without parameters, in a study that declares it")
 		}
-		return eligibleLayout(), nil
+		return eligibleLayout(s), nil
 	case Step:
 		q, err := readQuestion(s, parameters)
 		if err != nil {
@@ -250,7 +251,7 @@ func Steps(s *study.Study) []compute.StepSummary {
 		return noisySteps(s)
 	}
 	all := len(cells(s))
-	most := question{Cells: make([]int, all), Hospitals: s.Fairness.Hospitals != nil}
+	most := question{Cells: make([]int, all), Hospitals: s.Fairness.Hospitals != nil, Gaps: hospitalGaps(s)}
 	for i := range most.Cells {
 		most.Cells[i] = i
 	}
@@ -272,7 +273,7 @@ func Steps(s *study.Study) []compute.StepSummary {
 				Purpose: "whether one hospital has nearly all patients of a group, and how many hospitals have enough of it for a comparison"})
 	}
 	if s.Fairness.Hospitals != nil {
-		steps = append(steps, compute.StepSummary{Step: StepHospitals, Rounds: 1, Fields: eligibleLayout(),
+		steps = append(steps, compute.StepSummary{Step: StepHospitals, Rounds: 1, Fields: eligibleLayout(s),
 			Purpose: "how many hospitals have enough patients to be counted by a figure of their own"})
 	}
 	steps = append(steps, errors)
@@ -313,7 +314,7 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix, f F
 	case StepSizes:
 		return answerSizes(s, m, predictions), nil
 	case StepHospitals:
-		return []float64{one(eligible(s, m, predictions))}, nil
+		return answerEligible(s, m, predictions), nil
 	case StepShares:
 		q, err := readShares(s, parameters)
 		if err != nil {
@@ -404,8 +405,10 @@ func (q question) answer(s *study.Study, m *study.Matrix, f Forecast) []float64 
 	if q.compared() > 0 {
 		values = append(values, q.withinSite(s, list, start, values)...)
 	}
-	if q.Hospitals {
-		values = append(values, hospitalAnswer(s, eligible(s, m, predictions), func(name string, k int) float64 { return values[start[index[name]]+k] })...)
+	if q.counted(s) != nil {
+		values = append(values, hospitalAnswer(s, q, m, predictions, func(name string, cell, k int) float64 {
+			return values[start[index[name]]+cell*list[index[name]].width+k]
+		})...)
 	}
 	return values
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/study"
@@ -38,22 +39,89 @@ const FewestHospitals = 7
 // mostRatio cuts a hospital's ratio of observed to expected events.
 const mostRatio = 16
 
-func eligibleLayout() []compute.Field {
-	return []compute.Field{{Name: "eligible", Length: 1, Bound: 1}}
+func eligibleLayout(s *study.Study) []compute.Field {
+	fields := []compute.Field{{Name: "eligible", Length: 1, Bound: 1}}
+	if gaps := hospitalGaps(s); gaps != nil {
+		fields = append(fields, compute.Field{Name: "eligible_gaps", Length: len(gaps), Bound: 1})
+	}
+	return fields
+}
+
+// hospitalGaps are the positions of those entries of fairness.hospitals that
+// compare two groups.
+func hospitalGaps(s *study.Study) (out []int) {
+	for i, h := range s.Fairness.Hospitals {
+		if h.Gap != nil {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// gapCells are the two groups that an entry compares.
+func gapCells(s *study.Study, g *study.HospitalGap) (level, against int) {
+	first := crossings(s)[1+g.Attribute].first
+	return first + g.Level, first + g.Against
 }
 
 // eligible reports whether a site has enough patients, with the event or the
-// outcome and without, to be counted among the hospitals.
-func eligible(s *study.Study, m *study.Matrix, predictions []float64) bool {
+// outcome and without, to be counted among the hospitals; and for each gap, whether
+// both of its groups do.
+func eligible(s *study.Study, m *study.Matrix, predictions []float64) (whole bool, gaps []bool) {
 	n, positives := count(s, nil, m, predictions)
-	least := n[0]
-	switch s.Outcome.Type {
-	case study.Binary:
-		least = min(positives[0], n[0]-positives[0])
-	case study.Survival:
-		least = positives[0]
+	enough := func(c int) bool {
+		least := n[c]
+		switch s.Outcome.Type {
+		case study.Binary:
+			least = min(positives[c], n[c]-positives[c])
+		case study.Survival:
+			least = positives[c]
+		}
+		return least >= atLeastInside(s)
 	}
-	return least >= atLeastInside(s)
+	for _, i := range hospitalGaps(s) {
+		level, against := gapCells(s, s.Fairness.Hospitals[i].Gap)
+		gaps = append(gaps, enough(level) && enough(against))
+	}
+	return enough(0), gaps
+}
+
+func answerEligible(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
+	whole, gaps := eligible(s, m, predictions)
+	out := []float64{one(whole)}
+	for _, g := range gaps {
+		out = append(out, one(g))
+	}
+	return out
+}
+
+// enoughHospitals are the gaps by which hospitals are counted: enough of them can
+// be, and both groups are open under their own names and with nobody else's
+// patients.
+func enoughHospitals(s *study.Study, eligible, cells []int, groups grouping) (out []int) {
+	for k, i := range hospitalGaps(s) {
+		g := s.Fairness.Hospitals[i].Gap
+		joined := false
+		for from := range len(s.Fairness.Attributes[g.Attribute].Groups()) {
+			to := groups.of(g.Attribute, from)
+			joined = joined || from != to && (to == g.Level || to == g.Against)
+		}
+		level, against := gapCells(s, g)
+		if !joined && eligible[k] >= FewestHospitals && slices.Contains(cells, level) && slices.Contains(cells, against) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// counted are the entries of fairness.hospitals that the question asks for.
+func (q question) counted(s *study.Study) (out []int) {
+	for i, h := range s.Fairness.Hospitals {
+		if h.Gap == nil && q.Hospitals || slices.Contains(q.Gaps, i) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // hospitalTerms are one hospital's number, its precision, and the products that
@@ -68,14 +136,23 @@ const (
 
 var hospitalTermNames = [hospitalTerms]string{"hospital_weight", "hospital_weighted", "hospital_weighted_squared", "hospital_weight_squared"}
 
-func hospitalsLayout(s *study.Study) []compute.Field {
+// hospitalsField is the name of an entry's counts.
+func hospitalsField(h study.Hospitals) string {
+	if h.Gap == nil {
+		return "hospitals_by_" + h.Metric
+	}
+	return fmt.Sprintf("hospitals_by_%s_%d_%d_%d", h.Metric, h.Gap.Attribute, h.Gap.Level, h.Gap.Against)
+}
+
+func hospitalsLayout(s *study.Study, entries []int) []compute.Field {
 	var fields []compute.Field
-	for _, h := range s.Fairness.Hospitals {
-		fields = append(fields, compute.Field{Name: "hospitals_by_" + h.Metric, Length: len(h.Edges) + 1, Bound: 1})
+	for _, i := range entries {
+		h := s.Fairness.Hospitals[i]
+		fields = append(fields, compute.Field{Name: hospitalsField(h), Length: len(h.Edges) + 1, Bound: 1})
 	}
 	bounds := [hospitalTerms]float64{mostPrecision, mostPrecision * mostRatio, mostPrecision * mostRatio * mostRatio, mostPrecision * mostPrecision}
 	for k, name := range hospitalTermNames {
-		fields = append(fields, compute.Field{Name: name, Length: len(s.Fairness.Hospitals), Bound: bounds[k], FracBits: withinBits})
+		fields = append(fields, compute.Field{Name: name, Length: len(entries), Bound: bounds[k], FracBits: withinBits})
 	}
 	return fields
 }
@@ -123,20 +200,35 @@ func hospitalFigure(metric string, at func(name string, k int) float64) (value, 
 }
 
 // hospitalAnswer is a site's part of the vector; zeros where it is not counted.
-func hospitalAnswer(s *study.Study, counted bool, at func(name string, k int) float64) []float64 {
+func hospitalAnswer(s *study.Study, q question, m *study.Matrix, predictions []float64, at func(name string, cell, k int) float64) []float64 {
 	var out []float64
-	terms := make([]float64, hospitalTerms*len(s.Fairness.Hospitals))
-	for i, h := range s.Fairness.Hospitals {
+	entries := q.counted(s)
+	whole, gaps := eligible(s, m, predictions)
+	figure := func(metric string, cell int) (value, variance float64) {
+		place := slices.Index(q.Cells, cell)
+		return hospitalFigure(metric, func(name string, k int) float64 { return at(name, place, k) })
+	}
+	terms := make([]float64, hospitalTerms*len(entries))
+	for e, i := range entries {
+		h := s.Fairness.Hospitals[i]
 		bins := make([]float64, len(h.Edges)+1)
-		if counted {
-			value, variance := hospitalFigure(h.Metric, at)
+		if h.Gap == nil && whole || h.Gap != nil && gaps[slices.Index(hospitalGaps(s), i)] {
+			value, variance := 0.0, 0.0
+			if h.Gap == nil {
+				value, variance = figure(h.Metric, 0)
+			} else {
+				level, against := gapCells(s, h.Gap)
+				v1, s1 := figure(h.Metric, level)
+				v2, s2 := figure(h.Metric, against)
+				value, variance = v1-v2, s1+s2
+			}
 			bins[band(h.Edges, hospitalUnit(s, h.Metric)*value)] = 1
 			w := float64(mostPrecision)
 			if variance > 1.0/mostPrecision {
 				w = 1 / variance
 			}
 			for k, v := range [hospitalTerms]float64{w, w * value, w * value * value, w * w} {
-				terms[k*len(s.Fairness.Hospitals)+i] = v
+				terms[k*len(entries)+e] = v
 			}
 		}
 		out = append(out, bins...)
@@ -145,9 +237,19 @@ func hospitalAnswer(s *study.Study, counted bool, at func(name string, k int) fl
 }
 
 // checkHospitals refuses a count of hospitals that the study does not declare.
-func checkHospitals(s *study.Study, asked bool) error {
-	if asked && s.Fairness.Hospitals == nil {
+func (q question) checkHospitals(s *study.Study) error {
+	if q.Hospitals && s.Fairness.Hospitals == nil {
 		return errors.New("the study does not count hospitals by a metric")
+	}
+	known := hospitalGaps(s)
+	for k, i := range q.Gaps {
+		if !slices.Contains(known, i) || k > 0 && i <= q.Gaps[k-1] {
+			return errors.New("hospitals are counted by gaps that are not ascending ones of the study")
+		}
+		level, against := gapCells(s, s.Fairness.Hospitals[i].Gap)
+		if !slices.Contains(q.Cells, level) || !slices.Contains(q.Cells, against) {
+			return errors.New("hospitals are counted by a gap of a group that is not asked for")
+		}
 	}
 	return nil
 }
@@ -155,6 +257,9 @@ func checkHospitals(s *study.Study, asked bool) error {
 // Hospitals are how the hospitals differ in a metric of all their patients.
 type Hospitals struct {
 	Metric    string    `json:"metric"`
+	Attribute string    `json:"attribute,omitempty"` // of a gap inside hospitals: level less against
+	Level     string    `json:"level,omitempty"`
+	Against   string    `json:"against,omitempty"`
 	State     string    `json:"state"` // ok, or suppressed
 	Why       string    `json:"why,omitempty"`
 	Edges     []float64 `json:"edges"`
@@ -170,12 +275,20 @@ type Hospitals struct {
 
 // readHospitals are of the declared metrics in order; suppressed where the counts
 // were not asked for.
-func readHospitals(s *study.Study, asked bool, sum compute.Sum) (out []Hospitals) {
+func readHospitals(s *study.Study, q question, sum compute.Sum) (out []Hospitals) {
+	entries := q.counted(s)
 	for i, h := range s.Fairness.Hospitals {
 		one := Hospitals{Metric: h.Metric, State: OK, Edges: h.Edges}
-		counted := 0
+		patients := "patients"
+		if h.Gap != nil {
+			groups := s.Fairness.Attributes[h.Gap.Attribute].Groups()
+			one.Attribute, one.Level, one.Against = s.Fairness.Attributes[h.Gap.Attribute].Column, groups[h.Gap.Level], groups[h.Gap.Against]
+			patients = "patients of both groups, or one of these is withheld"
+		}
+		counted, place := 0, slices.Index(entries, i)
+		asked := place >= 0
 		if asked {
-			one.Counts = whole(sum.Field("hospitals_by_" + h.Metric))
+			one.Counts = whole(sum.Field(hospitalsField(h)))
 			for _, n := range one.Counts {
 				counted += n
 			}
@@ -184,11 +297,11 @@ func readHospitals(s *study.Study, asked bool, sum compute.Sum) (out []Hospitals
 		if !asked || counted < FewestHospitals {
 			one.Counts = nil
 			one.State, one.Hospitals, one.Left = Suppressed, 0, 0
-			one.Why = fmt.Sprintf("fewer than %d hospitals have enough patients", FewestHospitals)
+			one.Why = fmt.Sprintf("fewer than %d hospitals have enough %s", FewestHospitals, patients)
 			out = append(out, one)
 			continue
 		}
-		term := func(k int) float64 { return sum.Field(hospitalTermNames[k])[i] }
+		term := func(k int) float64 { return sum.Field(hospitalTermNames[k])[place] }
 		unit, k := hospitalUnit(s, h.Metric), float64(counted)
 		if w := term(hospitalWeight); w > 0 {
 			mean := unit * term(hospitalWeighted) / w

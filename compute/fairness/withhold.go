@@ -37,6 +37,7 @@ func (a *Audit) Withhold(why map[int]string) {
 		}
 	}
 	a.Odds = without(a.Odds, func(o Odds) bool { return gone(o.Attribute, o.Level, o.Reference) })
+	a.Hospitals = without(a.Hospitals, func(h Hospitals) bool { return h.Attribute != "" && gone(h.Attribute, h.Level, h.Against) })
 	a.Within = without(a.Within, func(w Within) bool { return gone(w.Attribute, w.Level, w.Reference) })
 	a.Inequality = without(a.Inequality, func(x Inequality) bool {
 		for n := range hidden {

@@ -38,7 +38,12 @@ func Shown(s *study.Study) []string {
 		notes = append(notes, survivalNote(s))
 	}
 	for _, h := range s.Fairness.Hospitals {
-		note("hospitals: the report counts hospitals by their %s, in %d intervals, where at least %d have enough patients. No hospital is named, and no number of one is opened but that it lies in one of these intervals.", h.Metric, len(h.Edges)+1, fairness.FewestHospitals)
+		what := "their " + h.Metric
+		if g := h.Gap; g != nil {
+			groups := s.Fairness.Attributes[g.Attribute].Groups()
+			what = fmt.Sprintf("the gap of their %s, %s %s less %s", h.Metric, s.Fairness.Attributes[g.Attribute].Column, groups[g.Level], groups[g.Against])
+		}
+		note("hospitals: the report counts hospitals by %s, in %d intervals, where at least %d have enough patients. No hospital is named, and no number of one is opened but that it lies in one of these intervals.", what, len(h.Edges)+1, fairness.FewestHospitals)
 	}
 	if len(s.Model.Splines) > 0 {
 		note("splines: to place the knots, patients are counted in bins of the number's range. A bin is divided further only if it holds %d patients or more.", 2*cell)

@@ -45,7 +45,7 @@ fairness:
   times: [30]
   minimum_sites: 1
   largest_share: 1
-  hospitals: [{metric: oe, edges: [0.5, 2]}]
+  hospitals: [{metric: oe, edges: [0.5, 2]}, {metric: oe, attribute: g, level: x, against: y, edges: [0]}]
 `
 
 // A survival study has its own figures: observed over expected, and risks at the

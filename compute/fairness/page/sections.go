@@ -261,12 +261,16 @@ type hospitals struct {
 }
 
 func newHospitals(a *fairness.Audit, list []measure) (out []hospitals) {
-	for _, h := range a.Hospitals {
+	for i, h := range a.Hospitals {
 		m, _ := measureOf(list, h.Metric)
-		if m.Unit == "percentage points" && h.Metric != "calibration_in_the_large" {
+		if m.Unit == "percentage points" && h.Metric != "calibration_in_the_large" && h.Attribute == "" {
 			m.Unit = "%"
 		}
-		title := "Hospitals by their " + m.Noun
+		title, of, id := "Hospitals by their "+m.Noun, "over all of its patients", "hospitals-"+h.Metric
+		if h.Attribute != "" {
+			title = fmt.Sprintf("Hospitals by the gap of their %s, %s: %s less %s", m.Noun, h.Attribute, h.Level, h.Against)
+			of, id = "between these two groups of its patients", fmt.Sprintf("hospitals-gap-%d", i)
+		}
 		if m.Unit != "" {
 			title += ", " + m.Unit
 		}
@@ -283,7 +287,7 @@ func newHospitals(a *fairness.Audit, list []measure) (out []hospitals) {
 				}
 				bars = append(bars, plot.Estimate{Label: name, Value: float64(n), Text: plot.Plural(n, "hospital", "hospitals")})
 			}
-			one.Bars = plot.Bars("hospitals-"+h.Metric, title, "Each hospital's own figure over all of its patients lies in one of these intervals. Which hospital is where is not known to anyone but the hospital.", bars)
+			one.Bars = plot.Bars(id, title, "Each hospital's own figure "+of+" lies in one of these intervals. Which hospital is where is not known to anyone but the hospital.", bars)
 			if h.Mean != nil {
 				one.Words = fmt.Sprintf("Mean %s (95%% interval %s), standard deviation between hospitals %s; Cochran's Q %s on %d degrees of freedom, p %s; I² %s.",
 					m.text(h.Mean.Estimate), m.interval(*h.Mean), m.text(*h.Between), plot.Number(*h.Q), h.Hospitals-1, plot.PValue(*h.QPValue), plot.Percent(*h.I2))
