@@ -10,7 +10,9 @@
 package attack
 
 import (
+	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
@@ -200,8 +202,8 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 			c[s.place[i]] -= sign
 		}
 	}
-	_, x, err := lp.Simplex(c, m, b, 1e-9, nil)
-	if err != nil {
+	x, ok := optimum(c, m, b)
+	if !ok {
 		return nil, false
 	}
 	out := make([]float64, a.Atoms)
@@ -211,6 +213,52 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 		}
 	}
 	return out, true
+}
+
+// optimum solves a linear program. The solver panics where the basis that it
+// begins with is singular, which depends on the order of the variables: another
+// order is tried then.
+func optimum(c []float64, m *mat.Dense, b []float64) (x []float64, ok bool) {
+	rows, n := m.Dims()
+	order := rand.New(rand.NewPCG(20261123, uint64(n)))
+	place := make([]int, n) // of the variables among those that are solved for
+	for i := range place {
+		place[i] = i
+	}
+	for range 20 {
+		costs, columns := make([]float64, n), mat.NewDense(rows, n, nil)
+		for j, to := range place {
+			costs[to] = c[j]
+			for i := range rows {
+				columns.Set(i, to, m.At(i, j))
+			}
+		}
+		solution, err := simplex(costs, columns, b)
+		switch {
+		case err == nil:
+			x = make([]float64, n)
+			for j, to := range place {
+				x[j] = solution[to]
+			}
+			return x, true
+		case !errors.Is(err, errSingular):
+			return nil, false
+		}
+		order.Shuffle(n, func(i, j int) { place[i], place[j] = place[j], place[i] })
+	}
+	return nil, false
+}
+
+var errSingular = errors.New("the solver began with a singular basis")
+
+func simplex(c []float64, m *mat.Dense, b []float64) (x []float64, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errSingular
+		}
+	}()
+	_, x, err = lp.Simplex(c, m, b, 1e-9, nil)
+	return x, err
 }
 
 // occupied numbers the atoms that may hold anybody; the others have -1.
