@@ -93,6 +93,8 @@ func (a *Agent) decideStudy(ctx context.Context, link *uplink.Link, review Study
 	review.State, review.Reason, review.Decided = Refused, reason, now
 	if yes {
 		review.State = Approved
+	} else {
+		a.cohorts.rehearsals.forget(review.Study)
 	}
 	if err := writeJSON(filepath.Join(a.o.Dir, studiesDir, review.Study.String(), "review.json"), review); err != nil {
 		return err

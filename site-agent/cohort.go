@@ -17,8 +17,9 @@ type cohort struct {
 // cohorts keeps the matrices of the studies under way, so that every round of a
 // study sees the same records even while the hospital's file is replaced.
 type cohorts struct {
-	mu     sync.Mutex
-	loaded map[statement.Digest]*cohort
+	mu         sync.Mutex
+	loaded     map[statement.Digest]*cohort
+	rehearsals rehearsals
 }
 
 func (c *cohorts) get(s *study.Study, source records.Source) (*cohort, error) {
@@ -32,9 +33,12 @@ func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source)
 	if known := c.loaded[id]; known != nil {
 		return known, nil
 	}
-	loaded, err := loadCohort(s, source)
-	if err != nil {
-		return nil, err
+	loaded := c.rehearsals.take(id, source)
+	if loaded == nil {
+		var err error
+		if loaded, err = loadCohort(s, source); err != nil {
+			return nil, err
+		}
 	}
 	if c.loaded == nil {
 		c.loaded = make(map[statement.Digest]*cohort)

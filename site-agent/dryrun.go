@@ -45,9 +45,14 @@ type DryRunStep struct {
 // NewDryRun reads the source through the study. sites is how many hospitals
 // are on the roster, which decides how large the encryption is.
 func NewDryRun(s *study.Study, source records.Source, sites int) *DryRun {
+	own, err := loadCohort(s, source)
+	return newDryRun(s, own, err, sites)
+}
+
+func newDryRun(s *study.Study, own *cohort, unreadable error, sites int) *DryRun {
 	d := &DryRun{Study: s.Digest(), Name: s.Name, Version: s.Version, Title: s.Title, Skipped: map[study.SkipReason]int{}}
-	if own, err := loadCohort(s, source); err != nil {
-		d.Unreadable = err.Error()
+	if unreadable != nil {
+		d.Unreadable = unreadable.Error()
 	} else {
 		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
 	}
@@ -94,7 +99,9 @@ func DryRunAt(dir string, s *study.Study, source records.Source) *DryRun {
 	return NewDryRun(s, source, sites)
 }
 
-// DryRun is NewDryRun for this agent's records and roster.
+// DryRun is NewDryRun for this agent's records and roster. The records that it
+// reads are kept for the study's start, as long as they stay the same.
 func (a *Agent) DryRun(s *study.Study) *DryRun {
-	return NewDryRun(s, a.o.Source, len(a.node.Rosters().Latest().Sites()))
+	own, err := a.cohorts.rehearsals.read(s, a.o.Source, a.o.Now())
+	return newDryRun(s, own, err, len(a.node.Rosters().Latest().Sites()))
 }

@@ -32,11 +32,16 @@ type csvSource string
 func (c csvSource) name() string { return filepath.Base(string(c)) }
 
 func (c csvSource) Open() (Rows, error) {
+	return c.open(func(file io.Reader) io.Reader { return file })
+}
+
+// open opens the file, which is read through what through makes of it.
+func (c csvSource) open(through func(file io.Reader) io.Reader) (Rows, error) {
 	file, err := os.Open(string(c))
 	if err != nil {
 		return nil, fmt.Errorf("the records cannot be opened: %w", err)
 	}
-	rows, err := newCSVRows(c.name(), file)
+	rows, err := newCSVRows(c.name(), through(file))
 	if err != nil {
 		file.Close()
 		return nil, err

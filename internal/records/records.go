@@ -53,6 +53,11 @@ func Build(s *study.Study, src Source) (*study.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	return build(s, src, rows)
+}
+
+// build reads the rows of a source to their end and closes them.
+func build(s *study.Study, src Source, rows Rows) (*study.Builder, error) {
 	defer rows.Close() // read only: nothing is lost if closing fails
 	b, err := s.NewBuilder(rows.Columns())
 	if err != nil {

@@ -1,0 +1,98 @@
+package records
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/consilium-fl/consilium/study"
+)
+
+// Version stands for what a source said when it was read, so that who kept what
+// was made of it can tell whether the source still says the same. Of a file it is
+// the digest of its bytes and not its date and size: those are coarse on some
+// systems, set back by people who copy files, and another machine's clock on a
+// network drive. To read and hash a file is a fraction of parsing it.
+//
+// A version is compared and nothing else. It has no printable form: what it stands
+// for is behind a function, which reflection cannot open.
+type Version struct{ of func() any }
+
+func newVersion(of any) Version { return Version{func() any { return of }} }
+
+// Same reports whether two versions are known to be one.
+func (v Version) Same(other Version) bool { return v.Known() && other.Known() && v.of() == other.of() }
+
+// Known is false of a source that cannot tell its version, and of one that could
+// not be read.
+func (v Version) Known() bool { return v.of != nil }
+
+func (Version) Format(f fmt.State, _ rune) { fmt.Fprint(f, redaction) }
+func (Version) LogValue() slog.Value       { return slog.StringValue(redaction) }
+
+// versioned is a source whose version can be told.
+type versioned interface {
+	// version is what the source says now.
+	version() Version
+	// openVersioned is Open. Once the rows have ended, read is the version of what
+	// they were.
+	openVersioned() (rows Rows, read func() Version, err error)
+}
+
+// VersionOf is what a source says now.
+func VersionOf(src Source) Version {
+	if v, ok := src.(versioned); ok {
+		return v.version()
+	}
+	return Version{}
+}
+
+// LoadVersion is Load that also tells the version of exactly what was read.
+func LoadVersion(s *study.Study, src Source) (*study.Matrix, map[study.SkipReason]int, Version, error) {
+	v, ok := src.(versioned)
+	if !ok {
+		matrix, skipped, err := Load(s, src)
+		return matrix, skipped, Version{}, err
+	}
+	rows, read, err := v.openVersioned()
+	if err != nil {
+		return nil, nil, Version{}, err
+	}
+	b, err := build(s, src, rows)
+	if err != nil {
+		return nil, nil, Version{}, err
+	}
+	return b.Matrix(), b.Skipped(), read(), nil
+}
+
+func (c csvSource) version() Version {
+	file, err := os.Open(string(c))
+	if err != nil {
+		return Version{}
+	}
+	defer file.Close() // read only: nothing is lost if closing fails
+	digest := sha256.New()
+	if _, err := io.Copy(digest, file); err != nil {
+		return Version{}
+	}
+	return versionOf(digest)
+}
+
+func (c csvSource) openVersioned() (Rows, func() Version, error) {
+	digest := sha256.New()
+	rows, err := c.open(func(file io.Reader) io.Reader { return io.TeeReader(file, digest) })
+	return rows, func() Version { return versionOf(digest) }, err
+}
+
+func versionOf(digest hash.Hash) Version { return newVersion([sha256.Size]byte(digest.Sum(nil))) }
+
+// Rows in memory are as they were made.
+func (m *memory) version() Version { return newVersion(m) }
+
+func (m *memory) openVersioned() (Rows, func() Version, error) {
+	rows, err := m.Open()
+	return rows, m.version, err
+}
