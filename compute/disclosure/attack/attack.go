@@ -12,7 +12,6 @@ package attack
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
@@ -220,31 +219,26 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 // order is tried then.
 func optimum(c []float64, m *mat.Dense, b []float64) (x []float64, ok bool) {
 	rows, n := m.Dims()
-	order := rand.New(rand.NewPCG(20261123, uint64(n)))
-	place := make([]int, n) // of the variables among those that are solved for
-	for i := range place {
-		place[i] = i
-	}
-	for range 20 {
+	for turn := range min(n, 20) {
+		place := func(j int) int { return (j + turn) % n }
 		costs, columns := make([]float64, n), mat.NewDense(rows, n, nil)
-		for j, to := range place {
-			costs[to] = c[j]
+		for j, cost := range c {
+			costs[place(j)] = cost
 			for i := range rows {
-				columns.Set(i, to, m.At(i, j))
+				columns.Set(i, place(j), m.At(i, j))
 			}
 		}
 		solution, err := simplex(costs, columns, b)
 		switch {
 		case err == nil:
 			x = make([]float64, n)
-			for j, to := range place {
-				x[j] = solution[to]
+			for j := range x {
+				x[j] = solution[place(j)]
 			}
 			return x, true
 		case !errors.Is(err, errSingular):
 			return nil, false
 		}
-		order.Shuffle(n, func(i, j int) { place[i], place[j] = place[j], place[i] })
 	}
 	return nil, false
 }
