@@ -105,9 +105,6 @@ func newConsortium(ctx context.Context, spec Spec, protocol *study.Study) (_ *co
 	if spec.Nowhere > 0 {
 		spec.Progress(fmt.Sprintf("left out %d records that name no site", spec.Nowhere))
 	}
-	if line := spec.unusable(); line != "" {
-		spec.Progress(line)
-	}
 	return c, nil
 }
 

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,8 +59,6 @@ type Spec struct {
 	Progress func(line string) // told what happens, for people; may be nil
 	Logger   *zap.Logger       // of coordinator and agents; nil discards
 
-	usable []usable // by site, once the records are checked
-
 	disk string // of temporary folders, the one for rounds that do not fit into memory; empty: none
 
 	// For tests that pull plugs: they see the options before they are used.
@@ -81,21 +78,9 @@ func (s *Spec) check() (*study.Study, error) {
 		}
 		names[site.Name] = true
 	}
-	if err := s.readAll(protocol); err != nil {
-		return nil, err
-	}
 	least := protocol.MinimumContributors()
 	if len(names) < least {
 		return nil, fmt.Errorf("the data has %d sites and the study needs at least %d contributors", len(names), least)
-	}
-	able := 0
-	for _, u := range s.usable {
-		if u.rows > 0 {
-			able++
-		}
-	}
-	if able < least {
-		return nil, fmt.Errorf("%d of %d sites have records that the study can use, and it needs at least %d: %s", able, len(names), least, s.unusable())
 	}
 	dropped := make(map[string]bool, len(s.Drops))
 	for _, drop := range s.Drops {
@@ -122,50 +107,6 @@ func (s *Spec) check() (*study.Study, error) {
 		s.Logger = zap.NewNop()
 	}
 	return protocol, nil
-}
-
-// usable is what a site's records are good for.
-type usable struct {
-	rows    int
-	skipped map[study.SkipReason]int
-}
-
-// unusable says how many records the study cannot use, and why; empty if it
-// can use all.
-func (s *Spec) unusable() string {
-	rows, skipped := 0, make(map[study.SkipReason]int)
-	for _, u := range s.usable {
-		rows += u.rows
-		for reason, n := range u.skipped {
-			skipped[reason] += n
-		}
-	}
-	total := rows
-	var why []string
-	for _, reason := range study.SkipReasons() {
-		if n := skipped[reason]; n > 0 {
-			total += n
-			why = append(why, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(reason), "_", " ")))
-		}
-	}
-	if len(why) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("the study can use %d of %d records; skipped: %s", rows, total, strings.Join(why, ", "))
-}
-
-// readAll reads every site's records once, on all cores. A real site whose file
-// is damaged would wait for a person to mend it; here nobody would.
-func (s *Spec) readAll(protocol *study.Study) error {
-	s.usable = make([]usable, len(s.Sites))
-	return each(len(s.Sites), func(i int) error {
-		matrix, skipped, err := records.Load(protocol, s.Sites[i].Records)
-		if err != nil {
-			return fmt.Errorf("site %s: %w", s.Sites[i].Name, err)
-		}
-		s.usable[i] = usable{matrix.Rows(), skipped}
-		return nil
-	})
 }
 
 // Run takes one study from enrolment to the auditor's verification. A study

@@ -16,6 +16,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
 // Report gathers what the study has come to, and has the auditor verify it.
@@ -77,13 +78,16 @@ func (c *consortium) siteReports(decisions []*consiliumv1.SiteDecision) []SiteRe
 		decided[d.GetSite()] = d
 	}
 	var reports []SiteReport
-	for i, site := range c.spec.Sites {
-		own := c.spec.usable[i]
+	for _, site := range c.spec.Sites {
+		var own siteagent.DryRun // of no records, of a site that was never asked
+		if told := c.dryRun(site.Name); told != nil {
+			own = *told
+		}
 		report := SiteReport{
-			Name: site.Name, Rows: own.rows, Skipped: make(map[string]int, len(own.skipped)),
+			Name: site.Name, Rows: own.Rows, Skipped: make(map[string]int, len(own.Skipped)),
 			Decision: decided[site.Name].GetDecision(), Reason: decided[site.Name].GetReason(),
 		}
-		for reason, n := range own.skipped {
+		for reason, n := range own.Skipped {
 			report.Skipped[string(reason)] = n
 		}
 		for _, drop := range c.spec.Drops {

@@ -40,7 +40,7 @@ func (c *consortium) RunStudy(ctx context.Context) error {
 	if err := c.startSites(); err != nil {
 		return err
 	}
-	if err := c.follow(ctx, "the sites' decisions about the study", c.everySiteDecided); err != nil {
+	if err := c.decided(ctx, "the sites' decisions about the study"); err != nil {
 		return err
 	}
 	for _, drop := range c.spec.Drops {
@@ -110,15 +110,6 @@ func (c *consortium) follow(ctx context.Context, what string, come func(*coordin
 
 func (c *consortium) status() (*coordinator.StudyStatus, error) {
 	return c.currentServer().Status(c.digest())
-}
-
-func (c *consortium) everySiteDecided(s *coordinator.StudyStatus) bool {
-	approved, refused := tally(s.Decisions, "approved"), tally(s.Decisions, "refused")
-	if approved+refused < len(c.spec.Sites) {
-		return false
-	}
-	c.spec.Progress(fmt.Sprintf("study %.8s: %d sites approve, %d refuse", c.digest(), approved, refused))
-	return true
 }
 
 // releaseDecided reports whether every site that is there has decided about the

@@ -106,14 +106,11 @@ func (c *consortium) Watch(ctx context.Context, release string) (*Result, error)
 		c.spec.Sites[i].Records.(*replaced).replace(source)
 	}
 	c.protocol, c.spec.Bundle = protocol, w.Bundle
-	if err := c.spec.readAll(protocol); err != nil {
-		return nil, err
-	}
 	c.spec.Progress(fmt.Sprintf("watching release %.8s with study %.8s", release, c.digest()))
 	if err := c.propose(ctx); err != nil {
 		return nil, fmt.Errorf("the study that watches was not proposed: %w", err)
 	}
-	if err := c.follow(ctx, "the sites' decisions about the study that watches", c.everySiteDecided); err != nil {
+	if err := c.decided(ctx, "the sites' decisions about the study that watches"); err != nil {
 		return nil, err
 	}
 	if err := c.startStudy(ctx); err != nil {
