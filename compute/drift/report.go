@@ -231,7 +231,7 @@ func (s *Session) watch(c int, limits Limits) (g Group, signals []Signal) {
 		average = &EWMA{Weight: e.Weight, Limit: e.Limit}
 	}
 	called := map[string]bool{} // in the window before
-	charted, margin := 0, 0.0
+	sized, charted, margin := 0, 0, 0.0
 	base := s.baseline()
 	for i, w := range s.windows {
 		p := Point{State: w.state[c]}
@@ -253,6 +253,7 @@ func (s *Session) watch(c int, limits Limits) (g Group, signals []Signal) {
 		if t := w.tallies[c]; t != nil {
 			n := int(t.n)
 			p.N = &n
+			sized++
 			if z, unit, known := s.outcomes(t, &p); known {
 				charted, margin = charted+1, margin+unit
 				s.chart(&p, z, &chart, average, call)
@@ -272,8 +273,10 @@ func (s *Session) watch(c int, limits Limits) (g Group, signals []Signal) {
 	switch {
 	case len(signals) > 0:
 		g.Verdict = Alert
-	case charted < 2:
+	case sized < 2:
 		g.Verdict, g.Why = Insufficient, "fewer than two windows in which the group is large enough to be shown"
+	case charted < 2:
+		g.Verdict, g.Why = Insufficient, "fewer than two windows in which the group's outcomes can be compared: elsewhere they would tell of few patients, or do not vary"
 	case *g.FoundAfter > float64(charted):
 		g.Verdict = Insufficient
 		g.Why = fmt.Sprintf("a drift by the margin would be found after about %.0f windows of so many patients, and there are %d", math.Ceil(*g.FoundAfter), charted)
