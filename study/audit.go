@@ -64,14 +64,16 @@ func (s *Study) HospitalMetrics() []string {
 
 // HasBaseline reports whether the model says how likely a patient is to be free
 // of the event at a time, and not only who has it earlier.
-func (s *Study) HasBaseline() bool { return s.Outcome.Type == Survival && s.Model.Kind == Cox }
+func (s *Study) HasBaseline() bool {
+	return s.Outcome.Type == Survival && (s.Model.Kind == Cox || s.Model.Boost != nil && s.Model.Boost.Baseline)
+}
 
 // readTimes reads the times at which predicted and observed risks are compared:
 // times of the outcome's grid, where both are known.
 func (s *Study) readTimes(r *reader, at *section) {
 	const path = "fairness.times"
 	if !s.HasBaseline() {
-		at.refuse("times", "only a survival outcome with model kind cox has predicted risks at a time")
+		at.refuse("times", "only a survival outcome with model kind cox, or boost with baseline: breslow, has predicted risks at a time")
 	}
 	if r.fault != nil || !at.has("times") {
 		return

@@ -108,6 +108,8 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	f.Every = at.integer("every", 0, 1, 1000)
 	if s.Model.Kind != Boost && s.Model.Kind != Neural {
 		at.refuse("every", "boosted trees and networks are trained round by round; other models are audited once they are fitted")
+	} else if s.HasBaseline() {
+		at.refuse("every", "the baseline is estimated when all trees are grown, so trees that still grow have no risks to audit; leave model.baseline or fairness.every out")
 	}
 	f.Bootstrap = at.integer("bootstrap", 200, 0, MaxAuditReplicates)
 	if f.Bootstrap > 0 && f.Bootstrap < 50 {

@@ -227,6 +227,7 @@ func TestRefusedModels(t *testing.T) {
 		{"monotone a word", numberOutcome, "{kind: boost, monotone: {age: up}}", "", "line 9: model.monotone.age must be a whole number from -1 to 1"},
 		{"monotone stranger", numberOutcome, "{kind: boost, monotone: {aeg: 1}}", "", `line 9: unknown key "aeg"; did you mean "age"?`},
 		{"monotone nothing", numberOutcome, "{kind: boost, monotone: {}}", "", "line 9: model.monotone names no feature; for instance monotone: {age: -1}"},
+		{"baseline of no hazard", numberOutcome, "{kind: boost, baseline: breslow}", "", "line 9: model.baseline: only trees of loss cox have a baseline hazard; remove it"},
 		{"impatient", numberOutcome, "{kind: boost, early_stopping: {patience: 0}}", "", "line 9: model.early_stopping.patience must be a whole number from 1 to 2000"},
 		{"watching all", numberOutcome, "{kind: boost, early_stopping: {fraction: 1}}", "", "line 9: model.early_stopping.fraction must be from 0.01 to 0.5"},
 
@@ -287,6 +288,7 @@ func TestModelDefaults(t *testing.T) {
 		{numberOutcome, "{kind: boost}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossSquared, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1}}},
 		{binaryOutcome, "{kind: boost, early_stopping: {}}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossLogistic, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1,
 			Patience: 10, Fraction: 0.2}}},
+		{survivalOutcome, "{kind: boost, baseline: breslow}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossCox, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1, Baseline: true}}},
 		{countOutcome, "{kind: boost, monotone: {age: -1, bmi: 1}}", Model{Kind: Boost, Boost: &BoostModel{Loss: LossPoisson, Trees: 100, Depth: 6, Bins: 64, LearningRate: 0.1, MinLeaf: 20, Lambda: 1,
 			Monotone: map[string]int{"age": -1, "bmi": 1}}}},
 		{binaryOutcome, "{kind: neural}", Model{Kind: Neural, Neural: &NeuralModel{Activation: "relu", Strategy: FedAvg, Epochs: 1, Batch: 32, Seed: 1,

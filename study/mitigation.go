@@ -208,7 +208,7 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 	case method == BoundedGroupLoss && s.Outcome.Type == Survival:
 		refuse("method", "use reweigh with balance: size, or recalibrate", "bounded-group-loss needs the loss of each patient, and a partial likelihood compares patients with each other")
 	case method == Recalibrate && s.Outcome.Type == Survival && !s.HasBaseline():
-		refuse("method", "use model: {kind: cox}", "recalibrate compares the events of a group with those that the model expects, and kind %s has no baseline to expect them from", s.Model.Kind)
+		refuse("method", "use model: {kind: cox}, or baseline: breslow of boosted trees", "recalibrate compares the events of a group with those that the model expects, and kind %s has no baseline to expect them from", s.Model.Kind)
 	case method == GroupThresholds && (s.Validation.Kind == KFold || s.Validation.Kind == LeaveOneSiteOut):
 		refuse("method", "use validation: {kind: holdout} or {kind: external}", "an audit calls all patients of a group positive from one threshold, and each model of a %s validation has its own", s.Validation.Kind)
 	case method == Reweigh && s.Outcome.Type == Survival && s.Model.Kind != Cox:

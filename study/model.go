@@ -103,6 +103,7 @@ type BoostModel struct {
 	Monotone     map[string]int // by column: +1 never falls, -1 never rises
 	Patience     int            // early stopping: trees without improvement; 0 is never
 	Fraction     float64        // of the training records that early stopping watches
+	Baseline     bool           // of loss cox: Breslow's, on the outcome's grid
 }
 
 // Strategies of federated neural networks.

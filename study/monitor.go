@@ -234,7 +234,7 @@ func (s *Study) readHorizon(r *reader, at *section) {
 		return
 	}
 	if r.fault == nil && !s.HasBaseline() {
-		r.fail(at.node, "monitor", "watch a model of kind cox", "monitor: model.kind %s has no baseline, so it expects no number of events", s.Model.Kind)
+		r.fail(at.node, "monitor", "watch a model of kind cox, or boosted trees with baseline: breslow", "monitor: model.kind %s has no baseline, so it expects no number of events", s.Model.Kind)
 	}
 	if r.fault != nil {
 		return

@@ -148,6 +148,10 @@ func TestMonitorOfSurvivalNeedsABaseline(t *testing.T) {
 	if s := mustParse(t, cox); s.Monitor.Horizon != 6 {
 		t.Errorf("horizon %g, want the end of the grid", s.Monitor.Horizon)
 	}
+	trees := strings.Replace(src, "loss: cox}", "loss: cox, baseline: breslow}", 1)
+	if s := mustParse(t, trees); s.Monitor.Horizon != 6 {
+		t.Errorf("trees with a baseline: horizon %g, want the end of the grid", s.Monitor.Horizon)
+	}
 	if _, err := Parse([]byte(strings.Replace(cox, "  delay: 7d", "  horizon: 4", 1))); err == nil || !strings.Contains(err.Error(), "a time of the outcome's grid") {
 		t.Errorf("%v", err)
 	}

@@ -34,6 +34,10 @@ func (s *Study) readBoost(r *reader, at *section) {
 		r.fail(at.values["loss"], "model.loss", fmt.Sprintf("use loss: %s, or change outcome.type", fits),
 			"model.loss: %s does not fit a %s outcome", b.Loss, s.Outcome.Type)
 	}
+	b.Baseline = at.choice("baseline", "none", "none", Breslow) == Breslow
+	if b.Baseline && b.Loss != LossCox {
+		at.refuse("baseline", "only trees of loss cox have a baseline hazard")
+	}
 	b.Monotone = s.readMonotone(r, at.values["monotone"])
 	if at.has("early_stopping") {
 		early := r.section(at.values["early_stopping"], "model.early_stopping", "patience", "fraction")

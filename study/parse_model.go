@@ -15,7 +15,7 @@ var modelKeys = []struct {
 }{
 	{GLM, []string{"kind", "family", "ridge", "offset", "weights", "interactions", "splines", "site_effects", "standard_errors"}},
 	{Cox, []string{"kind", "stratify", "ties", "ridge", "interactions", "splines", "standard_errors", "time_transform"}},
-	{Boost, []string{"kind", "loss", "trees", "depth", "bins", "learning_rate", "min_leaf", "lambda", "monotone", "early_stopping"}},
+	{Boost, []string{"kind", "loss", "trees", "depth", "bins", "learning_rate", "min_leaf", "lambda", "monotone", "early_stopping", "baseline"}},
 	{Neural, []string{"kind", "hidden", "activation", "strategy", "epochs", "batch", "optimizer", "server", "proximal", "clip", "decay", "seed", "interactions", "splines"}},
 	{Describe, []string{"kind"}},
 }

@@ -36,6 +36,8 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]
 			return nil, err
 		}
 		return q.answer(s, known(m), m)
+	case StepGrid, StepBaseline:
+		return answerBaselineStep(s, step, parameters, m)
 	}
 	return nil, fmt.Errorf("boosted trees have no step %q", step)
 }
@@ -130,20 +132,30 @@ func middle(s *study.Study) (mid, half float64) {
 
 var errMore = errors.New("this site alone has more patients, or patients further from the trees, than the coordinator counted over all sites; it joined since then, and takes part again when that count is taken anew")
 
-// prepare brings codes, scores and slopes up to the question.
-func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
+// scorer is what gives a site's records their scores.
+type scorer struct {
+	edges []byte
+	bins  bins
+	base  float64
+	trees []byte
+	grown []tree
+}
+
+// score brings codes and scores up to the trees.
+func (c *cache) score(s *study.Study, by scorer, m *study.Matrix) {
 	r := c.read(s, m)
-	if c.codes == nil || !bytes.Equal(c.edges, q.Edges) {
-		c.edges, c.codes, c.scores, c.placed = q.Edges, newCodes(r, m, q.bins), nil, placed{}
+	if c.codes == nil || !bytes.Equal(c.edges, by.edges) {
+		c.edges, c.codes, c.scores, c.placed = by.edges, newCodes(r, m, by.bins), nil, placed{}
 	}
-	if c.scores == nil || math.Float64bits(c.base) != math.Float64bits(q.Base) || !bytes.HasPrefix(q.Trees, c.trees) || c.count > len(q.trees) {
-		c.base, c.count, c.scores, c.slopes = q.Base, 0, make([]float64, len(r.order)), nil
+	if c.scores == nil || math.Float64bits(c.base) != math.Float64bits(by.base) || !bytes.HasPrefix(by.trees, c.trees) || c.count > len(by.grown) {
+		c.base, c.count, c.scores, c.slopes = by.base, 0, make([]float64, len(r.order)), nil
 		for i := range c.scores {
-			c.scores[i] = q.Base
+			c.scores[i] = by.base
 		}
 	}
-	for _, t := range q.trees[c.count:] {
-		c.placed.follow(t, q.bins, c.codes, len(r.order))
+	for _, t := range by.grown[c.count:] {
+		c.slopes = nil
+		c.placed.follow(t, by.bins, c.codes, len(r.order))
 		for k, rows := range c.placed.lists {
 			if t[k].leaf() {
 				for _, i := range rows {
@@ -152,10 +164,15 @@ func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
 			}
 		}
 	}
-	if c.slopes == nil || c.count < len(q.trees) || c.scale != q.Scale {
-		c.scale, c.slopes = q.Scale, q.loss.slopes(r, c.codes.keys, c.scores, q.Scale, len(q.trees))
+	c.trees, c.count = by.trees, len(by.grown)
+}
+
+// prepare brings codes, scores and slopes up to the question.
+func (c *cache) prepare(s *study.Study, q *treeQuestion, m *study.Matrix) {
+	c.score(s, scorer{q.Edges, q.bins, q.Base, q.Trees, q.trees}, m)
+	if c.slopes == nil || c.scale != q.Scale {
+		c.scale, c.slopes = q.Scale, q.loss.slopes(c.records, c.codes.keys, c.scores, q.Scale, len(q.trees))
 	}
-	c.trees, c.count = q.Trees, len(q.trees)
 }
 
 func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]float64, error) {

@@ -46,6 +46,16 @@
 // and each split learns the side to which it goes; elsewhere it is taken for
 // the middle bin.
 //
+// # Baseline
+//
+// Trees of the Cox loss say who has the event sooner, not when. Where the study
+// asks for a baseline, the patients of all hospitals share one: Breslow's
+// estimate (Biometrics 30, 1974), the events of an interval of the study's grid
+// over the sum of exp(score) of all patients at risk in it, of those who trained and
+// those held out. Times are taken at the ends of the intervals, which are first
+// merged as for a Cox model without strata (package hazard), from counts that
+// are opened before the trees grow, so that too few events are known then.
+//
 // # What the sums show
 //
 // Nothing leaves a site but its part of a sum, and no node, and so no leaf, has
@@ -103,6 +113,9 @@ const (
 	StepQuantiles = "boost/quantiles"
 	StepBins      = "boost/bins"
 	StepTree      = "boost/tree"
+	// Only where the model has a baseline.
+	StepGrid     = "boost/grid"     // events and censorings by interval
+	StepBaseline = "boost/baseline" // the same, and the hazards of those at risk
 )
 
 const (

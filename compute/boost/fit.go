@@ -8,6 +8,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -39,8 +40,11 @@ type Fit struct {
 	bestLoss float64
 	remarks  []compute.Diagnosis
 
+	runs     *hazard.Runs   // that the baseline tells apart; nil until they are counted
+	baseline []hazard.Point // at the runs' ends
+
 	patients, contributors int
-	done                   bool
+	grown, done            bool // the trees; the model
 }
 
 // New begins a fit on the patients that the counts count.
@@ -76,6 +80,13 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 	switch {
 	case f.done:
 		return q, true, nil
+	case f.study.HasBaseline() && f.runs == nil:
+		q.Step, q.Layout = StepGrid, gridLayout(f.study)
+		return q, false, nil
+	case f.grown:
+		q.Step, q.Layout = StepBaseline, baselineLayout(*f.runs)
+		q.Parameters, err = compute.EncodeParameters(f.lastQuestion())
+		return q, false, err
 	case f.edges != nil:
 		q.Step = StepTree
 		t := f.question()
@@ -125,6 +136,10 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 	switch {
 	case f.done:
 		return errors.New("the trees are grown: no sum is expected")
+	case f.study.HasBaseline() && f.runs == nil:
+		return f.absorbGrid(sum)
+	case f.grown:
+		return f.absorbBaseline(sum)
 	case f.edges != nil:
 		return f.absorbTree(sum)
 	case f.raw == nil:
@@ -296,7 +311,8 @@ func (f *Fit) finish() {
 		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.NoSplit,
 			Message: "no split with min_leaf patients on each side lowers the loss, or none lowers that of the patients held out: the model predicts the same for everybody"})
 	}
-	f.growth, f.done = nil, true
+	f.growth, f.grown = nil, true
+	f.done = !f.study.HasBaseline()
 }
 
 // Remarks are what the result should say beside the model.

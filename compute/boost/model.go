@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -27,6 +28,9 @@ type Model struct {
 	// BestRound is the number of trees kept, of those that early stopping saw.
 	BestRound  *int         `json:"best_round,omitempty"`
 	Importance []Importance `json:"importance"`
+	// Baseline of a patient whose score is 0, at the ends of the merged intervals
+	// of the study's grid; only where the study asks for it.
+	Baseline []hazard.Point `json:"baseline,omitempty"`
 }
 
 // Bins cut a column: bin k ends with edge k, which it holds. Without a bin for
@@ -58,7 +62,7 @@ type Importance struct {
 func (f *Fit) Model() *Model {
 	s := f.study
 	m := &Model{Kind: study.Boost, Loss: f.loss.kind, Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
-		N: f.patients, Contributors: f.contributors, Base: f.base, Trees: []Tree{}, Curve: f.curve, Importance: f.importance()}
+		N: f.patients, Contributors: f.contributors, Base: f.base, Trees: []Tree{}, Curve: f.curve, Importance: f.importance(), Baseline: f.baseline}
 	if s.Outcome.Type == study.Number {
 		m.Transform = string(s.Outcome.Scale)
 	}
@@ -119,6 +123,9 @@ type encoded struct {
 	Base  float64 `json:"base"`
 	Edges []byte  `json:"edges"`
 	Trees []byte  `json:"trees,omitempty"`
+	// Cumulative hazards of a score of 0, where the model has a baseline.
+	Times   []float64 `json:"times,omitempty"`
+	Hazards []float64 `json:"hazards,omitempty"`
 }
 
 // Encode writes what predicts, for a question to carry.
@@ -147,7 +154,8 @@ func (m *Model) Encode() ([]byte, error) {
 		}
 		trees = append(trees, t)
 	}
-	return compute.EncodeParameters(encoded{m.Base, b.encode(), appendTrees(trees)})
+	baseline := hazard.CurveOf(m.Baseline)
+	return compute.EncodeParameters(encoded{m.Base, b.encode(), appendTrees(trees), baseline.Times, baseline.Hazards})
 }
 
 // Decode checks an encoded model and makes it predict.
@@ -175,7 +183,20 @@ func Decode(s *study.Study, in []byte) (compute.Predictor, error) {
 	for _, t := range trees {
 		p.trees = append(p.trees, thresholds(b, t))
 	}
+	baseline := hazard.Curve{Times: e.Times, Hazards: e.Hazards}
+	if s.HasBaseline() {
+		return &survivor{p, baseline}, baseline.Check(s.Outcome.Grid, highestHazard)
+	}
+	if e.Times != nil || e.Hazards != nil {
+		return nil, errors.New("the model has a baseline, but the study asks for none")
+	}
 	return p, nil
+}
+
+// survivor is an ensemble with a baseline: a compute.Survivor.
+type survivor struct {
+	*ensemble
+	hazard.Curve
 }
 
 // ensemble walks trees by thresholds instead of bins.

@@ -323,6 +323,8 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 			return nil, err
 		}
 		return q.layout(), nil
+	case StepGrid, StepBaseline:
+		return baselineStepLayout(s, step, parameters)
 	}
 	return nil, fmt.Errorf("boosted trees have no step %q", step)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -34,6 +35,10 @@ func Steps(s *study.Study) []compute.StepSummary {
 func summarise(s *study.Study) []compute.StepSummary {
 	b := s.Model.Boost
 	var out []compute.StepSummary
+	if s.HasBaseline() {
+		out = append(out, compute.StepSummary{Step: StepGrid, Rounds: 1, Fields: gridLayout(s),
+			Purpose: "how many patients had the event, and how many left, in each interval of the declared grid"})
+	}
 	if fields := largestQuantiles(s); fields != nil {
 		out = append(out, compute.StepSummary{Step: StepQuantiles, Rounds: quantileRounds, Fields: fields, Expected: expectedQuantiles(s),
 			Purpose: "how many patients have a value in each bin of a number's range, closer and closer around the quantiles that become the edges of the trees' bins"})
@@ -45,6 +50,11 @@ func summarise(s *study.Study) []compute.StepSummary {
 	out = append(out, compute.StepSummary{Step: StepTree, Rounds: b.Trees*(2*b.Depth-1) + 1, Usual: b.Trees*b.Depth + 1,
 		Fields: largestFields(s), Expected: expectedLevels(s),
 		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
+	if s.HasBaseline() {
+		finest := hazard.Runs{Intervals: make([]int, len(s.Outcome.Grid))} // only their number counts
+		out = append(out, compute.StepSummary{Step: StepBaseline, Rounds: 1, Fields: baselineLayout(finest),
+			Purpose: "for each interval, joined until each has the minimum cell of events, how many patients had the event, and the sum over the patients at risk of their relative hazards by the trees: the baseline that all hospitals share"})
+	}
 	for i := range out {
 		for _, f := range out[i].Fields {
 			out[i].Numbers += f.Length

@@ -137,7 +137,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 			g = at.clocks(s)
 		}
 		for i, z := range records.z {
-			if in, died := at.place(s, records.time[i], records.event[i]); died {
+			if in, died := at.Place(s.Outcome.Grid, records.time[i], records.event[i]); died {
 				for j, x := range z {
 					sums.Add(j, records.weight[i]*g[in]*x)
 				}
@@ -209,7 +209,7 @@ func (p *patients) score(s *study.Study, at fitted) []float64 {
 	b := at.Shared
 	for i, z := range p.z {
 		w := math.Exp(min(p.eta[i], highest))
-		k, dead := at.place(s, p.time[i], p.event[i])
+		k, dead := at.Place(s.Outcome.Grid, p.time[i], p.event[i])
 		for j, x := range z {
 			if dead {
 				sums.Add(j, p.weight[i]*(x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k])))

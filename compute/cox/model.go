@@ -6,6 +6,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -47,7 +48,7 @@ type Model struct {
 	// hazards at each time of the grid; a site that follows its patients for a
 	// shorter time adds nothing after it. Else that of the shared baseline, by
 	// Efron's or Breslow's estimator, at the ends of the merged intervals.
-	Baseline     []BaselinePoint    `json:"baseline"`
+	Baseline     []hazard.Point     `json:"baseline"`
 	Concordance  *Concordance       `json:"concordance,omitempty"`
 	Proportional []ProportionalTest `json:"proportional_hazards,omitempty"` // by feature, then GLOBAL; none under a ridge
 	// TimeTransform of these tests, where it is not the identity.
@@ -83,13 +84,6 @@ type Robust struct {
 	// Wald is the test with the sandwich; nil where there are not more hospitals than
 	// coefficients.
 	Wald *Test `json:"wald,omitempty"`
-}
-
-// BaselinePoint is the baseline at a time.
-type BaselinePoint struct {
-	Time     float64 `json:"time"`
-	Survival float64 `json:"survival"`
-	Hazard   float64 `json:"hazard"` // cumulative
 }
 
 // ProportionalTest is the score test that the coefficients of a feature do not
@@ -232,9 +226,9 @@ func (f *Fit) robustWald(covariance *mat.SymDense, sites int) *Test {
 // baseline at the mean of every column, where the columns are centred.
 func (f *Fit) baseline(m *Model, sum compute.Sum) {
 	highest := 0.0 // a cumulative hazard does not fall, not by rounding either
-	add := func(time, hazard float64) {
-		highest = max(highest, min(hazard, highestHazard))
-		m.Baseline = append(m.Baseline, BaselinePoint{Time: time, Survival: math.Exp(-highest), Hazard: highest})
+	add := func(time, h float64) {
+		highest = max(highest, min(h, highestHazard))
+		m.Baseline = append(m.Baseline, hazard.Point{Time: time, Survival: math.Exp(-highest), Hazard: highest})
 	}
 	if f.study.Model.Stratify == study.StratifySite {
 		// Those of this sum: a hospital may have dropped out since the fit.

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -28,13 +29,7 @@ type point struct {
 
 // merged says, without strata, which intervals of the grid the risk sets tell
 // apart.
-type merged struct {
-	// Intervals are the last ones of the runs that are merged, ascending.
-	Intervals []int `json:"intervals,omitempty"`
-	// Leave are the runs at whose end the censored leave, ascending: those of a
-	// run at the end of the first of these that is not before it.
-	Leave []int `json:"leave,omitempty"`
-}
+type merged struct{ hazard.Runs }
 
 func readPoint(s *study.Study, parameters []byte) (p point, err error) {
 	if err := compute.DecodeParameters(parameters, &p); err != nil {
@@ -70,24 +65,7 @@ func (p merged) checkIntervals(s *study.Study) error {
 		}
 		return nil
 	}
-	if !ascendTo(p.Intervals, len(s.Outcome.Grid)-1) {
-		return errors.New("the intervals do not ascend to the end of the study's grid")
-	}
-	if !ascendTo(p.Leave, len(p.Intervals)-1) {
-		return errors.New("the intervals at which the censored leave do not ascend to the last one")
-	}
-	return nil
-}
-
-func ascendTo(list []int, end int) bool {
-	last := -1
-	for _, k := range list {
-		if k <= last {
-			return false
-		}
-		last = k
-	}
-	return last == end
+	return p.Check(s.Outcome.Grid)
 }
 
 // scale maps the columns to [-largest, largest]: z = (x - centre) / half, where

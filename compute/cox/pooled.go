@@ -3,10 +3,10 @@ package cox
 import (
 	"fmt"
 	"math"
-	"sort"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -48,64 +48,15 @@ func pooledLayout(s *study.Study, intervals int) []compute.Field {
 	return fields
 }
 
-// place is the run of an event, or the last run in which a censored patient is
-// at risk. Whoever is followed beyond the grid is censored at its end.
-func (p merged) place(s *study.Study, time float64, event bool) (run int, dead bool) {
-	in := sort.SearchFloat64s(s.Outcome.Grid, time)
-	if in == len(s.Outcome.Grid) {
-		return len(p.Intervals) - 1, false
-	}
-	run = sort.SearchInts(p.Intervals, in)
-	if event {
-		return run, true
-	}
-	return p.Leave[sort.SearchInts(p.Leave, run)], false
-}
-
-// merge runs intervals together until those who leave a risk set are never
-// fewer than the minimum cell: until each run's events are none or at least that
-// many, and as many of the censored leave together, later than they were
-// censored if need be. It fails if the events or the censored are too few for
-// that.
+// merge runs intervals together; it fails if the events or the censored are too
+// few for that.
 func merge(l describe.Lifetable, minimumCell int) (merged, *compute.Diagnosis) {
-	type run struct{ end, events, censored int }
-	var runs []run
-	now := run{}
-	for k := range l.Events {
-		now.end, now.events, now.censored = k, now.events+l.Events[k], now.censored+l.Censored[k]
-		if now.events > 0 && now.events < minimumCell || now.events+now.censored == 0 && k < len(l.Events)-1 {
-			continue
-		}
-		runs, now = append(runs, now), run{}
-	}
-	if now.events > 0 { // what is left at the end joins the runs before it
-		for len(runs) > 0 && now.events < minimumCell {
-			last := runs[len(runs)-1]
-			runs = runs[:len(runs)-1]
-			now.events, now.censored = now.events+last.events, now.censored+last.censored
-		}
-		runs = append(runs, now)
-	}
-	runs[len(runs)-1].censored += l.Censored[len(l.Events)]
-	var out merged
-	few, waiting := false, 0
-	for i, r := range runs {
-		out.Intervals = append(out.Intervals, r.end)
-		few = few || r.events > 0 && r.events < minimumCell
-		if waiting += r.censored; waiting >= max(minimumCell, 1) {
-			out.Leave, waiting = append(out.Leave, i), 0
-		}
-	}
-	if few || waiting > 0 && len(out.Leave) == 0 {
-		return out, &compute.Diagnosis{Kind: compute.TooFewPatients,
+	runs, ok := hazard.Merge(l, minimumCell)
+	if !ok {
+		return merged{runs}, &compute.Diagnosis{Kind: compute.TooFewPatients,
 			Message: fmt.Sprintf("fewer than the minimum cell of %d patients had the event, or were censored, so the risk sets of a shared baseline would show them; use stratify: site", minimumCell)}
 	}
-	if last := len(runs) - 1; waiting > 0 {
-		out.Leave[len(out.Leave)-1] = last
-	} else if len(out.Leave) == 0 || out.Leave[len(out.Leave)-1] != last {
-		out.Leave = append(out.Leave, last)
-	}
-	return out, nil
+	return merged{runs}, nil
 }
 
 // answerPooled is a site's vector for StepNewton without strata.
@@ -124,7 +75,7 @@ func answerPooled(s *study.Study, at point, m *study.Matrix) []float64 {
 			clipped++
 		}
 		w := records.weight[i] * math.Exp(eta)
-		in, died := at.place(s, records.time[i], records.event[i])
+		in, died := at.Place(s.Outcome.Grid, records.time[i], records.event[i])
 		sums := [][]float64{risk}
 		if died {
 			sums = append(sums, dead)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -40,7 +41,7 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 	}
 	blocks = append(blocks, block{Head: "How it fits"}, block{Facts: coxFacts(m)})
 	blocks = append(blocks, proportional(m)...)
-	blocks = append(blocks, baseline(m)...)
+	blocks = append(blocks, baseline(m.Baseline, m.Outcome, m.Unit, "of patients with the mean of every column")...)
 	if m.RMST != nil {
 		blocks = append(blocks, restricted(m.RMST, m.Unit)...)
 	}
@@ -102,20 +103,21 @@ func proportional(m *cox.Model) []block {
 	return []block{{Head: "Are the hazards proportional?"}, {Table: t}}
 }
 
-func baseline(m *cox.Model) []block {
-	if len(m.Baseline) == 0 {
+// baseline draws a baseline survival; whose says which patients it is of.
+func baseline(of []hazard.Point, outcome, unit, whose string) []block {
+	if len(of) == 0 {
 		return nil
 	}
 	points := []plot.XY{{X: 0, Y: 1}}
-	t := &table{Fold: "Baseline as a table", Head: []string{unitIn("Time", m.Unit), "Survival", "Cumulative hazard"}}
-	for _, p := range m.Baseline {
+	t := &table{Fold: "Baseline as a table", Head: []string{unitIn("Time", unit), "Survival", "Cumulative hazard"}}
+	for _, p := range of {
 		points = append(points, plot.XY{X: p.Time, Y: p.Survival})
 		t.Rows = append(t.Rows, row{Name: plot.Plain(p.Time), Cells: cells(plot.Percent(p.Survival), plot.Number(p.Hazard))})
 	}
-	last := m.Baseline[len(m.Baseline)-1]
-	c := &plot.Chart{Title: "Baseline survival", Caption: "The share free of the event, of patients with the mean of every column.",
-		XLabel: unitIn(m.Outcome, m.Unit), YLabel: "free of the event", X: plot.XAxisTo(0, last.Time), Y: plot.YAxis(0, 1).Percent(),
-		Words: fmt.Sprintf("Survival falls from 100%% to %s at %s.", plot.Percent(last.Survival), withUnit(plot.Plain(last.Time), m.Unit))}
+	last := of[len(of)-1]
+	c := &plot.Chart{Title: "Baseline survival", Caption: "The share free of the event, " + whose + ".",
+		XLabel: unitIn(outcome, unit), YLabel: "free of the event", X: plot.XAxisTo(0, last.Time), Y: plot.YAxis(0, 1).Percent(),
+		Words: fmt.Sprintf("Survival falls from 100%% to %s at %s.", plot.Percent(last.Survival), withUnit(plot.Plain(last.Time), unit))}
 	c.Series = []plot.Series{{Path: c.Steps(points)}}
 	return []block{{Chart: c}, {Table: t}}
 }

@@ -39,6 +39,7 @@ var tableRows = []struct{ name, outcome, model string }{
 	{"`neural`, count", "count", sgdNetwork},
 	{"`cox`, survival", "survival", "{kind: cox}"},
 	{"`boost`, survival", "survival", "{kind: boost, loss: cox, trees: 5, depth: 2, min_leaf: 20}"},
+	{"`boost` with `baseline`, survival", "survival", "{kind: boost, loss: cox, baseline: breslow, trees: 5, depth: 2, min_leaf: 20}"},
 }
 
 // tableColumns are the methods; words that are for some outcomes only come from

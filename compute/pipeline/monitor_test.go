@@ -41,6 +41,7 @@ var monitoredKinds = []struct{ name, outcome, model, section string }{
 	{"neural", `{column: y, type: binary, positive: ["1"]}`, "{kind: neural, hidden: [8]}", monitorSection},
 	{"dose", "{column: dose, type: number, range: [1, 99], unit: mg}", "{kind: glm, family: gaussian}", monitorSection + "  margin: 2\n"},
 	{"cox", `{type: survival, time: {column: time, range: [0, 12], grid: [1, 2, 3, 4, 5, 6, 8, 10]}, event: {column: y, positive: ["1"]}}`, "{kind: cox, stratify: none}", monitorSection + "  horizon: 6\n"},
+	{"trees of survival", `{type: survival, time: {column: time, range: [0, 12], grid: [1, 2, 3, 4, 5, 6, 8, 10]}, event: {column: y, positive: ["1"]}}`, "{kind: boost, loss: cox, baseline: breslow, trees: 10, depth: 2}", monitorSection + "  horizon: 6\n"},
 }
 
 // monitoredSites are hospitals with patients of six periods; from the fourth on

@@ -84,6 +84,9 @@ func survivalNote(s *study.Study) string {
 		return fmt.Sprintf("stratify: none: for each of %s of time the sums show, over all hospitals, how many patients are at risk, how many have the event, and the sums of the features of those at risk. Intervals are joined until at least %d patients leave between two risk sets, so that no difference of sums is of fewer. stratify: site shows no risk set.%s",
 			intervals, s.Fairness.MinimumCell, coarser)
 	}
+	if s.HasBaseline() && s.Model.Kind == study.Boost {
+		coarser = fmt.Sprintf(" For the baseline they show also the sum of exp(score) of the patients at risk, over all hospitals, in intervals that are joined until at least %d patients leave between two of them.%s", s.Fairness.MinimumCell, coarser)
+	}
 	return fmt.Sprintf("survival: the sums show how many patients have the event in each of %s of time, over all hospitals, however few.%s", intervals, coarser)
 }
 
