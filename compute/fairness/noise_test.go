@@ -244,6 +244,17 @@ func TestWithoutNoiseTheIntervalIsWilsons(t *testing.T) {
 	}
 }
 
+// Rule: what epsilon promises is not made larger in words than in the number beside
+// them: an epsilon of 10 allows a factor of 22 026, which is not "hardly".
+func TestMeaningOfALargeEpsilonIsNotPraised(t *testing.T) {
+	s := noisyStudy(t, doseOutcome, "{epsilon: 10, clip: 20}", "")
+	everyone := slices.Repeat([]person{{y: 50, predicted: 52, sex: "f", ward: "n"}}, 500)
+	a := auditedNoisily(t, s, [][]person{everyone, nil, nil}, rand.NewChaCha8([32]byte{}))
+	if said := a.Noise.Meaning; !strings.Contains(said, "22026 times") || strings.Contains(said, "hardly") {
+		t.Error(said)
+	}
+}
+
 // Three states that are not to be confused: too few by the noisy count; enough, but
 // not beside the noise; and zero, which nobody can know.
 func TestStatesUnderNoise(t *testing.T) {

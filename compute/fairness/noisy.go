@@ -332,7 +332,7 @@ func membersOf(s *study.Study) [][]int {
 // Reasons for which noisy sums give no figure.
 const (
 	loud   = "the noise is too large beside so few patients"
-	unpaid = "not asked for under noise: it would take a part of epsilon from what is"
+	unpaid = "not asked for under noise"
 )
 
 // measure fills in a group's row.
@@ -420,7 +420,10 @@ func newNoise(s *study.Study, contributors int) *Noise {
 		query("squares", "the sum of the squared errors", f[3].scale, 1, 0.25, of.Clip*of.Clip, f[3].unit)
 	}
 	factor := strconv.FormatFloat(math.Exp(n.Epsilon), 'g', 3, 64)
-	n.Meaning = fmt.Sprintf("Whoever sees the group figures, and knows every other patient, can tell hardly better than before whether one particular patient is among the records: whatever they see is at most %s times as likely with that patient as without (epsilon %g, differential privacy).", factor, n.Epsilon)
+	if n.Epsilon > math.Log(1000) {
+		factor = strconv.FormatFloat(math.Exp(n.Epsilon), 'f', 0, 64)
+	}
+	n.Meaning = fmt.Sprintf("Whoever sees the group figures, and knows every other patient, learns only so much about whether one particular patient is among the records: whatever they see is at most %s times as likely with that patient as without (epsilon %g, differential privacy).", factor, n.Epsilon)
 	n.Covers = []string{"every figure by group in this report, and the opened sums that they are made of, given the model"}
 	n.Outside = []string{
 		"the model and the sums it was fitted to, which are exact",

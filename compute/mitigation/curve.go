@@ -210,7 +210,10 @@ func Limits(s *study.Study, r *Result) []string {
 		out = append(out, "The method evens out the losses of hospitals, and knows nothing of groups: a gap between groups changes only as far as they are at different hospitals.")
 	case study.FairFed:
 		out = append(out, "The method counts a hospital more whose own gap is near that of all patients. It evens out what hospitals teach the network; a gap that all of them have alike stays.")
-	default:
+	case study.Reweigh, study.BoundedGroupLoss:
+		if s.Model.Kind != study.GLM && s.Model.Kind != study.Cox {
+			break // has no standard errors
+		}
 		out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
 	}
 	if m.NeedsGroup() {
