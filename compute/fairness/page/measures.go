@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,19 @@ const (
 	smallerNoWorse = " Smaller is better."
 )
 
+// measures are what the page shows of an audit. Under noise much is not asked for:
+// what no group has is left out.
 func measures(a *fairness.Audit) []measure {
+	all := allMeasures(a)
+	if a.Noise == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(m measure) bool {
+		return !slices.ContainsFunc(a.Groups, func(g fairness.Group) bool { _, ok := g.Metrics[m.Name]; return ok })
+	})
+}
+
+func allMeasures(a *fairness.Audit) []measure {
 	switch study.Type(a.OutcomeType) {
 	case study.Number, study.Count:
 		return doseMeasures(a)

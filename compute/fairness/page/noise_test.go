@@ -36,6 +36,9 @@ func TestReportUnderNoise(t *testing.T) {
 			t.Errorf("the report does not say %q", words)
 		}
 	}
+	if !strings.Contains(text, "plot-mae") || strings.Contains(text, "plot-calibration_slope") {
+		t.Error("the report draws what no group has, or leaves out what they have")
+	}
 	a.Noise = nil
 	for i := range a.Groups {
 		a.Groups[i].Noise = nil

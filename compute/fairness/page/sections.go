@@ -226,7 +226,7 @@ func dotsByGroup(a *fairness.Audit, predicted, observed string, share bool) *plo
 				lo, hi = min(lo, *v), max(hi, *v)
 			}
 		}
-		dots = append(dots, dot{plot.XY{X: p.Estimate, Y: o.Estimate}, o, label(g)})
+		dots = append(dots, dot{plot.XY{X: p.Estimate, Y: o.Estimate}, o, g.Attribute + ": " + label(g)})
 	}
 	if len(dots) < 2 {
 		return nil
