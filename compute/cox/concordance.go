@@ -112,8 +112,12 @@ func (p *patients) concordance() []float64 {
 // in which the one with the event had the higher hazard; equal hazards count
 // half.
 type Concordance struct {
-	Estimate   float64 `json:"estimate"`
-	StdError   float64 `json:"std_error"`
+	Estimate float64 `json:"estimate"`
+	StdError float64 `json:"std_error"`
+	// ClusteredError is the standard error clustered by hospital, where standard
+	// errors are robust.
+	ClusteredError *float64 `json:"clustered_std_error,omitempty"`
+
 	Concordant float64 `json:"concordant"` // pairs
 	Discordant float64 `json:"discordant"`
 	Tied       float64 `json:"tied"` // in the hazard
@@ -122,11 +126,11 @@ type Concordance struct {
 // newConcordance takes the opened sums of concordance; nil without pairs.
 func newConcordance(totals, squares []float64) *Concordance {
 	c := &Concordance{Concordant: math.Round(totals[0]), Discordant: math.Round(totals[1]), Tied: math.Round(totals[2])}
-	pairs := c.Concordant + c.Discordant + c.Tied
+	pairs := c.pairs()
 	if pairs == 0 {
 		return nil
 	}
-	d := (c.Concordant - c.Discordant) / pairs // Somers' D
+	d := c.somers()
 	c.Estimate = (d + 1) / 2
 	c.StdError = math.Sqrt(max(0, squares[0]-2*d*squares[1]+d*d*squares[2])) / pairs / 2
 	return c

@@ -24,7 +24,8 @@
 //
 // After the fit one more sum brings what a reader asks next: the baseline, how
 // often of two patients of a hospital the one with the higher hazard has the event
-// first (Harrell's C), whether the hazards are proportional (the score test of
+// first (Harrell's C; with robust standard errors one sum more has its error
+// clustered by hospital), whether the hazards are proportional (the score test of
 // Grambsch and Therneau, Biometrika 81, 1994, as cox.zph of R's survival 3
 // computes it), and restricted mean survival times.
 //
@@ -49,6 +50,9 @@ const (
 	StepGrid   = "cox/grid"   // events and censorings by interval; only without strata
 	StepNewton = "cox/newton" // the partial likelihood at given coefficients
 	StepChecks = "cox/checks" // what belongs to the fitted model
+	// StepConcordance is for robust standard errors: how much each hospital decides
+	// the concordance.
+	StepConcordance = "cox/concordance"
 )
 
 const maxRows = 1 << 24 // of one site
@@ -78,6 +82,11 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 			return nil, err
 		}
 		return checksLayout(s), nil
+	case StepConcordance:
+		if _, err := readClusters(s, parameters); err != nil {
+			return nil, err
+		}
+		return clustersLayout(), nil
 	}
 	return nil, fmt.Errorf("the study has no step %q", step)
 }
@@ -102,6 +111,12 @@ func Answer(s *study.Study, step string, parameters []byte, m *study.Matrix) ([]
 			return answerPooled(s, p, m), nil
 		}
 		return answerStratum(s, p, m), nil
+	case StepConcordance:
+		q, err := readClusters(s, parameters)
+		if err != nil {
+			return nil, err
+		}
+		return q.answer(s, m), nil
 	}
 	p, err := readFitted(s, parameters)
 	if err != nil {
@@ -134,5 +149,8 @@ func Steps(s *study.Study) []compute.StepSummary {
 		add(StepNewton, newtonLayout(s, largest), s.Schedule.Rounds, "how well given coefficients order the events of the hospital's own patients: log partial likelihood, gradient and information")
 	}
 	add(StepChecks, checksLayout(s), 1, "baseline hazard, concordance, a test that hazards are proportional, and events by interval")
+	if s.Model.Robust {
+		add(StepConcordance, clustersLayout(), 1, "the square of what the hospital's pairs of patients move the concordance by, for its standard error clustered by hospital")
+	}
 	return out
 }

@@ -54,6 +54,9 @@ type Fit struct {
 	factor    *cholesky.Factor
 	curve     []compute.Point
 	model     *Model
+
+	unclustered *Model      // until the concordance has its clustered standard error
+	paired      compute.Sum // that the concordance is of
 }
 
 // accepted is a point from which the fit went on.
@@ -103,6 +106,8 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 		q.Parameters, err = compute.EncodeParameters(f.point())
 	case StepChecks:
 		q.Parameters, err = compute.EncodeParameters(f.fitted())
+	case StepConcordance:
+		q.Parameters, err = compute.EncodeParameters(clusters{f.point(), f.unclustered.Concordance.somers()})
 	}
 	if err != nil {
 		return q, false, err
@@ -143,6 +148,12 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 			return err
 		}
 		return f.newton(f.evaluate(sum))
+	case StepConcordance:
+		if err := checkSum(sum, clustersLayout()); err != nil {
+			return err
+		}
+		f.cluster(sum)
+		return nil
 	}
 	if err := checkSum(sum, checksLayout(f.study)); err != nil {
 		return err

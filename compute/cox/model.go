@@ -154,6 +154,10 @@ func (f *Fit) finish(sum compute.Sum) error {
 		}
 		m.RMST = describe.CompareRMST(s, by[0], tables[0], s.Features[by[0].Feature()].Reference)
 	}
+	if s.Model.Robust && m.Concordance != nil {
+		f.unclustered, f.paired, f.step = m, sum, StepConcordance
+		return nil
+	}
 	f.model = m
 	return nil
 }

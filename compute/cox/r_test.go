@@ -26,6 +26,7 @@ type answers struct {
 	RobustWald  float64   `json:"robust_wald"`
 	AIC         float64   `json:"aic"`
 	Concordance []float64 `json:"concordance"` // estimate, standard error
+	Clustered   float64   `json:"clustered"`   // standard error of the concordance
 	Pairs       []float64 `json:"pairs"`       // concordant, discordant, tied
 	Proportion  []float64 `json:"zph"`         // chi-squared by term, then global
 	Hazards     []float64 `json:"hazards"`     // mean over strata, weighted by events
@@ -50,6 +51,7 @@ fit <- coxph(f, d, ties=ties, control=control, x=TRUE)
 rob <- coxph(f, d, ties=ties, control=control, cluster=site)
 d$lp <- drop(fit$x %*% coef(fit))
 con <- concordance(as.formula("Surv(exact, status) ~ lp + strata(site)"), d, reverse=TRUE)
+byhospital <- concordance(as.formula("Surv(exact, status) ~ lp + strata(site)"), d, reverse=TRUE, cluster=site)
 n <- if (is.matrix(con$count)) colSums(con$count) else con$count
 z <- cox.zph(fit, transform=a[7], terms=TRUE)
 centre <- sum(colMeans(fit$x) * coef(fit))
@@ -73,9 +75,9 @@ for (g in groups) {
 }
 num <- function(x) paste0("[", paste(sprintf("%.17g", x), collapse=","), "]")
 one <- function(x) sprintf("%.17g", x)
-cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"robust_wald":%s,"aic":%s,"concordance":%s,"pairs":%s,"zph":%s,"hazards":%s}\n',
+cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"robust_wald":%s,"aic":%s,"concordance":%s,"clustered":%s,"pairs":%s,"zph":%s,"hazards":%s}\n',
   num(coef(fit)), num(sqrt(diag(vcov(rob)))), num(sqrt(diag(vcov(fit)))), num(fit$loglik), one(fit$score), one(fit$wald.test), one(rob$wald.test), one(AIC(fit)),
-  num(c(con$concordance, sqrt(con$var))), num(n[1:3]), num(z$table[,1]), num(hazard/w)))
+  num(c(con$concordance, sqrt(con$var))), one(sqrt(byhospital$var)), num(n[1:3]), num(z$table[,1]), num(hazard/w)))
 }
 `
 
@@ -274,6 +276,11 @@ func compare(t *testing.T, m *Model, want answers) {
 	near(t, "AIC", m.AIC, want.AIC, 1e-10)
 	near(t, "concordance", m.Concordance.Estimate, want.Concordance[0], 1e-9)
 	near(t, "its standard error", m.Concordance.StdError, want.Concordance[1], 1e-8)
+	if m.Concordance.ClusteredError == nil {
+		t.Error("the concordance has no clustered standard error")
+	} else {
+		near(t, "its clustered standard error", *m.Concordance.ClusteredError, want.Clustered, 1e-7)
+	}
 	for i, n := range []float64{m.Concordance.Concordant, m.Concordance.Discordant, m.Concordance.Tied} {
 		near(t, "pairs", n, want.Pairs[i], 0)
 	}

@@ -69,7 +69,11 @@ func coxFacts(m *cox.Model) []Fact {
 		}
 	}
 	if m.Concordance != nil {
-		facts = append(facts, Fact{"Concordance", fmt.Sprintf("%s (standard error %s), on the patients of the fit, compared within hospitals", plot.Number(m.Concordance.Estimate), plot.Number(m.Concordance.StdError))})
+		clustered := ""
+		if e := m.Concordance.ClusteredError; e != nil {
+			clustered = ", clustered by hospital " + plot.Number(*e)
+		}
+		facts = append(facts, Fact{"Concordance", fmt.Sprintf("%s (standard error %s%s), on the patients of the fit, compared within hospitals", plot.Number(m.Concordance.Estimate), plot.Number(m.Concordance.StdError), clustered)})
 	}
 	few := ""
 	if m.EventsPerCoefficient < 10 {
