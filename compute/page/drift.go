@@ -129,8 +129,8 @@ func watchCharts(r *drift.Report) section {
 	if len(r.Windows) < 2 {
 		return section{}
 	}
-	outcomes := &plot.Chart{Title: watchMeasure(r) + " by window", XLabel: "window", YLabel: watchMeasure(r), X: plot.XAxisTo(1, float64(len(r.Windows)))}
-	sums := &plot.Chart{Title: "CUSUM by window", XLabel: "window", YLabel: "standard errors", X: plot.XAxisTo(1, float64(len(r.Windows)))}
+	outcomes := &plot.Chart{Title: watchMeasure(r) + " by window", XLabel: "window", YLabel: watchMeasure(r), X: plot.XAxisTo(1, float64(len(r.Windows))).Whole()}
+	sums := &plot.Chart{Title: "CUSUM by window", XLabel: "window", YLabel: "standard errors", X: plot.XAxisTo(1, float64(len(r.Windows))).Whole()}
 	level := 1.0
 	if r.OutcomeType == string(study.Number) {
 		level = 0

@@ -32,7 +32,7 @@ func learning(curve []compute.Point, unit string) []block {
 		t.Rows = append(t.Rows, r)
 	}
 	c := &plot.Chart{Title: "Learning curve", Caption: "Mean loss over the patients after so many " + unit + "; lower is better.", XLabel: unit, YLabel: "mean loss",
-		X: plot.XAxisTo(float64(curve[0].Round), float64(curve[len(curve)-1].Round)), Y: plot.YAxis(lo, hi)}
+		X: plot.XAxisTo(float64(curve[0].Round), float64(curve[len(curve)-1].Round)).Whole(), Y: plot.YAxis(lo, hi)}
 	c.Words = fmt.Sprintf("The training loss goes from %s to %s over %d %s.", plot.Number(curve[0].Loss), plot.Number(curve[len(curve)-1].Loss), curve[len(curve)-1].Round, unit)
 	c.Series = []plot.Series{{Name: "training patients", Path: c.Path(loss)}}
 	if len(heldOut) > 0 {
@@ -73,7 +73,7 @@ func convergence(curve []compute.Point, what string) []block {
 	}
 	first, last := curve[0], curve[len(curve)-1]
 	c := &plot.Chart{Title: "Convergence of the fit", Caption: what + " after so many rounds. Each round is one step of Newton's method; where the line is flat, the fit has settled.",
-		XLabel: "rounds", YLabel: strings.ToLower(what[:1]) + what[1:], X: plot.XAxisTo(float64(first.Round), float64(last.Round)), Y: plot.YAxis(lo, hi),
+		XLabel: "rounds", YLabel: strings.ToLower(what[:1]) + what[1:], X: plot.XAxisTo(float64(first.Round), float64(last.Round)).Whole(), Y: plot.YAxis(lo, hi),
 		Words: fmt.Sprintf("%s goes from %s to %s in %d rounds.", what, plot.Number(first.Loss), plot.Number(last.Loss), last.Round)}
 	series := plot.Series{Path: c.Path(path)}
 	for _, p := range path {

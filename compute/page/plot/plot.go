@@ -11,7 +11,9 @@ import (
 	_ "embed"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 //go:embed style.css
@@ -122,6 +124,15 @@ func (a Axis) At(v float64) float64 {
 
 // Holds says whether a value is on the axis.
 func (a Axis) Holds(v float64) bool { return v >= a.lo && v <= a.hi }
+
+// Whole leaves ticks at whole numbers only, for what is counted.
+func (a Axis) Whole() Axis {
+	a.Ticks = slices.DeleteFunc(slices.Clone(a.Ticks), func(t Tick) bool { return strings.Contains(t.Label, ".") && !strings.HasSuffix(t.Label, ".0") })
+	for i := range a.Ticks {
+		a.Ticks[i].Label = strings.TrimSuffix(a.Ticks[i].Label, ".0")
+	}
+	return a
+}
 
 // Percent writes the ticks of shares as percentages.
 func (a Axis) Percent() Axis {

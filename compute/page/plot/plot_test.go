@@ -103,3 +103,18 @@ func TestContrastOfTintsAndLines(t *testing.T) {
 		}
 	}
 }
+
+// A count has no half.
+func TestWholeTicksOnly(t *testing.T) {
+	for _, last := range []float64{1, 2, 3, 4, 7, 12, 60} {
+		axis := plot.XAxisTo(1, last).Whole()
+		if len(axis.Ticks) == 0 {
+			t.Errorf("to %v: no tick is left", last)
+		}
+		for _, tick := range axis.Ticks {
+			if strings.Contains(tick.Label, ".") {
+				t.Errorf("to %v: a tick at %s", last, tick.Label)
+			}
+		}
+	}
+}
