@@ -35,7 +35,7 @@ type Model struct {
 	Stratify string // cox: StratifySite or StratifyNone
 	Ties     string // cox: Efron or Breslow
 	// TimeTransform is that of the time in the test of proportional hazards of a
-	// cox model: TimeIdentity, TimeLog, and with StratifyNone TimeKM or TimeRank.
+	// cox model: TimeIdentity, TimeLog, TimeKM or TimeRank.
 	TimeTransform string
 
 	Boost  *BoostModel  // kind boost

@@ -175,13 +175,11 @@ func (s *Study) readCox(r *reader, at *section) {
 	s.Model.Ties = at.choice("ties", Efron, Efron, Breslow)
 	s.Model.TimeTransform = at.choice("time_transform", TimeIdentity, TimeIdentity, TimeLog, TimeKM, TimeRank)
 	n := at.values["time_transform"]
-	switch pooled := s.Model.Stratify == StratifyNone; {
+	switch {
 	case r.fault != nil:
 	case n != nil && s.Model.Ridge > 0:
 		r.fail(n, "model.time_transform", "remove it, or ridge", "model.time_transform: with a ridge proportional hazards are not tested")
-	case pooled:
-	case s.Model.TimeTransform == TimeKM || s.Model.TimeTransform == TimeRank:
-		r.fail(n, "model.time_transform", "use log or identity, or stratify: none", "model.time_transform: %s needs the order of all patients' times, which no hospital knows", s.Model.TimeTransform)
+	case s.Model.Stratify == StratifyNone: // whose times are the ends of intervals
 	case s.Model.TimeTransform == TimeLog && s.Outcome.Range.Lo <= 0:
 		r.fail(n, "model.time_transform", "let outcome.time.range begin above 0", "model.time_transform: a time of 0, which outcome.time.range allows, has no logarithm")
 	}

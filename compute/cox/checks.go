@@ -27,6 +27,8 @@ type fitted struct {
 	Shared *shared `json:"shared,omitempty"`
 	// Clock is the transformed time of each run, where hospitals cannot know it.
 	Clock []float64 `json:"clock,omitempty"`
+	// Ends are the last intervals of these runs, where there are strata.
+	Ends []int `json:"clock_ends,omitempty"`
 }
 
 // shared is by run of intervals, and where it is about columns by run and
@@ -128,7 +130,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 	var score []float64
 	if s.Model.Stratify == study.StratifySite {
 		var sums []float64
-		sums, score = records.followUp(s)
+		sums, score = records.followUp(s, at)
 		out = append(out, sums...)
 	} else {
 		sums := compute.NewAccumulator(len(at.Coefficients))
@@ -165,7 +167,7 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 }
 
 // followUp is a stratum's part of the vector about time, and its score.
-func (p *patients) followUp(s *study.Study) (sums, score []float64) {
+func (p *patients) followUp(s *study.Study, at fitted) (sums, score []float64) {
 	width := len(s.Terms()) - 1
 	t := triangle(width)
 	grid := s.Outcome.Grid
@@ -174,7 +176,7 @@ func (p *patients) followUp(s *study.Study) (sums, score []float64) {
 	surplus := make([]float64, width)
 	var times, hazards []float64 // descending
 	events := 0
-	transformed := clock(s, s.Outcome.Range.Lo)
+	transformed := at.clock(s)
 	p.walk(s.Model.Ties == study.Breslow, func(m *moment, first, last int) {
 		g := transformed(p.time[first])
 		p.surplus(surplus, m, first, last)
@@ -226,6 +228,9 @@ func (f *Fit) fitted() fitted {
 	out := fitted{point: f.point()}
 	if needsClock(f.study) {
 		out.Clock = f.clocks()
+		if f.study.Model.Stratify == study.StratifySite {
+			out.Ends = f.merged.Intervals
+		}
 	}
 	if !needsShared(f.study) {
 		return out

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -14,8 +15,12 @@ import (
 // less the Kaplan–Meier estimate before it (Grambsch and Therneau, Biometrika 81, 1994;
 // the transforms of R's cox.zph). The test is the same for a + b g, so g is taken
 // to where it lies between 0 and 1. Of the order of all patients' times no
-// hospital knows: rank and Kaplan–Meier estimate are only for a shared baseline,
-// whose counts of events and of those at risk are opened anyway.
+// hospital knows. So rank and Kaplan–Meier estimate, which R takes over all strata,
+// are of the times on the study's grid: from counts of events and of the censored
+// by interval over all hospitals, in the runs that a shared baseline has. Stratified
+// by site hospitals are told g at the ends of these runs, and keep their exact times
+// for the rest; whoever is followed beyond the grid has the g of its end. With a
+// minimum cell of one and a grid as fine as the times this is R's test.
 
 // clock is g of an exact time, from the least that can be.
 func clock(s *study.Study, least float64) func(time float64) float64 {
@@ -34,6 +39,23 @@ func clock(s *study.Study, least float64) func(time float64) float64 {
 // needsClock says whether hospitals are told g, because they cannot know it.
 func needsClock(s *study.Study) bool {
 	return s.Model.TimeTransform == study.TimeKM || s.Model.TimeTransform == study.TimeRank
+}
+
+// needsGrid says whether events and censorings are counted by interval before the
+// fit.
+func needsGrid(s *study.Study) bool {
+	return s.Model.Stratify == study.StratifyNone || needsClock(s)
+}
+
+// clock is g of a time at a stratum.
+func (p fitted) clock(s *study.Study) func(time float64) float64 {
+	if p.Clock == nil {
+		return clock(s, s.Outcome.Range.Lo)
+	}
+	return func(time float64) float64 {
+		in := min(sort.SearchFloat64s(s.Outcome.Grid, time), len(s.Outcome.Grid)-1)
+		return p.Clock[sort.SearchInts(p.Ends, in)]
+	}
 }
 
 // clocks are g of the runs of a shared baseline, at which its events are.
@@ -90,12 +112,22 @@ func (p merged) ordered(l describe.Lifetable, kaplanMeier bool) []float64 {
 // the test needs.
 func (p fitted) checkClock(s *study.Study) error {
 	if !needsClock(s) {
-		if p.Clock != nil {
+		if p.Clock != nil || p.Ends != nil {
 			return errors.New("a clock belongs to a test of proportional hazards by rank or Kaplan-Meier estimate")
 		}
 		return nil
 	}
-	if len(p.Clock) != len(p.Intervals) {
+	ends := p.Intervals
+	if s.Model.Stratify == study.StratifySite {
+		ends = p.Ends
+		// Who leaves when is nothing that a stratum needs to be told.
+		if err := (hazard.Runs{Intervals: ends, Leave: []int{len(ends) - 1}}).Check(s.Outcome.Grid); err != nil {
+			return err
+		}
+	} else if p.Ends != nil {
+		return errors.New("the times of a clock without strata are those of the baseline")
+	}
+	if len(p.Clock) != len(ends) {
 		return errors.New("a clock has another number of times than the baseline")
 	}
 	last := 0.0

@@ -47,7 +47,7 @@ import (
 
 // Steps.
 const (
-	StepGrid   = "cox/grid"   // events and censorings by interval; only without strata
+	StepGrid   = "cox/grid"   // events and censorings by interval; without strata, or where a clock needs them
 	StepNewton = "cox/newton" // the partial likelihood at given coefficients
 	StepChecks = "cox/checks" // what belongs to the fitted model
 	// StepConcordance is for robust standard errors: how much each hospital decides
@@ -64,7 +64,7 @@ func Layout(s *study.Study, step string, parameters []byte) ([]compute.Field, er
 	}
 	switch step {
 	case StepGrid:
-		if s.Model.Stratify != study.StratifyNone {
+		if !needsGrid(s) {
 			break
 		}
 		if len(parameters) != 0 {
@@ -141,8 +141,10 @@ func Steps(s *study.Study) []compute.StepSummary {
 		out = append(out, compute.StepSummary{Step: step, Purpose: purpose, Fields: fields, Numbers: n, Rounds: rounds})
 	}
 	largest := point{}
-	if s.Model.Stratify == study.StratifyNone {
+	if needsGrid(s) {
 		add(StepGrid, gridLayout(s), 1, "how many patients had the event, and how many left, in each interval of the declared grid")
+	}
+	if s.Model.Stratify == study.StratifyNone {
 		largest.Intervals = make([]int, len(s.Outcome.Grid)) // only their number counts
 		add(StepNewton, newtonLayout(s, largest), s.Schedule.Rounds, "for each interval, sums over the patients at risk of their relative hazards, times their features and products of features")
 	} else {

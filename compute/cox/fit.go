@@ -41,7 +41,7 @@ type Fit struct {
 
 	step      string
 	merged    merged
-	lifetable describe.Lifetable // without strata
+	lifetable describe.Lifetable // without strata, or for a clock
 	beta      []float64          // of kept terms, scaled
 	rounds    int
 	before    *accepted // whence beta was reached; nil at the start
@@ -72,7 +72,7 @@ func New(s *study.Study, counts *describe.Counts) (*Fit, error) {
 		return nil, errors.New("a proportional hazards model needs a study of kind cox and a survival outcome")
 	}
 	f := &Fit{study: s, counts: counts, terms: s.Terms()[1:], step: StepNewton}
-	if s.Model.Stratify == study.StratifyNone {
+	if needsGrid(s) {
 		f.step = StepGrid
 	}
 	means := counts.Means()[1:]
@@ -117,7 +117,10 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 }
 
 func (f *Fit) point() point {
-	p := point{Coefficients: make([]float64, len(f.terms)), Centre: f.centre, merged: f.merged}
+	p := point{Coefficients: make([]float64, len(f.terms)), Centre: f.centre}
+	if f.study.Model.Stratify == study.StratifyNone {
+		p.merged = f.merged
+	}
 	for i, j := range f.kept {
 		p.Coefficients[j] = f.beta[i] + 0
 	}
@@ -138,7 +141,7 @@ func (f *Fit) Absorb(sum compute.Sum) error {
 		}
 		var d *compute.Diagnosis
 		f.lifetable = tables[0][0]
-		if f.merged, d = merge(f.lifetable, f.study.Fairness.MinimumCell); d != nil {
+		if f.merged, d = merge(f.study, f.lifetable); d != nil {
 			return d
 		}
 		f.step = StepNewton

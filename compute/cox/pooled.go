@@ -50,13 +50,17 @@ func pooledLayout(s *study.Study, intervals int) []compute.Field {
 
 // merge runs intervals together; it fails if the events or the censored are too
 // few for that.
-func merge(l describe.Lifetable, minimumCell int) (merged, *compute.Diagnosis) {
-	runs, ok := hazard.Merge(l, minimumCell)
-	if !ok {
-		return merged{runs}, &compute.Diagnosis{Kind: compute.TooFewPatients,
-			Message: fmt.Sprintf("fewer than the minimum cell of %d patients had the event, or were censored, so the risk sets of a shared baseline would show them; use stratify: site", minimumCell)}
+func merge(s *study.Study, l describe.Lifetable) (merged, *compute.Diagnosis) {
+	runs, ok := hazard.Merge(l, s.Fairness.MinimumCell)
+	if ok {
+		return merged{runs}, nil
 	}
-	return merged{runs}, nil
+	shows := "the risk sets of a shared baseline would show them; use stratify: site"
+	if s.Model.Stratify == study.StratifySite {
+		shows = fmt.Sprintf("the clock of time_transform: %s would show them; use identity or log", s.Model.TimeTransform)
+	}
+	return merged{runs}, &compute.Diagnosis{Kind: compute.TooFewPatients,
+		Message: fmt.Sprintf("fewer than the minimum cell of %d patients had the event, or were censored, so %s", s.Fairness.MinimumCell, shows)}
 }
 
 // answerPooled is a site's vector for StepNewton without strata.
