@@ -49,9 +49,6 @@ func (s *Study) readModel(r *reader, n *yaml.Node) {
 		at.refuse("standard_errors", "random site effects already say how alike the patients of a site are")
 	}
 	if m.SiteEffects == RandomSiteEffects {
-		if m.Family == Gamma || m.Family == NegativeBinomial {
-			at.refuse("site_effects", "random site effects are fitted for gaussian, binomial and poisson")
-		}
 		if m.Ridge != 0 {
 			at.refuse("ridge", "random site effects are fitted without a penalty")
 		}

@@ -31,10 +31,11 @@ const (
 // predictor is taken.
 type family struct {
 	name           string
-	theta          float64 // of the negative binomial
+	theta          float64 // of the negative binomial; the shape of a gamma model with a random intercept
 	lo, hi         float64 // of the outcome
 	floor, ceiling float64 // of the linear predictor
 	rising         map[float64]rising
+	shape          shape // of gamma, if theta is one
 }
 
 func familyOf(s *study.Study, theta float64) *family {
@@ -45,6 +46,9 @@ func familyOf(s *study.Study, theta float64) *family {
 	}
 	if f.name == study.Gamma {
 		f.floor, f.ceiling = math.Log(f.lo)-headroom, math.Log(f.hi)+headroom
+		if theta > 0 {
+			f.shape = shapeOf(theta)
+		}
 	}
 	return f
 }

@@ -91,7 +91,11 @@ func (f *Fit) begin(from *start) error {
 		return err
 	}
 	if s.Model.SiteEffects == study.RandomSiteEffects {
-		f.mixed, f.step = newMixed(f.design, intercept, from.means), StepQuadrature
+		theta, err := from.firstDispersion(s)
+		if err != nil {
+			return err
+		}
+		f.mixed, f.step = newMixed(f.design, intercept, theta, from.means), StepQuadrature
 		return nil
 	}
 	f.newton, f.step = newIteration(f.design, intercept, from.theta(s), from.means), StepNewton

@@ -79,6 +79,8 @@ func TestOutcomesThatDoNotVary(t *testing.T) {
 		{"poisson", "count", "0", ", offset: logt"},
 		{"poisson", "count", "0", ", site_effects: fixed"},
 		{"poisson", "count", "0", ", site_effects: random"},
+		{"negative-binomial", "count", "0", ", site_effects: random"},
+		{"gamma", "pos", "2", ", site_effects: random"},
 		{"poisson", "count", "4", ""},
 		{"gamma", "pos", "2", ""},
 		{"negative-binomial", "count", "0", ""},
@@ -200,9 +202,6 @@ func TestWeightsRepeatRecords(t *testing.T) {
 	}
 	for _, family := range []string{"binomial", "poisson", "negative-binomial"} {
 		for _, effects := range []string{"", ", site_effects: fixed", ", site_effects: random"} {
-			if family == "negative-binomial" && strings.Contains(effects, "random") {
-				continue
-			}
 			weighted := parse(t, describeStudy(abc, family, ", weights: w"+effects))
 			got, _, err := federate(t, weighted, matrices(t, weighted, columns, records, 6, site))
 			if err != nil {
@@ -297,6 +296,7 @@ func TestSiteThatLeavesBetweenRounds(t *testing.T) {
 	for _, c := range []struct{ family, more string }{
 		{"poisson", ", offset: logt"}, {"gamma", ""}, {"negative-binomial", ""}, {"binomial", ", weights: w"}, {"poisson", ", site_effects: fixed"},
 		{"binomial", ", site_effects: random"}, {"gaussian", ", site_effects: random"},
+		{"negative-binomial", ", site_effects: random"}, {"gamma", ", site_effects: random"},
 	} {
 		s := parse(t, describeStudy(abc, c.family, c.more))
 		sites := matrices(t, s, columns, records, 6, site)

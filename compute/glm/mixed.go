@@ -2,6 +2,7 @@ package glm
 
 import (
 	"math"
+	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/cholesky"
@@ -9,12 +10,15 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// mixed is the coordinator's half: Newton's method on the coefficients and the
-// standard deviation together, by the observed information.
+// mixed is the coordinator's half: Newton's method on the coefficients, the
+// standard deviation and the dispersion, if there is one, together, by the
+// observed information. It maximises the marginal likelihood of the sites, in
+// which the dispersion is a parameter like any other (glmmTMB does the same by
+// Laplace's method; glmer of lme4 does not count the gamma family's dispersion).
 type mixed struct {
 	design *design
 	means  []float64
-	beta   []float64 // scaled, free terms, then the standard deviation
+	beta   []float64 // scaled, free terms, then the standard deviation, then ln of the dispersion
 	from   []float64
 	value  float64
 	who    who
@@ -25,16 +29,24 @@ type mixed struct {
 	model  *Model
 }
 
-func newMixed(d *design, intercept float64, means []float64) *mixed {
+func newMixed(d *design, intercept, theta float64, means []float64) *mixed {
 	b := &mixed{design: d, means: means, beta: make([]float64, len(d.free)+1)}
 	b.beta[0], b.beta[len(d.free)] = intercept, 0.5
+	if dispersed(d.study) {
+		b.beta = append(b.beta, -math.Log(theta))
+	}
 	return b
 }
 
 func (b *mixed) parameters() ([]byte, error) {
-	last := len(b.beta) - 1
-	sd := b.beta[last] + 0
-	return compute.EncodeParameters(newtonParameters{Coefficients: b.design.spread(b.beta[:last]), Centre: b.design.centre, SD: &sd})
+	at := len(b.design.free)
+	sd := b.beta[at] + 0
+	q := newtonParameters{Coefficients: b.design.spread(b.beta[:at]), Centre: b.design.centre, SD: &sd}
+	if dispersed(b.design.study) {
+		theta := b.theta()
+		q.Theta = &theta
+	}
+	return compute.EncodeParameters(q)
 }
 
 func (b *mixed) absorb(sum compute.Sum) error {
@@ -44,10 +56,10 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	if err := checkSum(sum, layout); err != nil {
 		return err
 	}
-	n, last := int(math.Round(sum.Field("patients")[0])), len(b.beta)-1
+	n, at := int(math.Round(sum.Field("patients")[0])), len(d.free)
 	present := who{float64(n), sum.Field("sites")[0]}
-	if n <= last {
-		return tooFew(last)
+	if most := len(b.beta) - 1; n <= most {
+		return tooFew(most)
 	}
 	if s.Model.Family == study.Binomial {
 		if positives := sum.Field("positives")[0]; positives == 0 || positives == float64(n) {
@@ -69,9 +81,9 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	}
 	gradient, information := b.derivatives(sum)
 	if b.from == nil {
-		inner := mat.NewSymDense(last, nil)
-		for i := range last {
-			for j := i; j < last; j++ {
+		inner := mat.NewSymDense(at, nil)
+		for i := range at {
+			for j := i; j < at; j++ {
 				inner.SetSym(i, j, information.At(i, j))
 			}
 		}
@@ -79,25 +91,34 @@ func (b *mixed) absorb(sum compute.Sum) error {
 			return dependent
 		}
 	}
-	if b.beta[last] == 0 {
+	if b.beta[at] == 0 {
 		// At zero the likelihood is level: it is symmetric in the sign.
-		gradient[last] = 0
-		if information.At(last, last) <= 0 && b.rounds < s.Schedule.Rounds {
+		gradient[at] = 0
+		if information.At(at, at) <= 0 && b.rounds < s.Schedule.Rounds {
 			b.zero = true // it rises from there: zero was a step too far
-			b.beta = append(append([]float64(nil), b.beta[:last]...), b.sd/5)
+			b.beta = slices.Clone(b.beta)
+			b.beta[at] = b.sd / 5
 			b.from = nil
 			return nil
 		}
-		for i := range last {
-			information.SetSym(i, last, 0)
+		own := math.Abs(information.At(at, at)) + 1
+		for i := range b.beta {
+			information.SetSym(i, at, 0)
 		}
-		information.SetSym(last, last, math.Abs(information.At(last, last))+1)
+		information.SetSym(at, at, own)
 	}
-	f, ok := steep(information)
+	curved := b.straight(information, gradient)
+	f, ok := steep(curved, at)
 	if !ok {
 		return nearlyDependent(d)
 	}
 	step := f.Solve(gradient)
+	if dispersed(s) && b.tooLong(step[at+1]) {
+		// Cut by itself the step might lead downhill, unless each part leads uphill.
+		if f, ok = cholesky.Factorise(setApart(curved, at)); ok {
+			step = f.Solve(gradient)
+		}
+	}
 	gain, largest, size := 0.0, 0.0, 0.0
 	for i := range step {
 		gain += step[i] * gradient[i]
@@ -112,28 +133,51 @@ func (b *mixed) absorb(sum compute.Sum) error {
 	}
 	b.from, b.value, b.who, b.halved = b.beta, value, present, 0
 	next := add(b.beta, step)
-	if b.beta[last] > 0 {
-		b.sd = b.beta[last]
+	if b.beta[at] > 0 {
+		b.sd = b.beta[at]
 	}
 	switch low := b.sd / 5; {
-	case next[last] <= 0 && b.sd < 0.2 && !b.zero, next[last] < smallestSD && low < smallestSD:
-		next[last] = 0
+	case next[at] <= 0 && b.sd < 0.2 && !b.zero, next[at] < smallestSD && low < smallestSD:
+		next[at] = 0
 	default:
-		next[last] = min(max(next[last], low), b.sd*5+0.1, largestSD)
+		next[at] = min(max(next[at], low), b.sd*5+0.1, largestSD)
+	}
+	if dispersed(s) {
+		var err error
+		if next[at+1], err = b.moveDispersion(b.beta[at+1], step[at+1]); err != nil {
+			return err
+		}
 	}
 	b.beta = next
 	return nil
 }
 
-// derivatives over the free terms and the standard deviation.
+// straight is the information about 1/theta of a negative binomial, relative,
+// for that about its logarithm: up to Poisson's distribution at zero the
+// likelihood is close to a parabola in 1/theta itself.
+func (b *mixed) straight(information *mat.SymDense, gradient []float64) *mat.SymDense {
+	if b.design.study.Model.Family != study.NegativeBinomial {
+		return information
+	}
+	k := len(gradient) - 1
+	out := mat.NewSymDense(k+1, nil)
+	out.CopySym(information)
+	out.SetSym(k, k, information.At(k, k)+gradient[k])
+	return out
+}
+
+// derivatives over the free terms, the standard deviation and the dispersion.
 func (b *mixed) derivatives(sum compute.Sum) ([]float64, *mat.SymDense) {
 	p := len(b.design.terms)
-	all := append(append([]int(nil), b.design.free...), p)
+	all, size := append(slices.Clone(b.design.free), p), p+1
+	if dispersed(b.design.study) {
+		all, size = append(all, p+1), p+2
+	}
 	gradient, information := make([]float64, len(all)), mat.NewSymDense(len(all), nil)
 	for i, at := range all {
 		gradient[i] = sum.Field("gradient")[at]
 		for j := i; j < len(all); j++ {
-			information.SetSym(i, j, sum.Field("information")[packed(p+1, at, all[j])])
+			information.SetSym(i, j, sum.Field("information")[packed(size, at, all[j])])
 		}
 	}
 	return gradient, information
@@ -141,19 +185,13 @@ func (b *mixed) derivatives(sum compute.Sum) ([]float64, *mat.SymDense) {
 
 // steep factorises the information, or where the likelihood is not concave a
 // matrix that leads uphill all the same: first without what the standard
-// deviation has to do with the rest.
-func steep(information *mat.SymDense) (*cholesky.Factor, bool) {
+// deviation and the dispersion, from the given index on, have to do with the rest.
+func steep(information *mat.SymDense, from int) (*cholesky.Factor, bool) {
 	n := information.SymmetricDim()
 	if f, ok := cholesky.Factorise(information); ok {
 		return f, true
 	}
-	apart := mat.NewSymDense(n, nil)
-	apart.CopySym(information)
-	for i := range n - 1 {
-		apart.SetSym(i, n-1, 0)
-	}
-	apart.SetSym(n-1, n-1, math.Abs(information.At(n-1, n-1)))
-	if f, ok := cholesky.Factorise(apart); ok {
+	if f, ok := cholesky.Factorise(setApart(information, from)); ok {
 		return f, true
 	}
 	largest := 0.0
@@ -173,23 +211,38 @@ func steep(information *mat.SymDense) (*cholesky.Factor, bool) {
 	return nil, false
 }
 
+// setApart is the information without what the parameters from an index on have
+// to do with the rest and with each other.
+func setApart(information *mat.SymDense, from int) *mat.SymDense {
+	n := information.SymmetricDim()
+	apart := mat.NewSymDense(n, nil)
+	apart.CopySym(information)
+	for j := from; j < n; j++ {
+		for i := range j {
+			apart.SetSym(i, j, 0)
+		}
+		apart.SetSym(j, j, math.Abs(information.At(j, j)))
+	}
+	return apart
+}
+
 func (b *mixed) noConvergence() *compute.Diagnosis {
 	return &compute.Diagnosis{Kind: compute.NoConvergence,
 		Message: "the model with a random intercept did not settle; allow more rounds in schedule.rounds, look for features that nearly determine the outcome, or use site_effects: fixed"}
 }
 
 func (b *mixed) finish(sum compute.Sum, n int, estimate []float64, value float64, information *mat.SymDense) {
-	d, last := b.design, len(estimate)-1
-	sd := max(0, estimate[last])
-	f, _ := steep(information)
+	d, at, parameters := b.design, len(b.design.free), float64(len(estimate))
+	sd := max(0, estimate[at])
+	f, _ := steep(information, at)
 	inverse := f.Inverse()
-	covariance := mat.NewSymDense(last, nil)
-	for i := range last {
-		for j := i; j < last; j++ {
+	covariance := mat.NewSymDense(at, nil)
+	for i := range at {
+		for j := i; j < at; j++ {
 			covariance.SetSym(i, j, inverse.At(i, j))
 		}
 	}
-	m := d.newModel(estimate[:last], covariance, n, n-last-1, sum.Contributors, b.means)
+	m := d.newModel(estimate[:at], covariance, n, n-len(estimate), sum.Contributors, b.means)
 	m.Link, m.Iterations, m.Dispersion = familyOf(d.study, 0).link(), b.rounds, 1
 	variance := sd * sd
 	m.RandomEffects = &RandomEffects{Method: "adaptive Gauss-Hermite quadrature, 25 points", Variance: variance, Sites: int(math.Round(sum.Field("sites")[0]))}
@@ -199,10 +252,20 @@ func (b *mixed) finish(sum compute.Sum, n int, estimate []float64, value float64
 		icc := variance / (variance + math.Pi*math.Pi/3)
 		m.RandomEffects.ICC = &icc
 	}
+	if dispersed(d.study) {
+		k := at + 1
+		theta := math.Exp(-estimate[k])
+		if d.study.Model.Family == study.Gamma {
+			m.Dispersion = 1 / theta
+		} else {
+			thetaError := theta * math.Sqrt(inverse.At(k, k))
+			m.Theta, m.ThetaStdError = &theta, &thetaError
+		}
+	}
 	m.LogLike = value
 	m.Deviance = -2 * value
-	m.AIC = -2*value + 2*float64(last+1)
-	m.BIC = -2*value + math.Log(float64(n))*float64(last+1)
+	m.AIC = -2*value + 2*parameters
+	m.BIC = -2*value + math.Log(float64(n))*parameters
 	m.finish(d, nil)
 	b.model = m
 }

@@ -40,7 +40,8 @@ type Model struct {
 
 	DFResidual int `json:"df_residual"`
 	// Dispersion is sigma^2 = SSE/(n-p) on the transformed scale, of a gamma
-	// model Pearson's chi-squared/(n-p), and 1 otherwise.
+	// model Pearson's chi-squared/(n-p), with a random intercept the maximum
+	// likelihood's 1/shape, and 1 otherwise.
 	Dispersion    float64  `json:"dispersion"`
 	Theta         *float64 `json:"theta,omitempty"` // negative binomial: variance mu + mu^2/theta
 	ThetaStdError *float64 `json:"theta_std_error,omitempty"`
@@ -54,7 +55,8 @@ type Model struct {
 	McFadden     *float64 `json:"mcfadden_r2,omitempty"` // binomial and counts
 	Nagelkerke   *float64 `json:"nagelkerke_r2,omitempty"`
 	// LogLike is R's logLik: gaussian at SSE/n, gamma at deviance/n; with a
-	// random intercept of a gaussian model it is the restricted one.
+	// random intercept it is the marginal one, of a gaussian model the restricted
+	// one.
 	LogLike     float64 `json:"log_likelihood"`
 	NullLogLike float64 `json:"null_log_likelihood,omitempty"`
 	AIC         float64 `json:"aic"`
@@ -87,7 +89,7 @@ type RandomEffects struct {
 	Method   string   `json:"method"`             // REML, or adaptive Gauss-Hermite quadrature
 	Variance float64  `json:"variance"`           // between sites, on the scale of the linear predictor
 	Residual float64  `json:"residual,omitempty"` // gaussian: within sites
-	ICC      *float64 `json:"icc,omitempty"`      // share of the variance that is between sites; logistic: with pi^2/3 within; none for counts
+	ICC      *float64 `json:"icc,omitempty"`      // share of the variance that is between sites; logistic: with pi^2/3 within; none under a log link
 	Sites    int      `json:"sites"`
 }
 

@@ -20,7 +20,7 @@ const reach = 1 << 36
 type newtonParameters struct {
 	Coefficients []float64 `json:"coefficients"`
 	Centre       Centre    `json:"centre"`
-	Theta        *float64  `json:"theta,omitempty"` // of the negative binomial
+	Theta        *float64  `json:"theta,omitempty"` // of the negative binomial; of a gamma model with a random intercept its shape
 	SD           *float64  `json:"sd,omitempty"`    // of a random intercept
 }
 

@@ -32,21 +32,25 @@ var rule = func() (r struct{ x, logWeight [nodes]float64 }) {
 }()
 
 // quadratureLayout is the log-likelihood, and its gradient and observed
-// information by the coefficients and, last, the standard deviation between
-// sites. A site's derivatives are cut at the bounds, which no site reaches near a
+// information by the coefficients, then the standard deviation between sites,
+// then, if the family has one, the logarithm of its dispersion. A site's derivatives are cut at the bounds, which no site reaches near a
 // fit: what a site's total score varies by, over the values that its intercept
 // may have, is about what the information is.
 func quadratureLayout(s *study.Study) []compute.Field {
 	p, most := len(s.Terms())+1, maxRows*heaviest(s)
-	b := familyOf(s, 0).bounds()
+	if dispersed(s) {
+		p++
+	}
+	f := familyOf(s, 0)
+	slope, weight := f.localBounds()
 	layout := []compute.Field{count("patients")}
 	if s.Model.Family == study.Binomial {
 		layout = append(layout, count("positives"))
 	}
 	return append(layout, count("sites"),
-		numbers("log_likelihood", 1, most*b.value+maxExponent),
-		numbers("gradient", p, most*largest*b.slope*mostNode),
-		numbers("information", triangle(p), most*largest*largest*max(b.weight, 1)*mostNode))
+		numbers("log_likelihood", 1, most*f.bounds().value+maxExponent),
+		numbers("gradient", p, most*largest*slope*mostNode),
+		numbers("information", triangle(p), most*largest*largest*weight*mostNode))
 }
 
 const (
@@ -61,8 +65,11 @@ func readQuadrature(s *study.Study, parameters []byte) (q newtonParameters, err 
 	if err := q.Centre.check(s); err != nil {
 		return q, err
 	}
-	if q.Theta != nil {
-		return q, errors.New("this step has no theta")
+	if (q.Theta != nil) != dispersed(s) {
+		return q, errors.New("theta belongs to the negative binomial and the gamma family, and only there")
+	}
+	if q.Theta != nil && !(*q.Theta >= smallestTheta && *q.Theta <= largestTheta) {
+		return q, errors.New("theta is outside the range in which sites evaluate the model")
 	}
 	if q.SD == nil || !(*q.SD >= 0 && *q.SD <= largestSD) || math.Signbit(*q.SD) {
 		return q, errors.New("the standard deviation between sites is outside the range in which sites evaluate the model")
@@ -78,7 +85,11 @@ func answerQuadrature(s *study.Study, parameters []byte, m *study.Matrix) ([]flo
 	f, c := q.family(s), newScale(s, q.Centre)
 	p := len(c.mid)
 	records, _ := weighted(m)
-	value, gradient, information := 0.0, make([]float64, p+1), make([]float64, triangle(p+1))
+	size := p + 1
+	if q.Theta != nil {
+		size++
+	}
+	value, gradient, information := 0.0, make([]float64, size), make([]float64, triangle(size))
 	if records > 0 {
 		value, gradient, information = integrate(f, c, m, predictors(m, c, q.Coefficients), *q.SD)
 	}
@@ -115,14 +126,24 @@ func integrate(f *family, c scale, m *study.Matrix, eta []float64, sd float64) (
 	// The integrand at the nodes, and for every record the slope and weight there.
 	var u, height [nodes]float64
 	slopes, weights := make([]float64, n*nodes), make([]float64, n*nodes)
+	var d byDispersion
+	size := p + 1
+	if f.theta > 0 {
+		d.crosses, size = make([]float64, n*nodes), p+2
+	}
 	for k := range nodes {
 		u[k] = mode + width*rule.x[k]
 		total := compute.NewAccumulator(1)
 		for i, e := range eta {
 			w := m.Weight(i)
-			at := f.at(m.Outcome(i), e+sd*u[k])
+			at := f.local(m.Outcome(i), e+sd*u[k])
 			total.Add(0, w*at.value)
 			slopes[k*n+i], weights[k*n+i] = w*at.slope, w*at.weight
+			if d.crosses != nil {
+				d.score[k] += w * at.score
+				d.information[k] += w * at.information
+				d.crosses[k*n+i] = w * at.cross
+			}
 		}
 		height[k] = total.Values()[0] - u[k]*u[k]/2 + rule.logWeight[k] + rule.x[k]*rule.x[k]
 	}
@@ -138,8 +159,10 @@ func integrate(f *family, c scale, m *study.Matrix, eta []float64, sd float64) (
 	}
 	value = top + math.Log(sum) + math.Log(width/math.Sqrt(2*math.Pi))
 
-	// Each record's mean weight, by itself and with u and its square.
-	mean, meanU, meanUU := make([]float64, n), make([]float64, n), make([]float64, n)
+	// Each record's mean weight, by itself and with u and its square, and the mean
+	// of its mixed derivative.
+	mean, meanU, meanUU, mixed := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	sdMixed, own := 0.0, 0.0
 	for k := range nodes {
 		share[k] /= sum
 		for i := range n {
@@ -148,18 +171,26 @@ func integrate(f *family, c scale, m *study.Matrix, eta []float64, sd float64) (
 			meanU[i] += w * u[k]
 			meanUU[i] += w * u[k] * u[k]
 		}
+		if d.crosses != nil {
+			for i, c := range d.crosses[k*n : k*n+n] {
+				mixed[i] += share[k] * c
+				sdMixed += share[k] * c * u[k]
+			}
+			own += share[k] * d.information[k]
+		}
 	}
 	// The scores at every node: X'slope, and of the standard deviation.
 	scores := make([]*columnSums, nodes)
 	for k := range scores {
 		scores[k] = newColumnSums(p)
 	}
-	within, cross := newCrossProducts(p), newColumnSums(p)
+	within, cross, crossMixed := newCrossProducts(p), newColumnSums(p), newColumnSums(p)
 	eachBlock(m, c, func(x []float64, from, count int) {
 		for k := range nodes {
 			scores[k].add(x, slopes[k*n+from:k*n+from+count])
 		}
 		cross.add(x, meanU[from:from+count])
+		crossMixed.add(x, mixed[from:from+count])
 		scaleRows(x, mean[from:from+count])
 		within.add(x, count)
 	})
@@ -167,31 +198,42 @@ func integrate(f *family, c scale, m *study.Matrix, eta []float64, sd float64) (
 	for _, v := range meanUU {
 		square += v
 	}
-	gradient = make([]float64, p+1)
+	gradient = make([]float64, size)
 	score := make([][]float64, nodes)
 	for k := range nodes {
 		score[k] = scores[k].values()
 		// The intercept's column is of ones: its score is the sum of the slopes.
 		score[k] = append(score[k], u[k]*score[k][0])
+		if d.crosses != nil {
+			score[k] = append(score[k], d.score[k])
+		}
 		for j, v := range score[k] {
 			gradient[j] += share[k] * v
 		}
 	}
-	withinV, crossV := within.values(), cross.values()
-	information = make([]float64, triangle(p+1))
-	for i := range p + 1 {
-		for j := i; j <= p; j++ {
-			v := square
+	withinV, crossV, mixedV := within.values(), cross.values(), crossMixed.values()
+	information = make([]float64, triangle(size))
+	for i := range size {
+		for j := i; j < size; j++ {
+			v := 0.0
 			switch {
 			case j < p:
 				v = withinV[packed(p, i, j)]
-			case i < p:
+			case i < p && j == p:
 				v = crossV[i]
+			case i < p:
+				v = mixedV[i]
+			case j == p:
+				v = square
+			case i == p:
+				v = sdMixed
+			default:
+				v = own
 			}
 			for k := range nodes {
 				v -= share[k] * (score[k][i] - gradient[i]) * (score[k][j] - gradient[j])
 			}
-			information[packed(p+1, i, j)] = v
+			information[packed(size, i, j)] = v
 		}
 	}
 	return value, gradient, information
@@ -204,7 +246,7 @@ func modeOf(f *family, m *study.Matrix, eta []float64, sd float64) (u, curvature
 		value, slope, curvature = -u*u/2, -u, 1
 		for i, e := range eta {
 			if w := m.Weight(i); w > 0 {
-				p := f.at(m.Outcome(i), e+sd*u)
+				p := f.local(m.Outcome(i), e+sd*u)
 				value += w * p.value
 				slope += w * sd * p.slope
 				curvature += w * sd * sd * p.weight

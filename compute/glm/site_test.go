@@ -20,6 +20,8 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 		"nb":      parse(t, describeStudy(abc, "negative-binomial", "")),
 		"robust":  parse(t, describeStudy(abc, "poisson", ", standard_errors: robust")),
 		"random":  parse(t, describeStudy(abc, "binomial", ", site_effects: random")),
+		"nbmixed": parse(t, describeStudy(abc, "negative-binomial", ", site_effects: random")),
+		"gamma":   parse(t, describeStudy(abc, "gamma", ", site_effects: random")),
 		"reml":    parse(t, describeStudy(abc, "gaussian", ", site_effects: random")),
 		"weights": parse(t, describeStudy(abc, "gaussian", ", weights: w, offset: logt")),
 	}
@@ -31,6 +33,8 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 		{"robust", StepScores, "{" + at + `,"units":[1,1,1,1,1]}`},
 		{"random", StepQuadrature, "{" + at + `,"sd":0.5}`},
 		{"random", StepQuadrature, "{" + at + `,"sd":0}`},
+		{"nbmixed", StepQuadrature, "{" + at + `,"theta":2,"sd":0.5}`},
+		{"gamma", StepQuadrature, "{" + at + `,"theta":2,"sd":0.5}`},
 		{"reml", StepBetween, `{"centre":{"columns":[0,5,0,0,0],"outcome":0},"ratio":0.1}`},
 		{"weights", StepGram, `{"centre":{"columns":[0,5,0,0,0],"outcome":-21}}`}, // less the offset
 	} {
@@ -57,6 +61,11 @@ func TestSitesRefuseWhatIsNotTheStudys(t *testing.T) {
 		{"robust", StepScores, "{" + at + `,"units":[1,1,1e-300,1,1]}`},
 		{"random", StepQuadrature, "{" + at + `}`},
 		{"random", StepQuadrature, "{" + at + `,"sd":-0.5}`},
+		{"random", StepQuadrature, "{" + at + `,"theta":2,"sd":0.5}`},
+		{"nbmixed", StepQuadrature, "{" + at + `,"sd":0.5}`},
+		{"nbmixed", StepQuadrature, "{" + at + `,"theta":1e9,"sd":0.5}`},
+		{"gamma", StepQuadrature, "{" + at + `,"theta":0,"sd":0.5}`},
+		{"gamma", StepQuadrature, "{" + at + `,"theta":2}`},
 		{"random", StepQuadrature, "{" + at + `,"sd":1e3}`},
 		{"random", StepNewton, "{" + at + "}"},
 		{"reml", StepBetween, `{"centre":{"columns":[0,5,0,0,0],"outcome":0},"ratio":0}`},
@@ -83,9 +92,6 @@ func TestBoundsHoldAtTheEndsOfRanges(t *testing.T) {
 	column := map[string]string{"gaussian": "y", "binomial": "bin", "poisson": "count", "negative-binomial": "count", "gamma": "pos"}
 	for family, ends := range extremes {
 		for _, effects := range []string{"", ", site_effects: fixed", ", site_effects: random", ", standard_errors: robust"} {
-			if effects == ", site_effects: random" && (family == "gamma" || family == "negative-binomial") {
-				continue // refused when the study is read
-			}
 			s := parse(t, describeStudy(abc, family, ", offset: o, weights: w"+effects))
 			var records [][]string
 			for i := range 64 {
@@ -104,6 +110,10 @@ func TestBoundsHoldAtTheEndsOfRanges(t *testing.T) {
 				scores := scoreParameters{newtonParameters: q, Units: []float64{1, 0x1p-100, 1, 1, 1}}
 				mixed := q
 				mixed.SD = &sd
+				if family == "gamma" {
+					shape := float64(largestTheta)
+					mixed.Theta = &shape
+				}
 				for step, parameters := range map[string]any{StepMeans: nil, StepNewton: q, StepScores: scores, StepQuadrature: mixed,
 					StepGram: gramParameters{q.Centre}, StepBetween: betweenParameters{q.Centre, largestRatio}} {
 					if _, err := stepOf(s, step); err != nil {
@@ -147,6 +157,8 @@ func TestStepsSayWhatIsSent(t *testing.T) {
 		"gaussian, site_effects: random":              {StepGram, StepBetween},
 		"binomial":                                    {StepNewton},
 		"binomial, site_effects: random":              {StepQuadrature},
+		"gamma, site_effects: random":                 {StepMeans, StepQuadrature},
+		"negative-binomial, site_effects: random":     {StepMeans, StepQuadrature},
 		"poisson, standard_errors: robust":            {StepMeans, StepNewton, StepScores},
 		"gaussian, interactions: [\"a:b\"]":           {StepMeans, StepGram},
 		"gaussian, standard_errors: robust, ridge: 1": {StepGram, StepScores},
@@ -174,6 +186,7 @@ func TestEncodedModelPredictsTheSame(t *testing.T) {
 	for _, c := range []struct{ family, more string }{
 		{"gaussian", ""}, {"binomial", ""}, {"poisson", ", offset: logt"}, {"gamma", ", site_effects: fixed"},
 		{"negative-binomial", ""}, {"poisson", `, interactions: ["a:c"]`}, {"binomial", ", site_effects: random"},
+		{"negative-binomial", ", site_effects: random"}, {"gamma", ", site_effects: random"},
 	} {
 		s := parse(t, describeStudy(abc, c.family, c.more))
 		sites := matrices(t, s, columns, records, 6, site)

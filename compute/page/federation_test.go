@@ -22,6 +22,7 @@ var kinds = map[string]string{
 	"poisson":  protocol(counted, "{kind: glm, family: poisson}", ""),
 	"robust":   protocol(counted, "{kind: glm, family: negative-binomial, standard_errors: robust}", ""),
 	"random":   protocol(number, "{kind: glm, family: gaussian, site_effects: random}", ""),
+	"mixed":    protocol(counted, "{kind: glm, family: negative-binomial, site_effects: random}", ""),
 	"cox":      protocol(survives, "{kind: cox}", "validation: {kind: leave-one-site-out}"),
 	"pooled":   protocol(survives, "{kind: cox, stratify: none, standard_errors: robust}", ""),
 	"boost":    protocol(number, "{kind: boost, trees: 8, depth: 2, bins: 8, early_stopping: {patience: 3, fraction: 0.2}}", "validation: {kind: holdout, fraction: 0.3}"),

@@ -98,6 +98,9 @@ func glmTests(tests *glm.Tests) []block {
 
 func glmFacts(m *glm.Model) []Fact {
 	facts := []Fact{{"Deviance", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.Deviance), plot.Likelihood(m.NullDeviance))}}
+	if m.RandomEffects != nil && m.Family != study.Gaussian {
+		facts = []Fact{{"Deviance", plot.Likelihood(m.Deviance)}} // no model without features is fitted
+	}
 	add := func(name string, value *float64) {
 		if value != nil {
 			facts = append(facts, Fact{name, plot.Number(*value)})
