@@ -49,7 +49,11 @@ func (a *app) showModel(r *pipeline.Result) {
 const mostImportant = 10
 
 func (a *app) showGLM(m *glm.Model) {
-	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s (null %s), AIC %s\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), number(m.NullDeviance), number(m.AIC))
+	null := ""
+	if m.NullDeviance != 0 { // random intercepts have none, but of a gaussian model
+		null = fmt.Sprintf(" (null %s)", number(m.NullDeviance))
+	}
+	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s%s, AIC %s\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), null, number(m.AIC))
 	rows := [][]string{{"TERM", "ESTIMATE", "STD. ERROR", strings.ToUpper(m.Statistic), "P"}}
 	for _, t := range m.Terms {
 		rows = append(rows, []string{t.Name, number(t.Estimate), number(t.StdError), strconv.FormatFloat(t.Statistic, 'f', 2, 64), pValue(t.PValue)})
