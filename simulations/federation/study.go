@@ -16,9 +16,11 @@ import (
 
 const (
 	// glance is how often the federation looks how the study stands, unless a look
-	// takes long: then it is more than restful times as long until the next.
+	// takes long: then it is more than restful times as long until the next. A look
+	// can be long for having waited itself, so that is bounded, too.
 	glance  = 5 * time.Millisecond
 	restful = 30
+	rest    = 50 * time.Millisecond
 	// patience is how long in real time a study may stand still before the
 	// federation is given up.
 	patience = 2 * time.Minute
@@ -103,7 +105,7 @@ func (c *consortium) follow(ctx context.Context, what string, come func(*coordin
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
-		case <-time.After(max(glance, restful*time.Since(looked))):
+		case <-time.After(min(rest, max(glance, restful*time.Since(looked)))):
 		}
 	}
 }
