@@ -36,6 +36,7 @@ type Question struct {
 type Sum struct {
 	Contributors int
 	Sites        []string // the contributors by name, ascending; empty where names play no part
+	Required     int      // contributors without whom it was not to be opened; 0 where that is the study's minimum
 	fields       map[string][]float64
 }
 
@@ -59,7 +60,7 @@ func (s Sum) Field(name string) []float64 { return s.fields[name] }
 
 // Part is the sum of the fields whose names end in a suffix, without it.
 func (s Sum) Part(suffix string) Sum {
-	part := Sum{Contributors: s.Contributors, Sites: s.Sites, fields: map[string][]float64{}}
+	part := Sum{Contributors: s.Contributors, Sites: s.Sites, Required: s.Required, fields: map[string][]float64{}}
 	for name, values := range s.fields {
 		if own, ok := strings.CutSuffix(name, suffix); ok {
 			part.fields[own] = values

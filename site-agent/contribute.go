@@ -91,7 +91,7 @@ func (a *Agent) answer(round *participant.Round) (values []float64, reason strin
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
 		return nil, noUsableRecords
 	}
-	site.Random = rand.Reader
+	site.Random, site.Required = rand.Reader, round.Plan.MinimumContributors
 	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, site)
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))

@@ -34,8 +34,12 @@ const (
 	mostEpsilon  = 10_000
 )
 
-// Holders is how many hospitals' noise is all that the declared epsilon needs.
-func (s *Study) Holders() int { return s.Privacy.MinimumContributors - s.Fairness.Noise.Colluding }
+// Holders is how many hospitals' noise is all that the declared epsilon needs, where
+// a sum of fewer than so many is never opened; 0 for the study's minimum, which it is
+// at least. Those that collude take theirs off.
+func (s *Study) Holders(required int) int {
+	return max(required, s.Privacy.MinimumContributors) - s.Fairness.Noise.Colluding
+}
 
 // CountedAttributes are the attributes whose groups are counted, exactly, before
 // there is a model: none where the audit's own counts are noisy.

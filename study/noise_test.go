@@ -25,8 +25,8 @@ func TestNoiseIsDeclared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Fairness.Noise; n == nil || *n != (Noise{500, 2, 1}) || s.Holders() != 3 || s.Fairness.BaseCells() != 12 {
-		t.Errorf("%+v, held by %d, in %d cells", s.Fairness.Noise, s.Holders(), s.Fairness.BaseCells())
+	if n := s.Fairness.Noise; n == nil || *n != (Noise{500, 2, 1}) || s.Holders(0) != 3 || s.Holders(2) != 3 || s.Holders(9) != 8 || s.Fairness.BaseCells() != 12 {
+		t.Errorf("%+v, held by %d, in %d cells", s.Fairness.Noise, s.Holders(0), s.Fairness.BaseCells())
 	}
 	if s.CountedAttributes() != nil {
 		t.Error("groups are counted exactly under noise")

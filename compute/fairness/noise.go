@@ -149,8 +149,10 @@ func base(s *study.Study) crossing {
 }
 
 // AnswerNoisy is a site's vector under noise. It needs a source of randomness, which
-// outside of tests is crypto/rand: there is no form of the step without noise.
-func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast, random io.Reader) ([]float64, error) {
+// outside of tests is crypto/rand: there is no form of the step without noise. The sum
+// is not opened over fewer hospitals than are required, who make the noise together; 0
+// is the study's minimum.
+func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast, required int, random io.Reader) ([]float64, error) {
 	switch {
 	case m.Rows() > maxRows:
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
@@ -164,7 +166,7 @@ func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast,
 	left := values
 	for _, field := range noisyFields(s) {
 		length := s.Fairness.BaseCells() * field.width
-		if err := noise.Add(left[:length], field.scale, s.Holders(), field.bound, random); err != nil {
+		if err := noise.Add(left[:length], field.scale, s.Holders(required), field.bound, random); err != nil {
 			clear(values)
 			return nil, err
 		}

@@ -13,13 +13,14 @@ import (
 
 // Noise is what an audit under noise says of it.
 type Noise struct {
-	Epsilon   float64      `json:"epsilon"`        // of all queries together: they add up
-	Clip      float64      `json:"clip,omitempty"` // errors beyond it count as this large
-	Steps     int          `json:"steps"`          // of the grid of the sums, up to the clip
-	Cells     int          `json:"cells"`          // combinations of groups, each with noise of its own
-	Holders   int          `json:"holders"`        // hospitals whose noise together is all that epsilon needs
-	Colluding int          `json:"colluding"`      // so many of the fewest that make a sum may know their own
-	Queries   []NoisyQuery `json:"queries"`        // all that a patient is part of
+	Epsilon   float64      `json:"epsilon"`            // of all queries together: they add up
+	Clip      float64      `json:"clip,omitempty"`     // errors beyond it count as this large
+	Steps     int          `json:"steps"`              // of the grid of the sums, up to the clip
+	Cells     int          `json:"cells"`              // combinations of groups, each with noise of its own
+	Required  int          `json:"required,omitempty"` // hospitals without whom the sum was not to be opened; 0 where that is the study's minimum
+	Holders   int          `json:"holders"`            // hospitals whose noise together is all that epsilon needs
+	Colluding int          `json:"colluding"`          // so many of those who were required may know their own
+	Queries   []NoisyQuery `json:"queries"`            // all that a patient is part of
 	Meaning   string       `json:"meaning"`
 	Covers    []string     `json:"covers"`
 	Outside   []string     `json:"outside"` // what the guarantee does not cover
@@ -211,7 +212,7 @@ func (t *noisy) called(metric string, threshold int) (figure, bool) {
 func noisyTally(s *study.Study, sum compute.Sum, members []int) *tally {
 	t := &noisy{binary: s.Outcome.Type == study.Binary, thresholds: len(s.Fairness.Thresholds), classes: make([]float64, Classes(s)), clip: clip(s)}
 	// Each hospital's share has 1/holders of the variance.
-	shares := float64(sum.Contributors) / float64(s.Holders()) * float64(len(members))
+	shares := float64(sum.Contributors) / float64(s.Holders(sum.Required)) * float64(len(members))
 	totals, variances := map[string]float64{}, map[string]float64{}
 	for _, f := range noisyFields(s) {
 		field := sum.Field(f.name)
@@ -270,7 +271,7 @@ func readNoisy(s *study.Study, sizes Sizes, sum compute.Sum) (*Audit, error) {
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.Name, Version: s.Version, Title: s.Title,
 		OutcomeType: string(s.Outcome.Type), Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
 		Contributors: sum.Contributors, MinimumCell: minimum, Unseen: sizes.Unseen, Thresholds: s.Fairness.Thresholds,
-		Gaps: []Gap{}, Hidden: []Hidden{}, Noise: newNoise(s, sum.Contributors),
+		Gaps: []Gap{}, Hidden: []Hidden{}, Noise: newNoise(s, sum),
 	}
 	if p := s.Fairness.Purpose; p != nil {
 		a.Purpose = &Purpose{p.Stratification, p.Basis}
@@ -402,12 +403,12 @@ func (t *noisy) measure(s *study.Study, g *Group) {
 	}
 }
 
-func newNoise(s *study.Study, contributors int) *Noise {
+func newNoise(s *study.Study, sum compute.Sum) *Noise {
 	of, cells := s.Fairness.Noise, s.Fairness.BaseCells()
-	n := &Noise{Epsilon: float64(of.Epsilon) / 1000, Clip: of.Clip, Steps: steps, Cells: cells, Holders: s.Holders(), Colluding: of.Colluding}
+	n := &Noise{Epsilon: float64(of.Epsilon) / 1000, Clip: of.Clip, Steps: steps, Cells: cells, Required: sum.Required, Holders: s.Holders(sum.Required), Colluding: of.Colluding}
 	query := func(name, what string, scale noise.Scale, numbers int, share, sensitivity, unit float64) {
 		n.Queries = append(n.Queries, NoisyQuery{name, what, numbers, share * n.Epsilon, sensitivity,
-			unit * math.Sqrt(scale.Variance()*float64(contributors)/float64(n.Holders)), unit * float64(scale.Within(0.95))})
+			unit * math.Sqrt(scale.Variance()*float64(sum.Contributors)/float64(n.Holders)), unit * float64(scale.Within(0.95))})
 	}
 	f := noisyFields(s)
 	if s.Outcome.Type == study.Binary {

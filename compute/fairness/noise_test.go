@@ -92,7 +92,7 @@ func auditedNoisily(t testing.TB, s *study.Study, hospitals [][]person, source *
 		values := quiet(s, m, predicted)
 		if source != nil {
 			var err error
-			if values, err = AnswerNoisy(s, nil, m, Forecast{Values: predicted}, source); err != nil {
+			if values, err = AnswerNoisy(s, nil, m, Forecast{Values: predicted}, 0, source); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -176,7 +176,7 @@ func TestEpsilonIsSpentOnce(t *testing.T) {
 			total += sensitivity * float64(f.scale.Epsilon) / float64(f.scale.Sensitivity)
 		}
 		stated := 0.0
-		for _, q := range newNoise(s, 3).Queries {
+		for _, q := range newNoise(s, compute.Sum{Contributors: 3}).Queries {
 			stated += q.Epsilon
 		}
 		if math.Abs(total-0.7) > 1e-12 || math.Abs(stated-0.7) > 1e-12 {
@@ -395,7 +395,7 @@ func TestNoiseIsAsLargeAsTheReportSays(t *testing.T) {
 	for range 250 {
 		var total []float64
 		for range 3 {
-			values, err := AnswerNoisy(s, nil, nobody, Forecast{Values: predicted}, source)
+			values, err := AnswerNoisy(s, nil, nobody, Forecast{Values: predicted}, 0, source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -415,7 +415,7 @@ func TestNoiseIsAsLargeAsTheReportSays(t *testing.T) {
 			}
 		}
 	}
-	stated := newNoise(s, 3)
+	stated := newNoise(s, compute.Sum{Contributors: 3})
 	for i, f := range noisyFields(s) {
 		sd := math.Sqrt(squares[f.name]/numbers[f.name]) * f.unit
 		q := stated.Queries[[]int{0, 1, 1, 2}[i]]

@@ -18,9 +18,9 @@ func noiseShown(s *study.Study) (notes []string) {
 	}
 	cells := s.Fairness.BaseCells()
 	each := noise.Scale{Epsilon: uint64(of.Epsilon), Sensitivity: 2 * 1000}
-	whole := math.Sqrt(each.Variance() * float64(cells*fairness.Classes(s)) * float64(s.MinimumContributors()) / float64(s.Holders()))
-	notes = append(notes, fmt.Sprintf("noise: all that is opened about the groups of the audit carries noise of epsilon %g, which the hospitals make together: any %s make all of it. With the fewest contributors the size of one combination of groups is off by about %.0f patients, that of all %d together by about %.0f.",
-		float64(of.Epsilon)/1000, count(s.Holders(), "hospital"), whole/math.Sqrt(float64(cells)), cells, whole))
+	whole := math.Sqrt(each.Variance() * float64(cells*fairness.Classes(s)) * float64(s.MinimumContributors()) / float64(s.Holders(0)))
+	notes = append(notes, fmt.Sprintf("noise: all that is opened about the groups of the audit carries noise of epsilon %g, which the hospitals make together: this one sum is opened over all who are asked for it, and %s make all of its noise. If one drops out it is asked anew of the others. The size of one combination of groups is off by about %.0f patients, that of all %d together by about %.0f: with the fewest hospitals, and somewhat less with more.",
+		float64(of.Epsilon)/1000, without(of.Colluding), whole/math.Sqrt(float64(cells)), cells, whole))
 	exact := "noise: the model, the cohort's description"
 	if s.Validation.Kind != "" {
 		exact += ", the validation's figures of all patients together"
@@ -30,6 +30,14 @@ func noiseShown(s *study.Study) (notes []string) {
 		notes = append(notes, fmt.Sprintf("noise: the model sees what the audit divides by, %s: how many patients have each of its levels is opened exactly.", strings.Join(both, ", ")))
 	}
 	return notes
+}
+
+// without names those whose noise suffices where so many take theirs off.
+func without(colluding int) string {
+	if colluding == 0 {
+		return "all of them"
+	}
+	return fmt.Sprintf("all but any %d of them", colluding)
 }
 
 // featuresAudited are the columns that the model sees and the audit divides by.

@@ -163,7 +163,7 @@ func TestNoExactAnswerUnderNoise(t *testing.T) {
 		}
 	}
 	noted := strings.Join(Shown(s), "\n")
-	for _, words := range []string{"epsilon 2", "any 10 hospitals make all of it", "stay exact", "adds its epsilon"} {
+	for _, words := range []string{"epsilon 2", "all but any 1 of them make all of its noise", "stay exact", "adds its epsilon"} {
 		if !strings.Contains(noted, words) {
 			t.Errorf("who approves the study is not told %q: %s", words, noted)
 		}

@@ -23,6 +23,9 @@ type Site struct {
 	// Random is where the noise of a step comes from whose answer carries any: at a
 	// hospital crypto/rand. Every other answer is a function of the records alone.
 	Random io.Reader
+	// Required is how many contributors the round's plan requires, who make the noise
+	// together; 0 for the study's minimum.
+	Required int
 }
 
 // leaveOut names the records that are kept from a fit, so that it can be tried

@@ -77,7 +77,7 @@ func Answer(s *study.Study, step string, parameters []byte, site Site) ([]float6
 			return validation.Answer(s, t.Parameters, site.Records, f.values, f.by)
 		}
 		if step == fairness.StepNoisy {
-			return fairness.AnswerNoisy(s, t.Parameters, site.Records, f.audited(s), site.Random)
+			return fairness.AnswerNoisy(s, t.Parameters, site.Records, f.audited(s), site.Required, site.Random)
 		}
 		return fairness.Answer(s, step, t.Parameters, site.Records, f.audited(s))
 	}

@@ -112,7 +112,7 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 		if err != nil {
 			return question, fmt.Errorf("the sum of %s: %w", round, err)
 		}
-		sum.Sites = round.Request().Contributors
+		sum.Sites, sum.Required = round.Request().Contributors, round.Plan().MinimumContributors
 		if err := session.Absorb(sum); err != nil {
 			return question, fmt.Errorf("the computation refuses the sum of %s: %w", round, err)
 		}

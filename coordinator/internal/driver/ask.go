@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/consilium-fl/consilium/compute"
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator/round"
 	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/secagg"
@@ -90,6 +91,10 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 	if len(sites) < plan.MinimumContributors {
 		return d.giveUp(s, plan.Question, fmt.Sprintf("too few sites for %s: %d are left of the %d that are needed", plan.Step, len(sites), plan.MinimumContributors))
 	}
+	if plan.Step == fairness.StepNoisy {
+		// Each adds its share of the noise that so many make together.
+		plan.MinimumContributors = len(sites)
+	}
 	plan.Invited = sites
 	if err := d.appoint(s, plan); err != nil {
 		return err
@@ -153,6 +158,13 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 			if r != s.rounds[len(s.rounds)-1] {
 				sites = there
 			}
+		case end.Cause == round.CauseContributors && r.Plan().Step == fairness.StepNoisy && !exact:
+			// No share was given, and more were needed than the study asks for.
+			gone := r.Declined() // the others may not have answered yet
+			if len(gone) == 0 {
+				gone = end.Missing
+			}
+			sites = without(r.Plan().Invited, gone)
 		case r.State() == round.FailedIntegrity && failures == 0 && len(end.AtFault) > 0:
 			// Shares were given, so the sum may be known to somebody: only the
 			// same set less those at fault tells nothing by its difference.

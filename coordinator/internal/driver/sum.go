@@ -130,6 +130,6 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 		layout[i] = compute.Field(f)
 	}
 	opened, err := compute.NewSum(sum.Contributors(), layout, sum.Values())
-	opened.Sites = r.Contributors()
+	opened.Sites, opened.Required = r.Contributors(), r.Plan().MinimumContributors
 	return opened, err
 }
