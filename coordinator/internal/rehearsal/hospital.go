@@ -83,6 +83,10 @@ func (c *Consortium) Hospital(name string, seed uint64) *Hospital {
 	return h
 }
 
+// Admit gives the hospital one patient more, before it runs: dose, age, variant and
+// sex.
+func (h *Hospital) Admit(record []string) { h.rows = append(h.rows, record) }
+
 // Ended says how a round ended, as far as the hospital was told.
 func (h *Hospital) Ended(round string) string {
 	h.mu.Lock()
