@@ -19,6 +19,7 @@ import (
 	"github.com/consilium-fl/consilium/coordinator/audit/independent"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
+	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
 
 // noisyStudy asks for whom a dose is wrong without an exact count of anybody: sex
@@ -156,5 +157,46 @@ func TestStudyUnderNoise(t *testing.T) {
 		if slices.Contains([]string{"fairness/sizes", "fairness/shares", "fairness/errors", "fairness/recalibration", "fairness/hospitals"}, r.Step) {
 			t.Errorf("an exact question was asked: %s", r.Step)
 		}
+	}
+}
+
+// Each hospital draws its share of the noise that all who are asked make together,
+// not of what the study's minimum would make. So the sum is opened over all of them
+// or not at all: where one drops out it is asked anew of the rest, who draw for their
+// number. Both verifiers hold that for true.
+func TestNoiseIsDrawnForThoseWhoAreAsked(t *testing.T) {
+	sites, _, _ := wards()
+	dir := t.TempDir()
+	bundle := filepath.Join(dir, "bundle")
+	gone := Drop{Site: "site-03", Phase: Collecting}
+	result := run(t, Spec{
+		Protocol: []byte(strings.Replace(noisyStudy, "minimum_contributors: 4", "minimum_contributors: 2", 1)),
+		Sites:    sites, Drops: []Drop{gone}, Dir: filepath.Join(dir, "consortium"), Bundle: bundle,
+		onSite: func(site string, o *siteagent.Options) { // of the noisy sum alone
+			if site == string(gone.Site) {
+				o.SkipContribution = func(step string) bool { return step == fairness.StepNoisy }
+			}
+		},
+	})
+	if result.Study.State != "completed" {
+		t.Fatalf("the study is %s: %s", result.Study.State, result.Study.Reason)
+	}
+	_, err := independent.Verify(os.DirFS(bundle), "")
+	ok(t, err)
+	_, payload, err := statement.Payload(result.SignedAudit)
+	ok(t, err)
+	var a fairness.Audit
+	ok(t, json.Unmarshal(payload, &a))
+	if n := a.Noise; a.Contributors != 3 || n.Required != 3 || n.Holders != 2 {
+		t.Errorf("%d hospitals contributed, %d were required, and %d make all of the noise", a.Contributors, n.Required, n.Holders)
+	}
+	asked := 0
+	for _, r := range result.Rounds {
+		if r.Step == fairness.StepNoisy {
+			asked++
+		}
+	}
+	if asked != 2 {
+		t.Errorf("the noisy sum was asked for %d times, not twice: first of four hospitals, then of three", asked)
 	}
 }
