@@ -34,7 +34,7 @@ func ComparableMetrics(outcome Type) []string {
 	case Survival:
 		return []string{"event_share", "cindex", "oe", "calibration_in_the_large"}
 	case Binary:
-		return []string{"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "log_loss", "calibration_in_the_large", "auc"}
+		return []string{"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "log_loss", "calibration_in_the_large", "auc", "ndcg", "ndcg_adjusted"}
 	}
 	return []string{"mae", "bias", "mse", "rmse", "correlation", "mean_predicted", "within10", "within20", "within30", "under20", "over20", "log_fold_error"}
 }

@@ -560,5 +560,8 @@ func limits(s *study.Study, a *Audit, q question) []string {
 	if q.Prevalence != nil {
 		out = append(out, "Rates without a suffix call a patient positive at a probability of 0.5 or more; those ending in at_prevalence, at the prevalence of the outcome or more.")
 	}
+	if ranks(s) {
+		out = append(out, rankingLimit)
+	}
 	return append(out, a.ownThresholds()...)
 }

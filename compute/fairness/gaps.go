@@ -171,7 +171,7 @@ func binaryComparisons(all *tally) []comparison {
 	score := func(metric, words string, of func(*tally) sample) comparison {
 		return comparison{metric: metric, words: words, margin: marginOfError * of(all).mean(), scale: 1, of: func(t *tally) figure { return of(t) }}
 	}
-	return []comparison{
+	return append([]comparison{
 		count("tpr", "the share of those with the outcome who are called positive", func(t *tally) share { return share{t.at[0].TP, t.positives} }, table, "positives"),
 		count("fpr", "the share of those without the outcome who are called positive", func(t *tally) share { return share{t.at[0].FP, t.n - t.positives} }, table, "positives"),
 		count("ppv", "the share of those called positive who have the outcome", func(t *tally) share { return share{t.at[0].TP, t.at[0].TP + t.at[0].FP} }, table, called),
@@ -184,7 +184,7 @@ func binaryComparisons(all *tally) []comparison {
 			of: func(t *tally) figure { return t.err }},
 		{metric: "auc", words: "the area under the curve", margin: marginOfRate, scale: 1, needs: []string{"positives"},
 			of: func(t *tally) figure { return t.ranked() }},
-	}
+	}, rankingComparisons()...)
 }
 
 // root of the mean squared error, by the delta method.

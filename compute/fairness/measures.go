@@ -55,6 +55,7 @@ type tally struct {
 	suffixes                        []string
 	binN, binPositive, binPredicted []float64
 	scoresUp, scoresDown            []float64
+	order                           *ranking // nil where the study does not ask for it
 }
 
 func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
@@ -115,6 +116,10 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 		t.loss = sample{t.n, raw("log_loss"), raw("log_loss_squared")}
 		t.binN, t.binPositive, t.binPredicted = counts("bin_patients"), counts("bin_positives"), row("bin_predicted")
 		t.scoresUp, t.scoresDown = counts("scores_positive"), counts("scores_negative")
+		if ranks(s) {
+			order := newRanking(t.scoresUp, t.scoresDown)
+			t.order = &order
+		}
 		return t
 	}
 	r := s.Outcome.Range
@@ -334,6 +339,7 @@ func (t *tally) measureScores(g *Group) {
 			return m
 		}, "positives")
 	}
+	t.measureRanking(g)
 	if t.positives > 0 {
 		t.put(g, "pr_auc", func() Metric {
 			lower, upper := precision(t.scoresUp, t.scoresDown)

@@ -113,7 +113,7 @@ func NewPoint(s *study.Study, strength float64, changes []Change, among []string
 	m := s.Mitigation
 	p := Point{Strength: strength, Released: strength == m.Release, Changes: changes, Error: overall(s, a)}
 	column := s.Fairness.Attributes[m.Attribute].Column
-	shown := []string{m.Measure, "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc", "cindex", "oe", "event_share", "observed_risk", "predicted_risk"}
+	shown := []string{m.Measure, "mae", "bias", "rmse", "within20", "tpr", "fpr", "selection_rate", "accuracy", "brier", "log_loss", "calibration_in_the_large", "auc", "ndcg", "ndcg_adjusted", "cindex", "oe", "event_share", "observed_risk", "predicted_risk"}
 	for _, g := range a.Groups {
 		if g.Attribute != column {
 			continue

@@ -59,7 +59,7 @@ func measureOf(name, unit string) measured {
 	shares := map[string]string{"tpr": "true positive rate", "fpr": "false positive rate", "ppv": "positive predictive value", "npv": "negative predictive value",
 		"accuracy": "accuracy", "selection_rate": "share called positive", "error_rate": "share called wrongly", "event_share": "share with the event", "discordance": "share of pairs ordered wrongly", "calibration_in_the_large": "predicted minus observed"}
 	percents := map[string]string{"within10": "share within 10%", "within20": "share within 20%", "within30": "share within 30%", "under20": "share predicted more than 20% too low", "over20": "share predicted more than 20% too high"}
-	plain := map[string]string{"oe": "observed over expected events", "cindex": "C-index", "mae": "mean absolute error", "bias": "bias", "mse": "mean squared error", "rmse": "root mean square error", "correlation": "correlation of predicted and actual", "mean_predicted": "mean prediction", "brier": "Brier score", "log_loss": "log loss", "auc": "area under the ROC curve", "log_fold_error": "mean logarithm of predicted over actual"}
+	plain := map[string]string{"oe": "observed over expected events", "cindex": "C-index", "mae": "mean absolute error", "bias": "bias", "mse": "mean squared error", "rmse": "root mean square error", "correlation": "correlation of predicted and actual", "mean_predicted": "mean prediction", "brier": "Brier score", "log_loss": "log loss", "auc": "area under the ROC curve", "ndcg": "normalised discounted cumulative gain", "ndcg_adjusted": "discounted cumulative gain beyond chance", "log_fold_error": "mean logarithm of predicted over actual"}
 	switch {
 	case shares[name] != "":
 		return measured{title: shares[name], percent: 1}

@@ -203,6 +203,13 @@ func binaryMeasures(a *fairness.Audit) []measure {
 		{Name: "gei", Table: summaryTable, Short: "Generalised entropy", Scale: 1, Digits: 4},
 		{Name: "theil", Table: summaryTable, Short: "Theil index", Scale: 1, Digits: 4},
 	}
+	if slices.ContainsFunc(a.Groups, func(g fairness.Group) bool { _, there := g.Metrics["ndcg"]; return there }) {
+		out = append(out,
+			measure{Name: "ndcg_adjusted", Table: scoreTable, Short: "Gain beyond chance", Noun: "gain beyond chance", Title: "Are those with the outcome first in a list by probability?", Scale: 1, Digits: 3, Plot: true, Ceiling: one,
+				Meaning: "Normalised discounted cumulative gain beyond chance: how near the order of a group's patients by probability is to the one that puts all with the outcome first, where the first ranks count most. 1 is that order, 0 what chance does on average. Further right is better."},
+			measure{Name: "ndcg", Table: scoreTable, Short: "NDCG", Noun: "normalised discounted cumulative gain", Scale: 1, Digits: 3},
+			measure{Name: "ndcg_by_chance", Table: scoreTable, Short: "NDCG by chance", Scale: 1, Digits: 3})
+	}
 	if _, there := a.Groups[0].Metrics["tpr_at_prevalence"]; there {
 		out = append(out,
 			measure{Name: "tpr_at_prevalence", Table: calledTable, Short: "True positive rate, lower threshold", Unit: "%", Scale: 100, Digits: 1},

@@ -213,6 +213,7 @@ var percentages = map[string]string{
 // numbers are figures on scales of their own.
 var numbers = map[string]string{
 	"oe": "Observed over expected", "observed_over_expected": "Observed over expected", "calibration_intercept": "Calibration intercept",
+	"ndcg": "NDCG", "ndcg_adjusted": "Gain beyond chance", "ndcg_by_chance": "NDCG by chance",
 	"pr_auc": "Average precision", "ece": "Mean calibration error", "mce": "Largest calibration error", "hosmer_lemeshow": "Hosmer-Lemeshow",
 	"hosmer_lemeshow_p": "Hosmer-Lemeshow p", "f1": "F1", "mcc": "Matthews' correlation", "gei": "Generalised entropy", "theil": "Theil index",
 	"correlation": "Correlation", "interval_width": "Width of the interval", "interval_score": "Interval score",
