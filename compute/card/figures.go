@@ -226,7 +226,8 @@ func (c *Card) auditedGroups() []fairness.Group {
 	return nil
 }
 
-// groupTable has a row for each group, with the interval behind each figure.
+// groupTable has a row for each group, with the interval behind each figure. What is
+// withheld, what is undefined for the group, and a group of nobody are told apart.
 func (c *Card) groupTable() block {
 	shown := c.byGroup()
 	b := block{head: []string{"Group", "Patients"}}
@@ -252,8 +253,11 @@ func (c *Card) groupTable() block {
 				row[1] = "≈ " + row[1]
 			}
 		}
-		for _, name := range g.Withheld {
-			if at := slices.Index(columns, name); at >= 0 {
+		for at, name := range columns {
+			if g.Undefined[name] != "" {
+				row[2+at] = "not estimable"
+			}
+			if slices.Contains(g.Withheld, name) {
 				row[2+at] = withheld
 			}
 		}

@@ -158,6 +158,9 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 			}
 		} else if r.Hidden == "" {
 			r.Hidden = g.Undefined[m.Name]
+			if slices.Contains(g.Withheld, m.Name) {
+				r.Hidden = "withheld: few patients"
+			}
 			r.Spoken = name + ": " + r.Hidden
 		}
 		if local != nil {
