@@ -36,7 +36,7 @@ type ranking struct {
 var rankingMetrics = []string{"ndcg", "ndcg_adjusted"}
 
 // rankingLimit says in the report what its figures cannot tell.
-const rankingLimit = "The normalised discounted cumulative gain is of the order of a group's patients among themselves. In larger groups, and where the outcome is more common, it is higher whatever the model does; a gap of it is to be read beside what chance has, or by the gain beyond chance. Where fewer than about forty patients of a group have the outcome, its interval is too narrow."
+const rankingLimit = "The normalised discounted cumulative gain is of the order of a group's patients among themselves. In larger groups, and where the outcome is more common, it is higher whatever the model does; a gap of it is to be read beside what chance has, or by the gain beyond chance. Where fewer than about one in five of a group have the outcome, its interval is somewhat too narrow."
 
 // ranks reports whether a study asks for them.
 func ranks(s *study.Study) bool {
@@ -135,9 +135,9 @@ const steadyBin = 20
 // is binomial. The few of the first ranks decide most of it, so their own share is no
 // measure of how it varies: bins are taken together, from the first rank on, until
 // they have enough patients, and one patient more has the outcome as often as the
-// whole. Where fewer than some forty have it, intervals of two such errors are too
-// narrow: drawn groups of a hundred with five were covered in three of four, with ten
-// in six of seven, with thirty or more in 19 of 20 (TestIntervalOfTheRanking).
+// whole. Where the outcome is rare, intervals of two such errors are too narrow: of
+// drawn groups of 100 to 1600 they cover 73 to 95 in 100 where one in twenty or ten
+// has it, 92 to 99 where three in ten or half have it (TestIntervalOfTheRanking).
 func rankingError(bins []tiedBin, positives, less float64) float64 {
 	all := 0.0
 	for _, b := range bins {
