@@ -230,9 +230,10 @@ func (c *Coordinator) Status(study string) (*StudyStatus, error) { return c.driv
 func (c *Coordinator) Outcome(study string) (*Outcome, error) { return c.driver.Outcome(study) }
 
 // Ciphertext reads a chunk of a contribution that is in the ledger. It does not
-// hold it against the digest in the contribution's header: the caller does.
-func (c *Coordinator) Ciphertext(round statement.Digest, site string, chunk int) ([]byte, error) {
-	return c.driver.Ciphertext(round, site, chunk)
+// hold it against the digest in the contribution's header: the caller does. It is
+// read into memory that the caller has, where that is enough.
+func (c *Coordinator) Ciphertext(into []byte, round statement.Digest, site string, chunk int) ([]byte, error) {
+	return c.driver.Ciphertext(into, round, site, chunk)
 }
 
 // Checkpoint returns the signed head of the ledger.

@@ -106,8 +106,12 @@ func isNamed(name, content statement.Digest) error {
 }
 
 // blob reads a file named by its digest. The digest of nothing needs no file.
-func (v *verifier) blob(name statement.Digest) ([]byte, error) {
-	data, err := fs.ReadFile(v.bundle, blobFile(name))
+func (v *verifier) blob(name statement.Digest) ([]byte, error) { return v.blobInto(nil, name) }
+
+// blobInto is blob into memory that the caller has, where that is enough: of one
+// ciphertext after another, which are most of what is read by far.
+func (v *verifier) blobInto(into []byte, name statement.Digest) ([]byte, error) {
+	data, err := readInto(v.bundle, into, blobFile(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		if name == statement.DigestOf(nil) {
 			return nil, nil
@@ -118,4 +122,38 @@ func (v *verifier) blob(name statement.Digest) ([]byte, error) {
 		return nil, fmt.Errorf("%s cannot be read", blobFile(name))
 	}
 	return data, isNamed(name, statement.DigestOf(data))
+}
+
+// intoReader is a bundle that has a shorter way to read a file into memory that
+// the caller has.
+type intoReader interface {
+	ReadFileInto(into []byte, name string) ([]byte, error)
+}
+
+// readInto is fs.ReadFile into memory that the caller has. Without any it is
+// fs.ReadFile.
+func readInto(bundle fs.FS, into []byte, name string) ([]byte, error) {
+	if bundle, ok := bundle.(intoReader); ok {
+		return bundle.ReadFileInto(into, name)
+	}
+	if cap(into) == 0 {
+		return fs.ReadFile(bundle, name)
+	}
+	file, err := bundle.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data := into[:0]
+	for {
+		data = slices.Grow(data, 1)
+		n, err := file.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }

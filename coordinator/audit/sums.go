@@ -76,9 +76,10 @@ func (v *verifier) openAhead(r *round) error {
 		return nil
 	}
 	chunks := r.ciphertexts()
+	one := make([]byte, 0, sealed.ChunkBytes()+1) // and a byte to see that a file ends
 	var damaged error
 	sum, err := r.open(openings, func(contributor, chunk int) (data []byte, err error) {
-		data, damaged = v.blob(chunks[contributor*sealed.Chunks()+chunk])
+		data, damaged = v.blobInto(one, chunks[contributor*sealed.Chunks()+chunk])
 		return data, damaged
 	})
 	if damaged == nil {

@@ -62,8 +62,10 @@ type Store interface {
 	// to be believed before the end.
 	Open(name statement.Digest) (io.ReadCloser, error)
 	// Section reads a part of a blob, unchecked: the caller must know the part by
-	// another digest. One that reaches beyond the blob's end is ErrDamaged.
-	Section(name statement.Digest, offset int64, length int) ([]byte, error)
+	// another digest. One that reaches beyond the blob's end is ErrDamaged. It is
+	// read into memory that the caller has, where that is enough; what comes back
+	// may lie elsewhere, and is not to be changed.
+	Section(into []byte, name statement.Digest, offset int64, length int) ([]byte, error)
 	// Has reports whether a blob is stored, whole.
 	Has(name statement.Digest) (bool, error)
 	// In is the store of the blobs of one pack, which is there once something is
@@ -224,7 +226,7 @@ func (f *Files) Open(name statement.Digest) (io.ReadCloser, error) {
 }
 
 // Section implements Store.
-func (f *Files) Section(name statement.Digest, offset int64, length int) ([]byte, error) {
+func (f *Files) Section(into []byte, name statement.Digest, offset int64, length int) ([]byte, error) {
 	file, err := os.Open(f.path(name))
 	if err != nil {
 		return nil, unread(name, err)
@@ -234,7 +236,7 @@ func (f *Files) Section(name statement.Digest, offset int64, length int) ([]byte
 	if err != nil {
 		return nil, unread(name, err)
 	}
-	return read(io.NewSectionReader(file, 0, info.Size()), name, offset, length)
+	return read(into, io.NewSectionReader(file, 0, info.Size()), name, offset, length)
 }
 
 func unread(name statement.Digest, err error) error {

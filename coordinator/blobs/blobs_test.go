@@ -156,7 +156,7 @@ func TestASectionEndsWithItsBlob(t *testing.T) {
 		length int
 		want   string
 	}{{0, 10, "0123456789"}, {3, 4, "3456"}, {10, 0, ""}, {9, 1, "9"}} {
-		if got, err := f.Section(name, c.offset, c.length); err != nil || string(got) != c.want {
+		if got, err := f.Section(nil, name, c.offset, c.length); err != nil || string(got) != c.want {
 			t.Errorf("%d bytes at %d: %q, %v", c.length, c.offset, got, err)
 		}
 	}
@@ -164,11 +164,11 @@ func TestASectionEndsWithItsBlob(t *testing.T) {
 		offset int64
 		length int
 	}{{0, 11}, {10, 1}, {11, 0}, {-1, 2}, {1, -1}, {1, math.MaxInt}, {math.MaxInt64, math.MaxInt}} {
-		if _, err := f.Section(name, c.offset, c.length); !errors.Is(err, blobs.ErrDamaged) {
+		if _, err := f.Section(nil, name, c.offset, c.length); !errors.Is(err, blobs.ErrDamaged) {
 			t.Errorf("%d bytes at %d of ten: %v", c.length, c.offset, err)
 		}
 	}
-	if _, err := f.Section(statement.DigestOf(nil), 0, 0); !errors.Is(err, blobs.ErrMissing) {
+	if _, err := f.Section(nil, statement.DigestOf(nil), 0, 0); !errors.Is(err, blobs.ErrMissing) {
 		t.Errorf("of an absent blob: %v", err)
 	}
 }

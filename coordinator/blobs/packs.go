@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
@@ -140,20 +141,20 @@ func (s packed) Get(name statement.Digest) ([]byte, error) {
 		return nil, err
 	}
 	defer done()
-	data, err := read(r, name, 0, int(r.Size()))
+	data, err := read(nil, r, name, 0, int(r.Size()))
 	if err == nil && statement.DigestOf(data) != name {
 		return nil, fmt.Errorf("%w: %s", ErrDamaged, name)
 	}
 	return data, err
 }
 
-func (s packed) Section(name statement.Digest, offset int64, length int) ([]byte, error) {
+func (s packed) Section(into []byte, name statement.Digest, offset int64, length int) ([]byte, error) {
 	r, done, err := s.section(name)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return read(r, name, offset, length)
+	return read(into, r, name, offset, length)
 }
 
 func (s packed) Open(name statement.Digest) (io.ReadCloser, error) {
@@ -171,11 +172,11 @@ func (s packed) Has(name statement.Digest) (bool, error) {
 }
 
 // read reads a part of a blob that must be there in full.
-func read(r *io.SectionReader, name statement.Digest, offset int64, length int) ([]byte, error) {
+func read(into []byte, r *io.SectionReader, name statement.Digest, offset int64, length int) ([]byte, error) {
 	if offset < 0 || length < 0 || offset > r.Size() || int64(length) > r.Size()-offset {
 		return nil, fmt.Errorf("%w: %s is too short", ErrDamaged, name)
 	}
-	part := make([]byte, length)
+	part := slices.Grow(into[:0], length)[:length]
 	if n, err := r.ReadAt(part, offset); n < length {
 		return nil, unread(name, err)
 	}

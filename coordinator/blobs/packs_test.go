@@ -66,10 +66,10 @@ func TestAPackIsOneFileOfManyBlobs(t *testing.T) {
 	if most := int64(300_000 + 6*100); err != nil || info.Size() > most {
 		t.Errorf("the pack takes %d bytes, %v: a blob is in it twice", info.Size(), err)
 	}
-	if part, err := s.Section(statement.DigestOf(all[2]), 299_998, 2); err != nil || string(part) != "yz" {
+	if part, err := s.Section(nil, statement.DigestOf(all[2]), 299_998, 2); err != nil || string(part) != "yz" {
 		t.Errorf("the end of a blob: %q, %v", part, err)
 	}
-	if _, err := s.Section(statement.DigestOf(all[2]), 299_998, 3); !errors.Is(err, blobs.ErrDamaged) {
+	if _, err := s.Section(nil, statement.DigestOf(all[2]), 299_998, 3); !errors.Is(err, blobs.ErrDamaged) {
 		t.Errorf("beyond a blob's end, where others follow: %v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestAStoreKnowsItsOwnBlobsAlone(t *testing.T) {
 	for where, s := range map[string]blobs.Store{"another pack": other, "no pack": f, "no pack, by its digest": f.In(thePack).In(statement.Digest{})} {
 		_, err := s.Get(name)
 		_, openErr := s.Open(name)
-		_, sectionErr := s.Section(name, 0, 0)
+		_, sectionErr := s.Section(nil, name, 0, 0)
 		has, hasErr := s.Has(name)
 		if !errors.Is(err, blobs.ErrMissing) || !errors.Is(openErr, blobs.ErrMissing) || !errors.Is(sectionErr, blobs.ErrMissing) || has || hasErr != nil {
 			t.Errorf("%s: %v, %v, %v, %v, %v", where, err, openErr, sectionErr, has, hasErr)

@@ -51,10 +51,10 @@ func (r recent) Get(name statement.Digest) ([]byte, error) {
 	return data, err
 }
 
-func (r recent) Section(name statement.Digest, offset int64, length int) ([]byte, error) {
+func (r recent) Section(into []byte, name statement.Digest, offset int64, length int) ([]byte, error) {
 	data, known := r.blobs.Get(memo.Key(name))
 	if !known {
-		return r.Store.Section(name, offset, length)
+		return r.Store.Section(into, name, offset, length)
 	}
 	if offset < 0 || length < 0 || offset > int64(len(data)) || int64(length) > int64(len(data))-offset {
 		return nil, fmt.Errorf("%w: %s is too short", ErrDamaged, name)

@@ -30,16 +30,16 @@ func TestWhatWasStoredLatelyIsReadFromMemory(t *testing.T) {
 		if got, err := s.Get(stored); err != nil || string(got) != "stored" {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
-		if got, err := s.Section(stored, 2, 3); err != nil || string(got) != "ore" {
+		if got, err := s.Section(nil, stored, 2, 3); err != nil || string(got) != "ore" {
 			t.Errorf("%s: section %q, %v", name, got, err)
 		}
 		for _, beyond := range [][2]int{{-1, 1}, {0, 7}, {7, 0}, {3, -1}} {
-			if _, err := s.Section(stored, int64(beyond[0]), beyond[1]); !errors.Is(err, blobs.ErrDamaged) {
+			if _, err := s.Section(nil, stored, int64(beyond[0]), beyond[1]); !errors.Is(err, blobs.ErrDamaged) {
 				t.Errorf("%s: section %v: %v", name, beyond, err)
 			}
 		}
 	}
-	if got, err := s.Section(staged.Name(), 0, 6); err != nil || string(got) != "staged" {
+	if got, err := s.Section(nil, staged.Name(), 0, 6); err != nil || string(got) != "staged" {
 		t.Errorf("staged: %q, %v", got, err)
 	}
 }
@@ -47,7 +47,7 @@ func TestWhatWasStoredLatelyIsReadFromMemory(t *testing.T) {
 func TestAppendingToASectionChangesNothing(t *testing.T) {
 	s := blobs.Recent(open(t, t.TempDir()), 1000)
 	name := put(t, s, []byte("abcdef"))
-	part, err := s.Section(name, 0, 3)
+	part, err := s.Section(nil, name, 0, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // when they are asked for, so that what lies elsewhere need not be copied to be
 // verified. It is safe for concurrent use once all files are added.
 type bundle struct {
-	files   map[string]func() ([]byte, error)
+	files   map[string]func(into []byte) ([]byte, error)
 	folders map[string][]fs.DirEntry
 }
 
@@ -23,11 +23,11 @@ var _ fs.ReadFileFS = (*bundle)(nil)
 var _ fs.ReadDirFS = (*bundle)(nil)
 
 func newBundle() *bundle {
-	return &bundle{files: make(map[string]func() ([]byte, error)), folders: map[string][]fs.DirEntry{".": nil}}
+	return &bundle{files: make(map[string]func(into []byte) ([]byte, error)), folders: map[string][]fs.DirEntry{".": nil}}
 }
 
 // add adds a file, which must not be there yet.
-func (b *bundle) add(name string, read func() ([]byte, error)) error {
+func (b *bundle) add(name string, read func(into []byte) ([]byte, error)) error {
 	if !fs.ValidPath(name) || b.folders[name] != nil {
 		return fmt.Errorf("a bundle cannot hold a file with the name that it is given")
 	}
@@ -49,12 +49,15 @@ func (b *bundle) add(name string, read func() ([]byte, error)) error {
 }
 
 // ReadFile implements fs.ReadFileFS.
-func (b *bundle) ReadFile(name string) ([]byte, error) {
+func (b *bundle) ReadFile(name string) ([]byte, error) { return b.ReadFileInto(nil, name) }
+
+// ReadFileInto is ReadFile into memory that the caller has, where that is enough.
+func (b *bundle) ReadFileInto(into []byte, name string) ([]byte, error) {
 	read := b.files[name]
 	if read == nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 	}
-	return read()
+	return read(into)
 }
 
 // ReadDir implements fs.ReadDirFS.

@@ -55,7 +55,7 @@ func fetch(ctx context.Context, from consiliumv1.LedgerServiceClient, study stri
 func (c *consortium) evidence(ctx context.Context) (*bundle, error) {
 	b := newBundle()
 	err := fetch(ctx, consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), false, func(path string, data []byte) error {
-		return b.add(path, func() ([]byte, error) { return data, nil })
+		return b.add(path, func([]byte) ([]byte, error) { return data, nil })
 	})
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (c *consortium) addCiphertexts(b *bundle, header statement.Digest) error {
 	}
 	for i, chunk := range h.Chunks {
 		// The same ciphertext in two contributions is one file.
-		err := b.add("blobs/"+chunk.String(), func() ([]byte, error) { return c.currentServer().Ciphertext(h.Round, h.Site, i) })
+		err := b.add("blobs/"+chunk.String(), func(into []byte) ([]byte, error) { return c.currentServer().Ciphertext(into, h.Round, h.Site, i) })
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -104,7 +104,7 @@ func (c *consortium) addCiphertexts(b *bundle, header statement.Digest) error {
 // write writes a bundle into a folder.
 func (b *bundle) write(dir string) error {
 	for path, read := range b.files {
-		data, err := read()
+		data, err := read(nil)
 		if err != nil {
 			return err
 		}

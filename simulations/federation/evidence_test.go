@@ -54,8 +54,8 @@ func TestCiphertextsThatAreNotCopiedAreVerified(t *testing.T) {
 		return len(a) - len(b)
 	})
 	whole := evidence.files[longest]
-	evidence.files[longest] = func() ([]byte, error) {
-		data, err := whole()
+	evidence.files[longest] = func([]byte) ([]byte, error) {
+		data, err := whole(nil)
 		data = bytes.Clone(data)
 		data[len(data)-1] ^= 1
 		return data, err

@@ -131,7 +131,7 @@ func (c *consortium) fetchInto(t *testing.T, dir string) {
 	t.Helper()
 	whole := newBundle()
 	ok(t, fetch(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), true, func(path string, data []byte) error {
-		return whole.add(path, func() ([]byte, error) { return data, nil })
+		return whole.add(path, func([]byte) ([]byte, error) { return data, nil })
 	}))
 	ok(t, whole.write(dir))
 }

@@ -272,7 +272,7 @@ func (b *bundle) entry(e ledger.Entry) error {
 
 // Ciphertext reads a chunk of a contribution, unchecked: the caller is in this
 // process and holds it against its digest.
-func (d *Driver) Ciphertext(id statement.Digest, site string, chunk int) ([]byte, error) {
+func (d *Driver) Ciphertext(into []byte, id statement.Digest, site string, chunk int) ([]byte, error) {
 	r, crypto, err := d.find(id)
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func (d *Driver) Ciphertext(id statement.Digest, site string, chunk int) ([]byte
 	if chunk < 0 || chunk >= len(h.Chunks) {
 		return nil, fmt.Errorf("the contribution has %d chunks, there is no chunk %d", len(h.Chunks), chunk)
 	}
-	return d.bulk(r).Section(h.Chunks[chunk], 0, crypto.ChunkBytes())
+	return d.bulk(r).Section(into, h.Chunks[chunk], 0, crypto.ChunkBytes())
 }
 
 // inside decodes a statement that was verified when it was stored.
