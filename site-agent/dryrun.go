@@ -71,7 +71,7 @@ func dryRunStep(step compute.StepSummary, sites int) DryRunStep {
 		d.Fields = append(d.Fields, outbox.Field{Name: f.Name, Length: f.Length})
 	}
 	committee := min(sites, statement.MaxCommittee)
-	suite, err := secagg.SelectSuite(layout, sites, committee)
+	suite, err := secagg.SelectSuite(layout, sites, committee, secagg.Supermajority(committee))
 	if err != nil {
 		return d // the size is not known; the fields are
 	}

@@ -114,7 +114,7 @@ func (c *coordinator) longRound(a *Agent, values int) *participant.Round {
 		Issued: now, CollectUntil: now.Add(time.Hour), OpenUntil: now.Add(2 * time.Hour), Nonce: strings.Repeat("0", 32),
 	}
 	var err error
-	if plan.Suite, err = secagg.SelectSuite(plan.Layout, len(sites), len(sites)); err != nil {
+	if plan.Suite, err = secagg.SelectSuite(plan.Layout, len(sites), len(sites), plan.Threshold); err != nil {
 		c.t.Fatal(err)
 	}
 	plan.Question = plan.QuestionDigest()

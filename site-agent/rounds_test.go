@@ -32,7 +32,7 @@ func (c *coordinator) plan(s *study.Study, q compute.Question, invited []string)
 	for _, f := range q.Layout {
 		p.Layout = append(p.Layout, secagg.Field(f))
 	}
-	suite, err := secagg.SelectSuite(p.Layout, len(invited), len(invited))
+	suite, err := secagg.SelectSuite(p.Layout, len(invited), len(invited), p.Threshold)
 	if err != nil {
 		c.t.Fatal(err)
 	}

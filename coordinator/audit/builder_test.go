@@ -289,7 +289,7 @@ func shift(t *testing.T, q *compute.Question) {
 // round runs one round to the given end.
 func (b *builder) round(question compute.Question, invited []string, state string) *secagg.Sum {
 	layout := fields(question.Layout)
-	suite, err := secagg.SelectSuite(layout, len(invited), len(invited))
+	suite, err := secagg.SelectSuite(layout, len(invited), len(invited), b.study.Threshold(len(invited)))
 	must(b.t, err)
 	b.nonce++
 	plan := &statement.Plan{

@@ -36,7 +36,7 @@ func sites(n int) []string {
 func newRound(t testing.TB, n, floor int, exact bool) (*Machine, Planned) {
 	t.Helper()
 	layout := []secagg.Field{{Name: "n", Length: 3, Bound: 1000}}
-	suite, err := secagg.SelectSuite(layout, n, n)
+	suite, err := secagg.SelectSuite(layout, n, n, secagg.Supermajority(n))
 	if err != nil {
 		t.Fatal(err)
 	}

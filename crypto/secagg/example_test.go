@@ -14,7 +14,7 @@ func Example() {
 		{Name: "patients", Length: 1, FracBits: 0, Bound: 1e6},
 		{Name: "dose", Length: 1, FracBits: 20, Bound: 1e8},
 	}
-	suite, err := secagg.SelectSuite(layout, 3, 3)
+	suite, err := secagg.SelectSuite(layout, 3, 3, 2)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func newRound(t testing.TB, l Layout, invited, committee int) *Round {
 
 func newRoundWith(t testing.TB, l Layout, invited, committee, threshold int) *Round {
 	t.Helper()
-	suite, err := SelectSuite(l, invited, committee)
+	suite, err := SelectSuite(l, invited, committee, threshold)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func FuzzLayout(f *testing.F) {
 	f.Add(-1, -1, math.NaN(), -1)
 	f.Fuzz(func(t *testing.T, length, fracBits int, bound float64, sites int) {
 		l := Layout{{"v", length, fracBits, bound}}
-		suite, err := SelectSuite(l, sites, 2)
+		suite, err := SelectSuite(l, sites, 2, 2)
 		if (err == nil) != (l.Validate(sites) == nil) {
 			t.Fatal(err)
 		}

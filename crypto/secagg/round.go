@@ -29,7 +29,7 @@ type Round struct {
 // NewRound checks a specification.
 func NewRound(spec RoundSpec) (*Round, error) {
 	spec.Layout = slices.Clone(spec.Layout)
-	suite, err := SelectSuite(spec.Layout, spec.Invited, spec.Committee)
+	suite, err := SelectSuite(spec.Layout, spec.Invited, spec.Committee, spec.Threshold)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +38,6 @@ func NewRound(spec RoundSpec) (*Round, error) {
 			return nil, err
 		}
 		return nil, &SpecError{"suite", fmt.Sprintf("the plan says %s, its layout calls for %s", spec.Suite, suite)}
-	}
-	// With 2t <= m two halves of the committee could open two different sets,
-	// and the difference of two sums can be one site's vector.
-	if spec.Threshold > spec.Committee || 2*spec.Threshold <= spec.Committee {
-		return nil, &SpecError{"threshold", fmt.Sprintf("%d of a committee of %d; needs more than half and at most all", spec.Threshold, spec.Committee)}
 	}
 	a := arithmetics[suite]()
 	return &Round{spec: spec, packing: newPacking(spec.Layout, spec.Invited, a.suite), arithmetic: a}, nil

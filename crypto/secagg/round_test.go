@@ -103,7 +103,7 @@ func TestSumIsExactForSurvivorsAndOpeners(t *testing.T) {
 }
 
 func newRoundRapid(t *rapid.T, l Layout, sites, committee, threshold int) *Round {
-	suite, err := SelectSuite(l, sites, committee)
+	suite, err := SelectSuite(l, sites, committee, threshold)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestRefusesLayoutsThatCannotBe(t *testing.T) {
 		if err := l.Validate(9); !errors.As(err, &spec) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := SelectSuite(l, 9, 9); err == nil {
+		if _, err := SelectSuite(l, 9, 9, 7); err == nil {
 			t.Errorf("%s: a suite was selected", name)
 		}
 		if _, err := NewRound(RoundSpec{Suite: "rlwe2048", Layout: l, Invited: 9, Committee: 9, Threshold: 7}); err == nil {

@@ -68,20 +68,27 @@ func (s *suite) shareBytes() int { return 2 * s.degree }
 func (s *suite) messageWords() int { return (int(s.payload) + 1 + 63) / 64 }
 
 // SelectSuite names the suite that a plan must use: the one with the least
-// total bytes per site, chunks * chunk bytes + committee * 2N; of equals, the
-// one with the smaller ring. The rule is frozen. Sites recompute it and refuse
-// a plan that chose otherwise.
-func SelectSuite(l Layout, invited, committee int) (string, error) {
+// bytes of ciphertext and key shares in a contribution, chunks * chunk bytes +
+// (committee - threshold + 1) * 2N, as threshold - 1 of the shares are agreed on
+// and not sent; of equals, the one with the smaller ring. The rule is frozen.
+// Sites recompute it and refuse a plan that chose otherwise.
+func SelectSuite(l Layout, invited, committee, threshold int) (string, error) {
 	if err := l.Validate(invited); err != nil {
 		return "", err
 	}
 	if committee < 2 || committee > invited {
 		return "", &SpecError{"committee", fmt.Sprintf("%d members of %d invited sites; needs at least 2 and at most all", committee, invited)}
 	}
+	// With 2t <= m two halves of the committee could open two different sets,
+	// and the difference of two sums can be one site's vector.
+	if threshold > committee || 2*threshold <= committee {
+		return "", &SpecError{"threshold", fmt.Sprintf("%d of a committee of %d; needs more than half and at most all", threshold, committee)}
+	}
+	sent := committee - threshold + 1
 	best, least := "", 0
 	for _, s := range suites {
 		p := newPacking(l, invited, s)
-		if total := p.chunks*s.chunkBytes() + committee*s.shareBytes(); best == "" || total < least {
+		if total := p.chunks*s.chunkBytes() + sent*s.shareBytes(); best == "" || total < least {
 			best, least = s.name, total
 		}
 	}

@@ -64,24 +64,28 @@ func TestSelectSuiteIsFrozen(t *testing.T) {
 		name               string
 		layout             Layout
 		invited, committee int
+		threshold          int
 		want               string
-		bytes              int
+		bytes              int // of the ciphertext and of the key shares that travel
 	}{
-		{"one count", Layout{{"n", 1, 0, 1000}}, 3, 3, "rlwe2048", 13568 + 3*4096},
-		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*4096},
+		{"one count", Layout{{"n", 1, 0, 1000}}, 3, 3, 3, "rlwe2048", 13568 + 1*4096},
+		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 13568 + 6*4096},
 		// 682 values of three limbs fill 2046 coefficients; one value more needs a second chunk.
-		{"wide, one chunk", Layout{{"v", 682, 40, 1 << 33}}, 17, 17, "rlwe2048", 13568 + 17*4096},
-		{"wide, two chunks", Layout{{"v", 683, 40, 1 << 33}}, 17, 17, "rlwe2048", 2*13568 + 17*4096},
-		{"a hundred thousand at 16 bits, small committee", Layout{{"v", 100000, 0, 32767}}, 16, 4, "rlwe4096", 7*54272 + 4*8192},
-		{"a million at 16 bits", Layout{{"v", 1000000, 0, 32767}}, 16, 16, "rlwe8192", 14*217088 + 16*16384},
+		{"wide, one chunk", Layout{{"v", 682, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 13568 + 6*4096},
+		{"wide, two chunks", Layout{{"v", 683, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 2*13568 + 6*4096},
+		{"a level of a tree", Layout{{"cells", 30000, 0, 65535}}, 20, 20, 14, "rlwe4096", 3*54272 + 7*8192},
+		{"a smaller one", Layout{{"cells", 12000, 0, 65535}}, 20, 20, 14, "rlwe2048", 6*13568 + 7*4096},
+		{"a smaller one, where one share travels", Layout{{"cells", 12000, 0, 65535}}, 20, 20, 20, "rlwe4096", 54272 + 8192},
+		{"a hundred thousand at 16 bits, small committee", Layout{{"v", 100000, 0, 32767}}, 16, 4, 3, "rlwe4096", 7*54272 + 2*8192},
+		{"a million at 16 bits", Layout{{"v", 1000000, 0, 32767}}, 16, 16, 11, "rlwe8192", 14*217088 + 6*16384},
 	}
 	for _, tt := range tests {
-		got, err := SelectSuite(tt.layout, tt.invited, tt.committee)
+		got, err := SelectSuite(tt.layout, tt.invited, tt.committee, tt.threshold)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
 		s, _ := suiteNamed(got)
-		total := newPacking(tt.layout, tt.invited, s).chunks*s.chunkBytes() + tt.committee*s.shareBytes()
+		total := newPacking(tt.layout, tt.invited, s).chunks*s.chunkBytes() + (tt.committee-tt.threshold+1)*s.shareBytes()
 		if got != tt.want || total != tt.bytes {
 			t.Errorf("%s: %s with %d bytes, want %s with %d", tt.name, got, total, tt.want, tt.bytes)
 		}
@@ -96,19 +100,20 @@ func TestSelectSuiteSendsLeast(t *testing.T) {
 	for range 2000 {
 		invited := 2 + random.IntN(60)
 		committee := 2 + random.IntN(invited-1)
+		threshold := committee/2 + 1 + random.IntN(committee-committee/2)
 		l := Layout{{Name: "v", Length: 1 + random.IntN(1<<random.IntN(21)), FracBits: random.IntN(60), Bound: 1 + 1e9*random.Float64()}}
-		got, err := SelectSuite(l, invited, committee)
+		got, err := SelectSuite(l, invited, committee, threshold)
 		if err != nil {
 			t.Fatal(err)
 		}
 		chosen[got]++
 		total := func(s *suite) int {
-			return newPacking(l, invited, s).chunks*s.chunkBytes() + committee*s.shareBytes()
+			return newPacking(l, invited, s).chunks*s.chunkBytes() + (committee-threshold+1)*s.shareBytes()
 		}
 		mine, _ := suiteNamed(got)
 		for _, s := range suites {
 			if total(s) < total(mine) || total(s) == total(mine) && s.degree < mine.degree {
-				t.Fatalf("%+v, %d invited, committee %d: chose %s, but %s sends less", l, invited, committee, got, s.name)
+				t.Fatalf("%+v, %d invited, committee %d, threshold %d: chose %s, but %s sends less", l, invited, committee, threshold, got, s.name)
 			}
 		}
 	}

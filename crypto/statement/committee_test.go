@@ -127,7 +127,7 @@ func large(t *testing.T, n int) *Plan {
 	p.Committee = p.Appointed()
 	p.Threshold = 14
 	var err error
-	if p.Suite, err = secagg.SelectSuite(p.Layout, n, len(p.Committee)); err != nil {
+	if p.Suite, err = secagg.SelectSuite(p.Layout, n, len(p.Committee), p.Threshold); err != nil {
 		t.Fatal(err)
 	}
 	return p

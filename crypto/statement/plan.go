@@ -83,7 +83,7 @@ func (p *Plan) Validate() error {
 	if err := layout.Validate(n); err != nil {
 		return fmt.Errorf("plan's layout: %w", err)
 	}
-	suite, err := secagg.SelectSuite(layout, n, m)
+	suite, err := secagg.SelectSuite(layout, n, m, p.Threshold)
 	if err != nil {
 		return fmt.Errorf("plan's layout: %w", err)
 	}

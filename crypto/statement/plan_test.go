@@ -15,7 +15,7 @@ func plan(t testing.TB) *Plan {
 	t.Helper()
 	sites := []string{"east", "middle", "north", "south", "west"}
 	layout := []secagg.Field{{Name: "count", Length: 1, FracBits: 0, Bound: 1e6}, {Name: "sum", Length: 20, FracBits: 30, Bound: 1e4}}
-	suite, err := secagg.SelectSuite(layout, 5, 5)
+	suite, err := secagg.SelectSuite(layout, 5, 5, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ const siteName = "hospital" // of middling length
 func (m *member) measure(field secagg.Field, sites int) (s size, err error) {
 	committee := min(sites, maxCommittee)
 	layout := secagg.Layout{field}
-	if s.Suite, err = secagg.SelectSuite(layout, sites, committee); err != nil {
+	if s.Suite, err = secagg.SelectSuite(layout, sites, committee, secagg.Supermajority(committee)); err != nil {
 		return s, err
 	}
 	r, err := secagg.NewRound(secagg.RoundSpec{

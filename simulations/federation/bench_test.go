@@ -355,7 +355,7 @@ func (c *bench) makePlan(b *testing.B) statement.Plan {
 	}
 	plan.Committee = plan.Appointed()
 	plan.Threshold = secagg.Supermajority(len(plan.Committee))
-	plan.Suite, err = secagg.SelectSuite(c.layout, len(plan.Invited), len(plan.Committee))
+	plan.Suite, err = secagg.SelectSuite(c.layout, len(plan.Invited), len(plan.Committee), plan.Threshold)
 	must(b, err)
 	plan.Question = plan.QuestionDigest()
 	must(b, plan.Validate())

@@ -150,7 +150,7 @@ func (c *consortium) plan() *statement.Plan {
 
 // derive fills in what follows from the rest of a plan.
 func derive(p *statement.Plan) *statement.Plan {
-	if suite, err := secagg.SelectSuite(p.Layout, len(p.Invited), len(p.Committee)); err == nil {
+	if suite, err := secagg.SelectSuite(p.Layout, len(p.Invited), len(p.Committee), p.Threshold); err == nil {
 		p.Suite = suite
 	}
 	p.Question = p.QuestionDigest()

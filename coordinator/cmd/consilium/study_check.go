@@ -257,7 +257,7 @@ func costAmong(s *study.Study, sums []sumJSON, hospitals int) (costJSON, error) 
 
 // bytesOf is what one of so many hospitals sends in a round.
 func bytesOf(layout secagg.Layout, hospitals, threshold int) (uint64, error) {
-	suite, err := secagg.SelectSuite(layout, hospitals, hospitals)
+	suite, err := secagg.SelectSuite(layout, hospitals, hospitals, threshold)
 	if err != nil {
 		return 0, err
 	}

@@ -104,7 +104,7 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 			"%s: %s (missing: %s); the %d sites that are left are too few to ask again: sites refuse where the earlier committee could have opened another set without them",
 			plan.Step, earlier.End().Reason, list(earlier.End().Missing), len(sites)))
 	}
-	suite, err := secagg.SelectSuite(plan.Layout, len(plan.Invited), len(plan.Committee))
+	suite, err := secagg.SelectSuite(plan.Layout, len(plan.Invited), len(plan.Committee), plan.Threshold)
 	if err != nil {
 		return d.breakOff(s, "the sum of so many sites does not fit the encoding", err)
 	}

@@ -50,7 +50,7 @@ func drawn(t *testing.T, sites int, threshold string) (*Driver, *studyState, *st
 		t.Fatal(err)
 	}
 	var err error
-	if plan.Suite, err = secagg.SelectSuite(plan.Layout, sites, len(plan.Committee)); err != nil {
+	if plan.Suite, err = secagg.SelectSuite(plan.Layout, sites, len(plan.Committee), plan.Threshold); err != nil {
 		t.Fatal(err)
 	}
 	m, err := round.New(round.Planned{Round: plan.RoundSpec().ID, Plan: *plan, At: issued})

@@ -32,7 +32,7 @@ func (w *watched) Get(name statement.Digest) ([]byte, error) {
 func seal(t *testing.T, store blobs.Store, n, length int) *summing {
 	t.Helper()
 	layout := secagg.Layout{{Name: "v", Length: length, FracBits: 8, Bound: 100}}
-	suite, err := secagg.SelectSuite(layout, n, 4)
+	suite, err := secagg.SelectSuite(layout, n, 4, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
