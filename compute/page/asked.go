@@ -254,7 +254,7 @@ func cohort(c *describe.Cohort) section {
 		case v.Positives != nil:
 			line(v.Column, "have the outcome", count(*v.Positives), none, none, none)
 		case v.Events != nil:
-			line(v.Column, note+", time", count(c.Patients), optional(v.Mean), optional(v.SD), none)
+			line(v.Column, "time followed, to the event or without it", count(c.Patients), optional(v.Mean), optional(v.SD), none)
 			line(v.Column, "have the event", count(*v.Events), none, none, none)
 		case v.Levels == nil:
 			line(v.Column, strings.Trim(note+", "+v.Unit, ", "), none, optional(v.Mean), optional(v.SD), absent)

@@ -21,7 +21,7 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 	if m.Ridge > 0 {
 		words += fmt.Sprintf(" A ridge penalty of %s draws its coefficients towards zero.", plot.Plain(m.Ridge))
 	}
-	words += " A hazard ratio above 1 means that the event comes sooner: that of a level against the level without a line, that of a number with one unit more."
+	words += " The hazard is how fast the event comes to those who are still free of it; a feature multiplies it by its hazard ratio. Above 1 the event comes sooner, below 1 later: for a level against the level without a line, for a number with one unit more."
 	var terms []coefficient
 	for _, t := range m.Terms {
 		margin := normal * t.StdError

@@ -31,7 +31,9 @@ func survival(s *describe.Survival, time, unit string) section {
 	}
 	overall := s.Overall
 	overall.Group = "all patients"
-	blocks := []block{text("Kaplan–Meier estimates on the study's times: an event counts at the end of its interval. A curve is shown at times between which the events, and the censored, are none or enough not to be withheld; the estimate itself uses every interval.")}
+	blocks := []block{text("What share of the patients is still free of the event as time goes on. Patients who were not seen until then without the event (censored) count for as long as they were followed."),
+		note("Kaplan–Meier estimates on the study's times: an event counts at the end of its interval. A curve is shown at times between which the events, and the censored, are none or enough not to be withheld; the estimate itself uses every interval."),
+	}
 	blocks = append(blocks, curves("All patients", time, unit, []describe.Curve{overall})...)
 	for _, g := range s.Groupings {
 		blocks = append(blocks, curves("By "+g.Column, time, unit, g.Curves)...)

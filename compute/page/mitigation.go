@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -143,6 +144,7 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 	}
 	var curve plot.Series
 	var path []plot.XY
+	var names []plot.Named
 	for _, p := range known {
 		at := plot.XY{X: scale(of, p.Error.Estimate), Y: scale(gap, p.Gap.Estimate)}
 		path = append(path, at)
@@ -151,9 +153,7 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 			radius, name = 8, name+", released"
 		}
 		curve.Dots = append(curve.Dots, c.Dot(at, radius))
-		if n := c.Name(at, name); p.Released || !crowded(c.Names, n) {
-			c.Names = append(slices.DeleteFunc(c.Names, func(o plot.Name) bool { return crowded([]plot.Name{o}, n) }), n)
-		}
+		names = append(names, plot.Named{At: at, Radius: radius, Text: name})
 		if p.Error.Lower != nil && p.Error.Upper != nil {
 			c.Spans = append(c.Spans, c.Span(plot.XY{X: scale(of, *p.Error.Lower), Y: at.Y}, plot.XY{X: scale(of, *p.Error.Upper), Y: at.Y}))
 		}
@@ -162,20 +162,11 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 		}
 		c.Words += fmt.Sprintf("Strength %s: %s %s, gap %s. ", plot.Plain(p.Strength), of.title, of.text(p.Error.Estimate), gap.text(p.Gap.Estimate))
 	}
+	slices.SortStableFunc(names, func(a, b plot.Named) int { return cmp.Compare(b.Radius, a.Radius) }) // the released one first
+	c.NameDots(names)
 	curve.Path = c.Path(path)
 	c.Series = []plot.Series{curve}
 	return c
-}
-
-// crowded reports whether a name would stand on one of the others.
-func crowded(names []plot.Name, n plot.Name) bool {
-	return slices.ContainsFunc(names, func(o plot.Name) bool {
-		left, right := o, n
-		if right.X < left.X {
-			left, right = right, left
-		}
-		return math.Abs(o.Y-n.Y) < 16 && right.X-left.X < 8*float64(len(left.Text))
-	})
 }
 
 // corners are the point and the ends of its intervals.

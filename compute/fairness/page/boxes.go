@@ -86,7 +86,7 @@ func newBoxes(a *fairness.Audit, list []measure) *boxes {
 		if i == 0 {
 			name = "all patients"
 		}
-		out.Rows = append(out.Rows, newBoxRow(g, name, y, scale, m, hidden(g, a.MinimumCell)))
+		out.Rows = append(out.Rows, newBoxRow(g, name, y, scale, m, hidden(a, g)))
 		y += rowHeight
 	}
 	out.Height = y

@@ -43,7 +43,7 @@ func noisyPopulations(a *fairness.Audit) (out []population) {
 			out = append(out, population{Attribute: g.Attribute})
 		}
 		p := &out[len(out)-1]
-		b := bar{Y: float64(len(p.Bars)) * rowHeight, Label: g.Level, Count: hidden(g, a.MinimumCell)}
+		b := bar{Y: float64(len(p.Bars)) * rowHeight, Label: g.Level, Count: hidden(a, g)}
 		if g.N != nil {
 			b.Count = patients(g)
 			b.Width = barWidth * min(max(float64(*g.N)/float64(a.N), 0), 1)

@@ -37,6 +37,7 @@ var templates = template.Must(template.Must(template.Must(plot.Add(template.New(
 	"percent": func(part, whole int) string {
 		return strconv.FormatFloat(100*float64(part)/float64(whole), 'f', 1, 64) + "%"
 	},
+	"brief": brief,
 	"scale": func(transform string) string {
 		if transform == string(study.Sqrt) {
 			return "square-root"
@@ -253,21 +254,43 @@ func label(g fairness.Group) string {
 	return g.Level
 }
 
-func hidden(g fairness.Group, minimum int) string {
-	if why := hiddenUnderNoise(g, minimum); why != "" {
+// hidden says why a group has no figures, as the list of what is hidden does; empty
+// where it has some.
+func hidden(a *fairness.Audit, g fairness.Group) string {
+	if why := hiddenUnderNoise(g, a.MinimumCell); why != "" {
 		return why
 	}
 	switch g.State {
-	case fairness.Suppressed:
-		return fmt.Sprintf("hidden: fewer than %d patients, or to hide such a group", minimum)
-	case fairness.Merged:
-		return fmt.Sprintf("hidden: fewer than %d patients, counted with another group", minimum)
+	case fairness.Suppressed, fairness.Merged:
+		for _, h := range a.Hidden {
+			if h.Attribute == g.Attribute && h.Level == g.Level {
+				return "hidden: " + h.Why
+			}
+		}
+		return "hidden"
 	case fairness.Zero:
 		return "no patients"
 	case fairness.NotEstimable:
 		return "no measure has a value"
 	}
 	return ""
+}
+
+// mostInDrawing are the letters for which a row of a drawing has room.
+const mostInDrawing = 76
+
+// brief is a reason as a row of a drawing has room for it; the drawing's words, the
+// tables and the list of what is hidden have all of it.
+func brief(why string) string {
+	letters := []rune(why)
+	if len(letters) <= mostInDrawing {
+		return why
+	}
+	cut := strings.TrimRight(string(letters[:mostInDrawing-1]), " ")
+	if at := strings.LastIndexByte(cut, ' '); at > 0 {
+		cut = cut[:at]
+	}
+	return strings.TrimRight(cut, " ,;") + " …"
 }
 
 // population is an attribute's groups as bars.
@@ -305,7 +328,7 @@ func populations(c *describe.Cohort) []population {
 			case describe.Zero:
 				b.Count = "no patients"
 			default:
-				b.Count = fmt.Sprintf("hidden: fewer than %d", c.MinimumCell)
+				b.Count = fmt.Sprintf("hidden: fewer than %d, or beside such a group", c.MinimumCell)
 			}
 			b.Text = barStart + b.Width + 8
 			p.Bars = append(p.Bars, b)

@@ -144,7 +144,7 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 		if i == 0 {
 			name = "all patients"
 		}
-		r := forestRow{Y: y, Label: narrow(name), Hidden: hidden(g, whole.MinimumCell)}
+		r := forestRow{Y: y, Label: narrow(name), Hidden: hidden(whole, g)}
 		if g.N != nil && *g.N > 0 {
 			r.Count = patients(g)
 		}
@@ -241,7 +241,7 @@ func newShares(a *fairness.Audit) *shares {
 			out.Rows = append(out.Rows, shareRow{Y: y, Head: g.Attribute})
 			y += headHeight
 		}
-		r := shareRow{Y: y, Label: label(g), Hidden: hidden(g, a.MinimumCell)}
+		r := shareRow{Y: y, Label: label(g), Hidden: hidden(a, g)}
 		if slices.ContainsFunc(g.Withheld, func(name string) bool { return name == "under20" || name == "within20" || name == "over20" }) {
 			r.Hidden = fmt.Sprintf("hidden: a share would tell of fewer than %d patients", a.MinimumCell)
 		}

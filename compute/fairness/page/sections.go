@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -54,7 +53,7 @@ func tables(a *fairness.Audit, list []measure) []table {
 func figures(a *fairness.Audit, list []measure) []figureRow {
 	var rows []figureRow
 	for _, g := range a.Groups {
-		row := figureRow{Attribute: g.Attribute, Level: label(g), Hidden: hidden(g, a.MinimumCell)}
+		row := figureRow{Attribute: g.Attribute, Level: label(g), Hidden: hidden(a, g)}
 		if g.N != nil {
 			row.Patients = patients(g)
 		}
@@ -239,17 +238,16 @@ func dotsByGroup(a *fairness.Audit, predicted, observed string, share bool) *plo
 	c := &plot.Chart{ID: "calibration-groups", X: x, Y: y, Caption: "A dot for each group. On the dashed line the model is right on average; above it the model predicts too little, below it too much."}
 	c.Lines = []plot.Line{c.Diagonal()}
 	s := plot.Series{}
+	var names []plot.Named
 	for _, d := range dots {
 		s.Dots = append(s.Dots, c.Dot(d.at, 5))
 		if d.m.Lower != nil && d.m.Upper != nil {
 			c.Spans = append(c.Spans, c.Span(plot.XY{X: d.at.X, Y: *d.m.Lower}, plot.XY{X: d.at.X, Y: *d.m.Upper}))
 		}
-		name := c.Name(d.at, d.name)
-		if !slices.ContainsFunc(c.Names, func(o plot.Name) bool { return math.Abs(o.X-name.X) < 160 && math.Abs(o.Y-name.Y) < 15 }) {
-			c.Names = append(c.Names, name) // the words name those who would be written over another
-		}
+		names = append(names, plot.Named{At: d.at, Radius: 5, Text: d.name})
 		c.Words += fmt.Sprintf("%s: predicted %s, observed %s. ", d.name, plot.Number(d.at.X), plot.Number(d.at.Y))
 	}
+	c.NameDots(names)
 	c.Series = []plot.Series{s}
 	return c
 }

@@ -24,9 +24,10 @@ type Chart struct {
 	Marks              []Mark // on the axis along the bottom
 	Spans              []Line // thin, such as intervals of dots
 	Names              []Name // beside dots
+	Leaders            []Line // from dots to names that stand away from them
 }
 
-// Name stands to the right of a point.
+// Name stands beside a point; its place is where its line begins.
 type Name struct {
 	X, Y float64
 	Text string
@@ -92,9 +93,6 @@ func (c *Chart) Across(y float64) Line {
 func (c *Chart) Span(from, to XY) Line {
 	return Line{c.X.At(from.X), c.Y.At(from.Y), c.X.At(to.X), c.Y.At(to.Y)}
 }
-
-// Name beside a point.
-func (c *Chart) Name(p XY, text string) Name { return Name{c.X.At(p.X) + 11, c.Y.At(p.Y) - 9, text} }
 
 // Mark at a value of the bottom axis.
 func (c *Chart) Mark(x float64) Mark { return Mark{c.X.At(x)} }
