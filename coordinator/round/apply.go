@@ -49,7 +49,20 @@ func (m *Machine) Apply(r Record) error {
 		if m.state != Opening || m.requested {
 			return impossible
 		}
+		if err := m.checkFirst(r); err != nil {
+			return err
+		}
 		m.request, m.requested, at = r, true, r.At
+	case AllAsked:
+		if m.state != Opening || !m.requested || m.openers != nil || m.allAsked() {
+			return impossible
+		}
+		m.all, at = true, r.At
+	case Doubted:
+		if m.state != Opening || m.openers == nil || m.allAsked() {
+			return impossible
+		}
+		m.all, m.openers, m.doubtedAt, at = true, nil, r.At, r.At
 	case ShareGiven:
 		if m.Assignment(r.Member) != Open {
 			return impossible

@@ -38,7 +38,7 @@ func (m *Machine) Decide(now time.Time, in Input) ([]Record, error) {
 		if m.state != Opening || m.requested {
 			return nil, nil
 		}
-		return []Record{Requested{Request: in.Request, Envelope: in.Envelope, Leaf: in.Leaf, At: now}}, nil
+		return []Record{m.requestOf(now, in)}, nil
 	case Share:
 		return m.share(now, in)
 	case Fault:
@@ -52,6 +52,9 @@ func (m *Machine) Decide(now time.Time, in Input) ([]Record, error) {
 	case Violated:
 		if m.state != Opening || m.openers == nil {
 			return nil, nil
+		}
+		if records := m.doubt(now, in); records != nil {
+			return records, nil
 		}
 		return []Record{Ended{State: FailedIntegrity, Cause: CauseSum, Reason: in.Reason, AtFault: slices.Sorted(slices.Values(in.AtFault)), At: now}}, nil
 	case Away:
@@ -147,6 +150,9 @@ func (m *Machine) share(now time.Time, in Share) ([]Record, error) {
 	if _, reported := m.faults[in.Member]; reported {
 		return nil, violation(CodeOtherShare, "member %s has reported a fault and cannot also give a share", in.Member)
 	}
+	if !m.asked(in.Member) {
+		return nil, refuse(CodeNotAsked, "member %s was not asked to open this round", in.Member)
+	}
 	return []Record{ShareGiven{Member: in.Member, Share: in.Share, Envelope: in.Envelope, Bytes: in.Bytes, At: now}}, nil
 }
 
@@ -165,6 +171,9 @@ func (m *Machine) fault(now time.Time, in Fault) ([]Record, error) {
 	}
 	if _, gave := m.shares[in.Member]; gave {
 		return nil, violation(CodeOtherShare, "member %s has given a share and cannot also report a fault", in.Member)
+	}
+	if !m.asked(in.Member) {
+		return nil, refuse(CodeNotAsked, "member %s was not asked to open this round", in.Member)
 	}
 	senders := slices.Compact(slices.Sorted(slices.Values(in.Senders)))
 	if len(senders) == 0 {
@@ -230,10 +239,16 @@ func (m *Machine) closeCollecting(now time.Time, in Tick) []Record {
 }
 
 func (m *Machine) closeOpening(now time.Time, in Tick) []Record {
+	if records := m.askAll(now); records != nil {
+		return records
+	}
+	blamed, blocked := m.blocked()
+	// Where every answer matters, one who may not have had the time to call is there.
+	settling := in.Settling && (blocked || !m.doubtedAt.IsZero())
 	waiting := slices.ContainsFunc(m.plan.Committee, func(member string) bool {
-		return m.Assignment(member) == Open && in.Present(member)
+		return m.Assignment(member) == Open && (settling || in.Present(member))
 	})
-	if blamed, blocked := m.blocked(); blocked {
+	if blocked {
 		// Every member that is there gets to see the fault with its own eyes:
 		// only then will it answer the question once more without the culprit.
 		if waiting && now.Before(m.blockedAt.Add(m.PresenceWindow())) {
@@ -243,8 +258,7 @@ func (m *Machine) closeOpening(now time.Time, in Tick) []Record {
 		return []Record{Ended{State: FailedIntegrity, Cause: CauseFaults, Reason: reason, AtFault: blamed, At: now}}
 	}
 	if len(m.shares) >= m.plan.Threshold {
-		settled := !now.Before(m.enoughAt.Add(Settle))
-		if settled || !waiting {
+		if !waiting || !now.Before(m.settled()) {
 			return []Record{SharesClosed{Openers: slices.Sorted(maps.Keys(m.shares)), At: now}}
 		}
 		return nil

@@ -2,6 +2,7 @@ package round
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
@@ -47,10 +48,13 @@ type Decline struct {
 	Site, Reason string
 }
 
-// RequestLedgered is PlanLedgered for the opening request.
+// RequestLedgered is PlanLedgered for the opening request. Where First names
+// members, the others are not asked before Patience is over.
 type RequestLedgered struct {
 	Request, Envelope statement.Digest
 	Leaf              uint64
+	First             []string // ascending
+	Patience          time.Duration
 }
 
 // Share is a committee member's verified opening share, stored.
@@ -76,6 +80,7 @@ type Opened struct {
 type Violated struct {
 	Reason  string
 	AtFault []string // provably
+	Shares  bool     // the opening shares may be what is wrong
 }
 
 // Tick is time passing. Present says which sites have been heard from within
@@ -125,6 +130,7 @@ const (
 	CodeAlreadyCounted  = "contribution-counted"
 	CodeAlreadyDeclined = "round-declined"
 	CodeOtherRequest    = "other-opening-request"
+	CodeNotAsked        = "not-asked-to-open"
 	CodeOtherShare      = "other-opening-share"
 	CodeNotContributor  = "not-a-contributor"
 )

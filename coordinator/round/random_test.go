@@ -15,13 +15,13 @@ func TestArbitraryOrders(t *testing.T) {
 	reached := map[State]int{}
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 7))
-		n := 3 + random.IntN(3)
+		n := 3 + random.IntN(5)
 		floor := 2 + random.IntN(2)
 		m, planned := newRound(t, n, floor, random.IntN(8) == 0)
 		h := &history{t: t, m: m, records: []Record{planned}}
 		var fixed []string
 		var ended []byte
-		for range 15 + random.IntN(110) {
+		for range 15 + random.IntN(150) {
 			now := began.Add(time.Duration(random.Int64N(int64(6 * time.Minute))))
 			if random.IntN(30) > 0 {
 				now = began.Add(time.Duration(random.Int64N(int64(time.Minute)))) // most of it happens in time
@@ -80,15 +80,19 @@ func anyInput(random *rand.Rand, m *Machine, n int) Input {
 	if random.IntN(3) == 0 {
 		there = Tick{Present: func(string) bool { return random.IntN(4) > 0 }}
 	}
+	requested := requestLedgered()
+	if random.IntN(2) == 0 {
+		requested.First, requested.Patience = m.First(nil, anybody), time.Second
+	}
 	other := begin(site)
 	other.Header = digest("other")
 	fitting := map[State][]Input{
 		Inviting:   {PlanLedgered{Envelope: digest("p"), Leaf: 1}},
 		Collecting: {begin(site), commit(site), begin(site), commit(site), whole(site), there},
-		Opening:    {requestLedgered(), share(site), share(site), share(site), there, Opened{Sum: digest("s")}, Violated{Reason: "v"}},
+		Opening:    {requested, share(site), share(site), share(site), there, Opened{Sum: digest("s")}, Violated{Reason: "v", Shares: true}},
 	}[m.State()]
 	any := []Input{
-		PlanLedgered{Envelope: digest("p"), Leaf: 1}, Withdraw{Reason: "w"}, requestLedgered(), there,
+		PlanLedgered{Envelope: digest("p"), Leaf: 1}, Withdraw{Reason: "w"}, requested, there,
 		begin(site), other, commit(site), whole(site), Decline{Site: site}, share(site), fault(site, who[random.IntN(n)]),
 		Opened{Sum: digest("s")}, Violated{Reason: "v"}, Away{},
 	}

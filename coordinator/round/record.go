@@ -65,7 +65,23 @@ type Requested struct {
 	Request  statement.Digest `json:"request"`  // of the request's payload
 	Envelope statement.Digest `json:"envelope"` // of the signed request
 	Leaf     uint64           `json:"leaf"`     // its index in the ledger
-	At       time.Time        `json:"at"`
+	// First names the members who are asked at once, ascending; none where all
+	// are. The others are asked at AllAt unless enough shares have come.
+	First []string  `json:"first,omitempty"`
+	AllAt time.Time `json:"all_at,omitzero"`
+	At    time.Time `json:"at"`
+}
+
+// AllAsked says that every member is asked from now on.
+type AllAsked struct {
+	At time.Time `json:"at"`
+}
+
+// Doubted says that the sum was not sound that the members asked first opened.
+// All are asked, and the sum is opened again with what they answer.
+type Doubted struct {
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // ShareGiven says that a committee member answered the opening request.
@@ -109,6 +125,8 @@ func (Contributed) kind() string   { return "contributed" }
 func (Declined) kind() string      { return "declined" }
 func (SetFixed) kind() string      { return "set-fixed" }
 func (Requested) kind() string     { return "requested" }
+func (AllAsked) kind() string      { return "all-asked" }
+func (Doubted) kind() string       { return "doubted" }
 func (ShareGiven) kind() string    { return "share-given" }
 func (FaultReported) kind() string { return "fault-reported" }
 func (SharesClosed) kind() string  { return "shares-closed" }
@@ -152,6 +170,10 @@ func Decode(data []byte) (Record, error) {
 		r, err = body[SetFixed](t.Body)
 	case "requested":
 		r, err = body[Requested](t.Body)
+	case "all-asked":
+		r, err = body[AllAsked](t.Body)
+	case "doubted":
+		r, err = body[Doubted](t.Body)
 	case "share-given":
 		r, err = body[ShareGiven](t.Body)
 	case "fault-reported":

@@ -64,10 +64,12 @@ type Machine struct {
 	announced Announced
 	request   Requested
 	requested bool
+	all       bool // asked, also those who were not asked first
 	shares    map[string]ShareGiven
 	faults    map[string]FaultReported
 	enoughAt  time.Time // when the share that reached the threshold was given
 	blockedAt time.Time // when the fault was reported that put the threshold out of reach
+	doubtedAt time.Time // when the sum was not sound that those asked first opened
 	openers   []string  // whose shares are used, fixed once
 
 	end End
@@ -226,7 +228,7 @@ func (m *Machine) Missing() []string {
 		return missing
 	}
 	for _, member := range m.plan.Committee {
-		if _, gave := m.shares[member]; !gave {
+		if _, gave := m.shares[member]; !gave && m.asked(member) {
 			missing = append(missing, member)
 		}
 	}
@@ -275,7 +277,7 @@ func (m *Machine) Assignment(site string) Task {
 			return Nothing
 		}
 		return Contribute
-	case m.state == Opening && m.requested && m.openers == nil && m.onCommittee(site):
+	case m.state == Opening && m.requested && m.openers == nil && m.onCommittee(site) && m.asked(site):
 		if _, gave := m.shares[site]; gave {
 			return Nothing
 		}
@@ -320,7 +322,9 @@ func (m *Machine) Wake(now time.Time) (time.Time, bool) {
 	case m.state == Opening && m.openers == nil && !m.blockedAt.IsZero():
 		return m.blockedAt.Add(m.PresenceWindow()), true
 	case m.state == Opening && m.openers == nil && !m.enoughAt.IsZero():
-		return m.enoughAt.Add(Settle), true
+		return m.settled(), true
+	case m.state == Opening && m.openers == nil && !m.allAsked():
+		return m.request.AllAt, true
 	case m.state == Opening && m.openers == nil:
 		return m.plan.OpenUntil, true
 	}
@@ -331,6 +335,15 @@ func (m *Machine) Wake(now time.Time) (time.Time, bool) {
 // present.
 func (m *Machine) PresenceWindow() time.Duration {
 	return min(30*time.Second, m.plan.CollectUntil.Sub(m.plan.Issued)/4)
+}
+
+// settled is until when further shares are waited for once there are enough: for
+// those of members that are asked because of a doubt, a presence window.
+func (m *Machine) settled() time.Time {
+	if m.doubtedAt.IsZero() {
+		return m.enoughAt.Add(Settle)
+	}
+	return m.doubtedAt.Add(m.PresenceWindow())
 }
 
 // collectGrace is when a committee that is too small is given up: one presence

@@ -151,8 +151,8 @@ func (t *trial) announce(r *roundState) error {
 		d.entry(ledger.TypePlan, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
 }
 
-// request signs the opening request and puts it in the ledger, after which the
-// committee sees it.
+// request signs the opening request and puts it in the ledger, after which those
+// of the committee see it who are asked first.
 func (t *trial) request(r *roundState) error {
 	d, fixed := t.driver, t.now(r)
 	request := statement.OpeningRequest{Round: r.ID(), Contributors: fixed.Contributors()}
@@ -168,8 +168,24 @@ func (t *trial) request(r *roundState) error {
 	if err != nil {
 		return err
 	}
-	return t.feed(r, round.RequestLedgered{Request: statement.DigestOf(payload), Envelope: envelope, Leaf: t.leaves()},
-		d.entry(ledger.TypeOpeningRequest, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
+	earlier := r.study.earlier(r)
+	present := func(site string) bool { return d.present(site, d.Now(), r.PresenceWindow()) }
+	in := round.RequestLedgered{
+		Request: statement.DigestOf(payload), Envelope: envelope, Leaf: t.leaves(),
+		First: fixed.First(earlier, present), Patience: round.Patience(earlier),
+	}
+	return t.feed(r, in, d.entry(ledger.TypeOpeningRequest, r.Plan().Study, r.ID(), envelope, d.Node.Name()))
+}
+
+// earlier are the rounds of a study before one of them, oldest first.
+func (s *studyState) earlier(than *roundState) (all []*round.Machine) {
+	for _, r := range s.rounds {
+		if r == than {
+			break
+		}
+		all = append(all, r.Machine)
+	}
+	return all
 }
 
 // round returns a round by its id in hex.

@@ -72,10 +72,10 @@ func (s *summing) open(store blobs.Store) (sum *secagg.Sum, found *round.Violate
 		return nil, nil, unread
 	}
 	if off, ok := errors.AsType[*secagg.MemberError](err); ok && off.Member >= 0 && off.Member < len(s.committee) {
-		return nil, &round.Violated{Reason: fmt.Sprintf("the opening share of %s does not fit those of the others", s.committee[off.Member])}, nil
+		return nil, &round.Violated{Shares: true, Reason: fmt.Sprintf("the opening share of %s does not fit those of the others", s.committee[off.Member])}, nil
 	}
 	if errors.Is(err, secagg.ErrIntegrity) {
-		return nil, &round.Violated{Reason: "the opened sum is larger than its contributions can be: a contribution or an opening share is not what it claims"}, nil
+		return nil, &round.Violated{Shares: true, Reason: "the opened sum is larger than its contributions can be: a contribution or an opening share is not what it claims"}, nil
 	}
 	return nil, nil, err
 }
@@ -104,7 +104,7 @@ func (d *Driver) sum(r *roundState) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if found != nil {
-		d.Logger.Error("round failed its integrity check", zap.Stringer("round", r.ID()), zap.String("reason", found.Reason))
+		d.Logger.Error("the sum of a round is not sound", zap.Stringer("round", r.ID()), zap.String("reason", found.Reason))
 		return d.feed(r, *found)
 	}
 	return d.feed(r, round.Opened{Sum: name})
