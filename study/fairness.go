@@ -101,6 +101,7 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	}
 	at := r.section(n, "fairness", "attributes", "minimum_cell", "intersections", "minimum_sites", "largest_share", "disclosure",
 		"reference", "bands", "thresholds", "metrics", "criteria", "bootstrap", "every", "purpose", "times", "hospitals", "noise")
+	refuseBesideNoise(at)
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)

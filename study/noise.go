@@ -15,7 +15,9 @@ type Noise struct {
 	// Epsilon of all noisy sums of the audit together, in thousandths.
 	Epsilon int
 	// Clip is, in the outcome's unit, the largest error that counts as such; 0 for a
-	// binary outcome, whose errors are at most 1.
+	// binary outcome, whose errors are at most 1. Of a survival outcome it is how many
+	// events the model may expect of one patient, the cumulative hazard: 1 is a risk
+	// of 63%.
 	Clip float64
 	// Colluding is how many hospitals may put their own noise together to take it
 	// off the sums: what is left is enough.
@@ -26,6 +28,31 @@ type Noise struct {
 var noisyMetrics = []string{
 	"mae", "bias", "mse", "rmse", "within10", "within20", "within30", "under20", "over20",
 	"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "calibration_in_the_large",
+	"event_share", "oe",
+}
+
+// mostExpected is the largest clip of a survival outcome: a risk of all but 1 in e^64.
+const mostExpected = 64
+
+// exactBesideNoise are the keys that would open something exact about a group.
+var exactBesideNoise = []struct{ key, why string }{
+	{"bands", "under noise patients are not counted by band: each cell of the table would carry noise of its own"},
+	{"hospitals", "to count hospitals by a metric, each would have to know its own exactly"},
+	{"every", "each audit on the way would cost as much epsilon as the last one"},
+	{"minimum_sites", "in how many hospitals a group has patients is an exact count, which is not opened under noise"},
+	{"largest_share", "whether one hospital has nearly all patients of a group is an exact count, which is not opened under noise"},
+	{"disclosure", "under noise nothing can be worked out exactly, so nothing is withheld for that"},
+}
+
+// refuseBesideNoise comes before these keys are read: whatever else may be wrong with
+// one of them, under noise it is to go.
+func refuseBesideNoise(at *section) {
+	if !at.has("noise") {
+		return
+	}
+	for _, exact := range exactBesideNoise {
+		at.refuse(exact.key, exact.why)
+	}
 }
 
 // Limits of epsilon, in thousandths.
@@ -59,8 +86,8 @@ func (f *Fairness) BaseCells() int {
 	return cells
 }
 
-// readNoise reads the noise, and refuses beside it what would be exact about a
-// group of patients.
+// readNoise reads the noise, and refuses beside it groups that would have to be known
+// exactly.
 func (s *Study) readNoise(r *reader, at *section) {
 	const path = "fairness.noise"
 	if r.fault != nil || !at.has("noise") {
@@ -70,18 +97,9 @@ func (s *Study) readNoise(r *reader, at *section) {
 	switch {
 	case s.Model.Kind == Describe:
 		r.fail(n, path, "remove it", "%s: describe fits no model that is audited", path)
-	case s.Outcome.Type == Survival:
-		r.fail(n, path, "remove it", "%s: the audit of a survival outcome has no noisy form", path)
-	}
-	for _, exact := range []struct{ key, why string }{
-		{"bands", "under noise patients are not counted by band: each cell of the table would carry noise of its own"},
-		{"hospitals", "to count hospitals by a metric, each would have to know its own exactly"},
-		{"every", "each audit on the way would cost as much epsilon as the last one"},
-		{"minimum_sites", "in how many hospitals a group has patients is an exact count, which is not opened under noise"},
-		{"largest_share", "whether one hospital has nearly all patients of a group is an exact count, which is not opened under noise"},
-		{"disclosure", "under noise nothing can be worked out exactly, so nothing is withheld for that"},
-	} {
-		at.refuse(exact.key, exact.why)
+	case s.Outcome.Type == Survival && !s.HasBaseline():
+		r.fail(n, path, "remove it, or use model kind cox, or boost with baseline: breslow",
+			"%s: of a survival outcome observed and expected events have a noisy form, and this model expects none: it has no baseline", path)
 	}
 	if i := slices.IndexFunc(s.Fairness.Attributes, func(a Attribute) bool { return a.Merges != nil }); i >= 0 {
 		r.fail(at.values["attributes"], "fairness.attributes", "remove merge, or gather the values in one level", "fairness.attributes: under noise no groups are joined: how large they are is not known exactly")
@@ -97,14 +115,21 @@ func (s *Study) readNoise(r *reader, at *section) {
 	if r.fault == nil && math.Abs(epsilon-math.Round(epsilon)) > 1e-6 {
 		r.fail(one.values["epsilon"], path+".epsilon", "", "%s.epsilon has at most three decimals", path)
 	}
-	if s.Outcome.Type == Binary {
+	switch s.Outcome.Type {
+	case Binary:
 		one.refuse("clip", "the error of a probability is at most 1")
 		if s.Fairness.Thresholds == nil { // the prevalence would be an exact count
 			s.Fairness.Thresholds = []float64{0.5}
 		}
-	} else if one.need("clip", "name the largest error that counts as such: most are well below it") != nil && r.fault == nil {
-		width := s.Outcome.Range.Hi - s.Outcome.Range.Lo
-		noise.Clip = one.real("clip", 0, 1e-9*width, width)
+	case Survival:
+		if one.need("clip", "name the most events that may be expected of one patient: 1 is a risk of 63%, 2 one of 86%") != nil && r.fault == nil {
+			noise.Clip = one.real("clip", 0, 0.001, mostExpected)
+		}
+	default:
+		if one.need("clip", "name the largest error that counts as such: most are well below it") != nil && r.fault == nil {
+			width := s.Outcome.Range.Hi - s.Outcome.Range.Lo
+			noise.Clip = one.real("clip", 0, 1e-9*width, width)
+		}
 	}
 	s.Fairness.Noise = noise
 }

@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,11 +76,41 @@ func TestWhatNoiseCannotStandBeside(t *testing.T) {
 	}
 }
 
-func TestASurvivalOutcomeHasNoNoisyForm(t *testing.T) {
-	src := strings.NewReplacer("{column: dose, type: number, range: [0, 10], unit: mg}", "{type: survival, time: {column: days, range: [0, 500]}, event: {column: died, positive: [\"1\"]}}",
-		"{kind: glm, family: gaussian}", "{kind: cox}").Replace(noisySource)
-	if _, err := Parse([]byte(src)); err == nil || !strings.Contains(err.Error(), "fairness.noise: the audit of a survival outcome has no noisy form") {
-		t.Error(err)
+// survivalSource is the noisy study with a survival outcome.
+var survivalSource = strings.NewReplacer("{column: dose, type: number, range: [0, 10], unit: mg}", "{type: survival, time: {column: days, range: [0, 500]}, event: {column: died, positive: [\"1\"]}}",
+	"{kind: glm, family: gaussian}", "{kind: cox}").Replace(noisySource)
+
+// Observed and expected events have a noisy form, so the model must expect some; the
+// C-index has none.
+func TestNoiseOnASurvivalOutcome(t *testing.T) {
+	s, err := Parse([]byte(survivalSource))
+	if err != nil || s.Fairness.Noise.Clip != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if got := s.ComparableMetrics(); !slices.Equal(got, []string{"event_share", "oe"}) {
+		t.Errorf("groups are compared by %v", got)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"{kind: cox}", "{kind: boost, loss: cox}", "fairness.noise: of a survival outcome observed and expected events have a noisy form, and this model expects none"},
+		{", clip: 2", "", `missing key "fairness.noise.clip"`},
+		{"clip: 2", "clip: 65", "fairness.noise.clip must be from 0.001 to 64"},
+		{"  noise:", "  metrics: [cindex]\n  noise:", `"cindex" is no metric`},
+	} {
+		if _, err := Parse([]byte(strings.Replace(survivalSource, c.from, c.to, 1))); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.to, err)
+		}
+	}
+}
+
+// What has to go under noise is refused for that, and not for something else that
+// would have to be put right first.
+func TestNoiseIsTheFirstReason(t *testing.T) {
+	for _, key := range []string{"bands: [50, 20]", "every: 5", "hospitals: [{metric: nothing}]", "minimum_sites: 0"} {
+		src := strings.Replace(noisySource, "  noise:", "  "+key+"\n  noise:", 1)
+		name, _, _ := strings.Cut(key, ":")
+		if _, err := Parse([]byte(src)); err == nil || !strings.Contains(err.Error(), "fairness."+name+": ") || !strings.Contains(err.Error(), "noise") && !strings.Contains(err.Error(), "epsilon") && !strings.Contains(err.Error(), "know its own exactly") {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ func ByFeature(s *study.Study, feature int) Grouping {
 // none does.
 func (g Grouping) Feature() int { return g.feature }
 
-// Groupings are everyone, each category, and each attribute that is not one of
-// the categories.
+// Groupings are everyone, each category, and each attribute that is counted and not
+// one of the categories.
 func Groupings(s *study.Study) []Grouping {
 	out := []Grouping{Everyone()}
 	known := map[string]bool{}
@@ -44,7 +44,7 @@ func Groupings(s *study.Study) []Grouping {
 			out = append(out, ByFeature(s, f))
 		}
 	}
-	for a, attribute := range s.Fairness.Attributes {
+	for a, attribute := range s.CountedAttributes() {
 		if !known[attribute.Column] {
 			out = append(out, Grouping{Column: attribute.Column, Names: attribute.Groups(), feature: -1, attribute: a})
 		}

@@ -165,7 +165,7 @@ func alike(list []figure) (draw func(random *rand.Rand, out []float64), ok bool)
 			se[i] = math.Sqrt(f.variance() / f.n)
 		case estimated:
 			se[i] = f.se
-		case noisyShare:
+		case interface{ se() float64 }: // under noise
 			se[i] = f.se()
 		}
 	}

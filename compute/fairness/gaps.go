@@ -134,7 +134,7 @@ func comparisons(s *study.Study, all *tally) []comparison {
 func comparable(s *study.Study, all *tally) []comparison {
 	switch {
 	case all.noisy != nil:
-		return noisyComparisons(all)
+		return noisyComparisons(s, all)
 	case all.survival:
 		return survivalComparisons(s)
 	case all.binary:

@@ -1,6 +1,7 @@
 package fairness
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -21,15 +22,17 @@ import (
 //
 //   - how many patients are of each class. The classes exclude each other: of a
 //     binary outcome whether the patient has it and between which thresholds the
-//     prediction lies; of a number how far off it is, and to which side. Sizes,
-//     confusion matrices and shares are sums of classes. One patient changes one
-//     count, by 1.
+//     prediction lies; of a number how far off it is, and to which side; of a survival
+//     outcome when the follow-up ended, and whether with the event. Sizes, confusion
+//     matrices and shares are sums of classes. One patient changes one count, by 1.
 //   - the sum of the errors: of those that are too high and of those that are too
 //     low apart, so that one patient changes one of the two, by at most the clip; of
-//     a binary outcome the sum of the predictions.
-//   - the sum of their squares.
+//     a binary outcome the sum of the predictions, of a survival outcome that of the
+//     expected events.
+//   - the sum of their squares; of a survival outcome that of the predicted risks at
+//     the declared times, where there are any.
 //
-// Half of epsilon goes to the counts, a quarter to each of the sums. That is all
+// Half of epsilon goes to the counts, the rest in equal parts to the sums. That is all
 // that leaves a hospital about the groups, so it is all that has to be paid for.
 const StepNoisy = "fairness/noisy"
 
@@ -53,6 +56,17 @@ func noisyFields(s *study.Study) []noisyField {
 	// As much room for the noise as for the patients: e^-400000 is the chance of more.
 	fields := []noisyField{{"classes", Classes(s), counted, 2 * maxRows, 1}}
 	clip := clip(s)
+	if s.Outcome.Type == study.Survival {
+		times := len(s.Fairness.Times)
+		if times == 0 {
+			summed.Sensitivity /= 2 // the one sum has the other half of epsilon
+		}
+		fields = append(fields, noisyField{"expected", len(horizons(s)), summed, 2 * maxRows * steps, clip / steps})
+		if times > 0 {
+			fields = append(fields, noisyField{"risks", times, summed, 2 * maxRows * steps, 1.0 / steps})
+		}
+		return fields
+	}
 	if s.Outcome.Type == study.Binary {
 		fields = append(fields, noisyField{"predicted", 1, summed, 2 * maxRows * steps, 1.0 / steps})
 	} else {
@@ -62,7 +76,7 @@ func noisyFields(s *study.Study) []noisyField {
 }
 
 // clip is the largest error that counts as such, in the outcome's unit or as a
-// probability.
+// probability; of a survival outcome the most events that are expected of a patient.
 func clip(s *study.Study) float64 {
 	if s.Outcome.Type == study.Binary {
 		return 1
@@ -83,8 +97,11 @@ const (
 
 // Classes is how many there are of patients in each base cell.
 func Classes(s *study.Study) int {
-	if s.Outcome.Type == study.Binary {
+	switch s.Outcome.Type {
+	case study.Binary:
 		return 2 * (len(s.Fairness.Thresholds) + 1)
+	case study.Survival:
+		return 2 * (len(noisyEnds(s)) + 1)
 	}
 	return doseClasses
 }
@@ -158,11 +175,18 @@ func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast,
 		return nil, fmt.Errorf("a site can contribute at most %d patients; raise the limit in a new release", maxRows)
 	case len(f.Values) != m.Rows():
 		return nil, fmt.Errorf("%d predictions for %d records", len(f.Values), m.Rows())
+	case s.HasBaseline() && f.Free == nil:
+		return nil, errors.New("the model predicts no survival")
+	case random == nil:
+		return nil, errors.New("noise needs a source of randomness")
 	}
 	if err := noisyParameters(s, parameters); err != nil {
 		return nil, err
 	}
-	values := quiet(s, m, f.Values)
+	values, err := quiet(s, m, f, random)
+	if err != nil {
+		return nil, fmt.Errorf("the sums cannot be rounded: %w", err)
+	}
 	left := values
 	for _, field := range noisyFields(s) {
 		length := s.Fairness.BaseCells() * field.width
@@ -176,12 +200,15 @@ func AnswerNoisy(s *study.Study, parameters []byte, m *study.Matrix, f Forecast,
 }
 
 // quiet is the vector before the noise.
-func quiet(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
+func quiet(s *study.Study, m *study.Matrix, f Forecast, random io.Reader) ([]float64, error) {
+	if s.Outcome.Type == study.Survival {
+		return quietSurvival(s, m, f, bufio.NewReader(random))
+	}
 	cells, width, clip := base(s), Classes(s), clip(s)
 	binary := s.Outcome.Type == study.Binary
 	counts := make([]float64, cells.size*width)
 	first, low, squares := make([]float64, cells.size), make([]float64, cells.size), make([]float64, cells.size)
-	for i, p := range predictions {
+	for i, p := range f.Values {
 		if math.IsNaN(p) {
 			continue
 		}
@@ -199,7 +226,7 @@ func quiet(s *study.Study, m *study.Matrix, predictions []float64) []float64 {
 		}
 	}
 	if binary {
-		return slices.Concat(counts, first, squares)
+		return slices.Concat(counts, first, squares), nil
 	}
-	return slices.Concat(counts, first, low, squares)
+	return slices.Concat(counts, first, low, squares), nil
 }

@@ -7,35 +7,8 @@ import (
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute"
-	"github.com/consilium-fl/consilium/compute/noise"
 	"github.com/consilium-fl/consilium/study"
 )
-
-// Noise is what an audit under noise says of it.
-type Noise struct {
-	Epsilon   float64      `json:"epsilon"`            // of all queries together: they add up
-	Clip      float64      `json:"clip,omitempty"`     // errors beyond it count as this large
-	Steps     int          `json:"steps"`              // of the grid of the sums, up to the clip
-	Cells     int          `json:"cells"`              // combinations of groups, each with noise of its own
-	Required  int          `json:"required,omitempty"` // hospitals without whom the sum was not to be opened; 0 where that is the study's minimum
-	Holders   int          `json:"holders"`            // hospitals whose noise together is all that epsilon needs
-	Colluding int          `json:"colluding"`          // so many of those who were required may know their own
-	Queries   []NoisyQuery `json:"queries"`            // all that a patient is part of
-	Meaning   string       `json:"meaning"`
-	Covers    []string     `json:"covers"`
-	Outside   []string     `json:"outside"` // what the guarantee does not cover
-}
-
-// NoisyQuery is one thing that is asked of every base cell.
-type NoisyQuery struct {
-	Name        string  `json:"name"`
-	What        string  `json:"what"`
-	Numbers     int     `json:"numbers"`     // per cell
-	Epsilon     float64 `json:"epsilon"`     // of the query
-	Sensitivity float64 `json:"sensitivity"` // what one patient changes, at most
-	SD          float64 `json:"sd"`          // of the noise of one number
-	Within      float64 `json:"within"`      // 95% of the noise, if only as many hospitals as hold it take part
-}
 
 // noisy is the opened sums of one group, with the variance of their noise.
 type noisy struct {
@@ -45,6 +18,9 @@ type noisy struct {
 	class      float64   // variance of the noise of each
 	n          float64
 	clip       float64
+
+	fewest   float64        // patients behind a figure at a time
+	survival *noisySurvival // nil of other outcomes
 
 	errors, magnitudes float64 // sums; of a binary outcome the first is of predictions
 	squares            float64
@@ -81,8 +57,11 @@ func (t *noisy) spread(m float64) float64 {
 
 // figure of a metric; false for one that noisy sums do not give.
 func (t *noisy) figure(metric string) (f figure, known bool) {
-	if t.binary {
+	switch {
+	case t.binary:
 		return t.binaryFigure(metric)
+	case t.survival != nil:
+		return t.survivalFigure(metric)
 	}
 	beyond := func(classes ...int) func(int) bool {
 		return func(c int) bool {
@@ -210,30 +189,36 @@ func (t *noisy) called(metric string, threshold int) (figure, bool) {
 
 // noisyTally reads a group: the sum of the base cells that it is made of.
 func noisyTally(s *study.Study, sum compute.Sum, members []int) *tally {
-	t := &noisy{binary: s.Outcome.Type == study.Binary, thresholds: len(s.Fairness.Thresholds), classes: make([]float64, Classes(s)), clip: clip(s)}
+	t := &noisy{binary: s.Outcome.Type == study.Binary, thresholds: len(s.Fairness.Thresholds), clip: clip(s)}
 	// Each hospital's share has 1/holders of the variance.
 	shares := float64(sum.Contributors) / float64(s.Holders(sum.Required)) * float64(len(members))
-	totals, variances := map[string]float64{}, map[string]float64{}
+	totals, variances := map[string][]float64{}, map[string]float64{}
 	for _, f := range noisyFields(s) {
-		field := sum.Field(f.name)
+		field, total := sum.Field(f.name), make([]float64, f.width)
 		for _, c := range members {
-			if f.name == "classes" {
-				for k := range t.classes {
-					t.classes[k] += math.Round(field[c*f.width+k])
-				}
-				continue
+			for k := range total {
+				total[k] += math.Round(field[c*f.width+k]) * f.unit
 			}
-			totals[f.name] += math.Round(field[c]) * f.unit
 		}
-		variances[f.name] = shares * f.scale.Variance() * f.unit * f.unit
+		totals[f.name], variances[f.name] = total, shares*f.scale.Variance()*f.unit*f.unit
 	}
+	t.classes, t.class, t.fewest = totals["classes"], variances["classes"], float64(s.Fairness.MinimumCell)
 	for _, n := range t.classes {
 		t.n += n
 	}
-	t.class, t.squares, t.noiseSquares = variances["classes"], totals["squares"], variances["squares"]
-	if t.errors, t.noiseErrors = totals["predicted"], variances["predicted"]; !t.binary {
-		t.errors, t.magnitudes, t.noiseErrors = totals["high"]-totals["low"], totals["high"]+totals["low"], variances["high"]+variances["low"]
+	switch s.Outcome.Type {
+	case study.Survival:
+		t.survival = newNoisySurvival(s)
+		t.survival.expected, t.survival.noiseExpected = grown(totals["expected"], variances["expected"])
+		t.survival.risks, t.survival.noiseRisks = grown(totals["risks"], variances["risks"])
+		return &tally{noisy: t, n: t.n, survival: true}
+	case study.Binary:
+		t.errors, t.noiseErrors = totals["predicted"][0], variances["predicted"]
+	default:
+		high, low := totals["high"][0], totals["low"][0]
+		t.errors, t.magnitudes, t.noiseErrors = high-low, high+low, variances["high"]+variances["low"]
 	}
+	t.squares, t.noiseSquares = totals["squares"][0], variances["squares"]
 	return &tally{
 		noisy: t, n: t.n, binary: t.binary, unit: s.Outcome.Unit,
 		absolute: sample{t.n, t.magnitudes, t.squares}, square: sample{t.n, t.squares, math.NaN()}, // of all patients, for the margins
@@ -241,10 +226,15 @@ func noisyTally(s *study.Study, sum compute.Sum, members []int) *tally {
 }
 
 // noisyComparisons are those of the outcome that noisy sums give.
-func noisyComparisons(all *tally) (out []comparison) {
-	list := doseComparisons(all)
-	if all.binary {
+func noisyComparisons(s *study.Study, all *tally) (out []comparison) {
+	var list []comparison
+	switch {
+	case all.survival:
+		list = survivalComparisons(s)
+	case all.binary:
 		list = binaryComparisons(all)
+	default:
+		list = doseComparisons(all)
 	}
 	for _, c := range list {
 		if _, known := all.noisy.figure(c.metric); known {
@@ -270,7 +260,7 @@ func readNoisy(s *study.Study, sizes Sizes, sum compute.Sum) (*Audit, error) {
 	a := &Audit{
 		Schema: Schema, Study: hex.EncodeToString(digest[:]), Name: s.Name, Version: s.Version, Title: s.Title,
 		OutcomeType: string(s.Outcome.Type), Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
-		Contributors: sum.Contributors, MinimumCell: minimum, Unseen: sizes.Unseen, Thresholds: s.Fairness.Thresholds,
+		Contributors: sum.Contributors, MinimumCell: minimum, Unseen: sizes.Unseen, Thresholds: s.Fairness.Thresholds, Times: s.Fairness.Times,
 		Gaps: []Gap{}, Hidden: []Hidden{}, Noise: newNoise(s, sum),
 	}
 	if p := s.Fairness.Purpose; p != nil {
@@ -352,6 +342,9 @@ func (t *noisy) measure(s *study.Study, g *Group) {
 		case noisyShare:
 			lower, upper, _ = f.limits()
 			m.Method = "Wilson, widened by the noise"
+		case noisyEvents:
+			lower, upper, _ = f.limits()
+			m.Method = "score limits of a Poisson count, widened by the noise; what is expected is taken as given"
 		case estimated:
 			lower, upper = max(f.of-normal*f.se, low), min(f.of+normal*f.se, high)
 			m.Method = "normal, with the variance of the noise"
@@ -366,7 +359,10 @@ func (t *noisy) measure(s *study.Study, g *Group) {
 		}
 	}
 	infinite := math.Inf(1)
-	if t.binary {
+	switch {
+	case t.survival != nil:
+		t.measureSurvival(s, put, g)
+	case t.binary:
 		figure("prevalence", 0, 1, 1)
 		figure("mean_predicted", 0, 1, 1)
 		figure("calibration_in_the_large", -1, 1, 1)
@@ -385,7 +381,7 @@ func (t *noisy) measure(s *study.Study, g *Group) {
 		for _, name := range []string{"log_loss", "auc", "pr_auc", "ece", "mce", "hosmer_lemeshow", "calibration_slope", "calibration_intercept", "f1", "mcc", "gei", "theil"} {
 			g.Undefined[name] = unpaid
 		}
-	} else {
+	default:
 		figure("mae", 0, infinite, 1)
 		figure("bias", -infinite, infinite, 1)
 		figure("mse", 0, infinite, 1)
@@ -401,72 +397,4 @@ func (t *noisy) measure(s *study.Study, g *Group) {
 	if len(g.Metrics) == 0 {
 		g.State = NotEstimable
 	}
-}
-
-func newNoise(s *study.Study, sum compute.Sum) *Noise {
-	of, cells := s.Fairness.Noise, s.Fairness.BaseCells()
-	n := &Noise{Epsilon: float64(of.Epsilon) / 1000, Clip: of.Clip, Steps: steps, Cells: cells, Required: sum.Required, Holders: s.Holders(sum.Required), Colluding: of.Colluding}
-	query := func(name, what string, scale noise.Scale, numbers int, share, sensitivity, unit float64) {
-		n.Queries = append(n.Queries, NoisyQuery{name, what, numbers, share * n.Epsilon, sensitivity,
-			unit * math.Sqrt(scale.Variance()*float64(sum.Contributors)/float64(n.Holders)), unit * float64(scale.Within(0.95))})
-	}
-	f := noisyFields(s)
-	if s.Outcome.Type == study.Binary {
-		query("counts", "whether a patient has the outcome, and between which thresholds the prediction lies: one class each", f[0].scale, f[0].width, 0.5, 1, f[0].unit)
-		query("predictions", "the sum of the predicted probabilities", f[1].scale, 1, 0.25, 1, f[1].unit)
-		query("squares", "the sum of the squared errors", f[2].scale, 1, 0.25, 1, f[2].unit)
-	} else {
-		query("counts", "within how many percent a prediction is, and to which side it is off: one class each", f[0].scale, f[0].width, 0.5, 1, f[0].unit)
-		query("errors", "the sum of the errors, those too high and those too low apart: a patient is in one of the two", f[1].scale, 2, 0.25, of.Clip, f[1].unit)
-		query("squares", "the sum of the squared errors", f[3].scale, 1, 0.25, of.Clip*of.Clip, f[3].unit)
-	}
-	factor := strconv.FormatFloat(math.Exp(n.Epsilon), 'g', 3, 64)
-	if n.Epsilon > math.Log(1000) {
-		factor = strconv.FormatFloat(math.Exp(n.Epsilon), 'f', 0, 64)
-	}
-	n.Meaning = fmt.Sprintf("Whoever sees the group figures, and knows every other patient, learns only so much about whether one particular patient is among the records: whatever they see is at most %s times as likely with that patient as without (epsilon %g, differential privacy).", factor, n.Epsilon)
-	n.Covers = []string{"every figure by group in this report, and the opened sums that they are made of, given the model"}
-	n.Outside = []string{
-		"the model and the sums it was fitted to, which are exact",
-		"the description of the cohort: how many patients there are, their outcome and the model's features, over all hospitals",
-	}
-	if s.Validation.Kind != "" {
-		n.Outside = append(n.Outside, "the validation: its figures of all patients together are exact")
-	}
-	for _, a := range s.Fairness.Attributes {
-		for _, f := range s.Features {
-			if a.Column == f.Column {
-				n.Outside = append(n.Outside, fmt.Sprintf("%s by itself: it is a feature of the model, so that its levels are counted exactly", a.Column))
-			}
-		}
-	}
-	n.Outside = append(n.Outside, "more than one record of a patient: each counts as a patient")
-	n.Outside = append(n.Outside, "other studies of the same patients: epsilons add up")
-	return n
-}
-
-// noisyLimits says what the report cannot tell.
-func noisyLimits(s *study.Study, a *Audit) []string {
-	var out []string
-	if !a.Unseen {
-		out = append(out, "The figures describe the patients the model was trained on; expect somewhat larger errors for new patients.")
-	}
-	out = append(out,
-		fmt.Sprintf("All counts and figures by group carry random noise (epsilon %g). Groups need not add up to the whole that other pages show, and a count is not one of patients but near one. Intervals and verdicts allow for the noise.", a.Noise.Epsilon),
-		"The audit covers all hospitals together. A hospital can differ from the whole and sees its own figures locally.",
-		"Whether a group has no patients at all, or has nearly all of them at one hospital, is not known under noise: a group below the minimum cell by its noisy count is withheld, and may be empty.",
-		"A group is named as the records name it. Groups and combinations of attributes that the study does not declare were not examined.",
-		"The margins of the gaps are defaults of the software, not clinical judgements; the study's own are those of its criteria. Intervals and verdicts are not adjusted for the number of comparisons; the p-values are also shown adjusted, by Holm's method.")
-	if a.Noise.Clip > 0 {
-		out = append(out, fmt.Sprintf("Errors beyond %s count as exactly that in bias, MAE and RMSE, and are added up in steps of 1/%d of it. How many are beyond is not counted.", withUnit(a.Noise.Clip, a.Unit), steps))
-	}
-	return out
-}
-
-func withUnit(x float64, unit string) string {
-	text := strconv.FormatFloat(x, 'g', -1, 64)
-	if unit != "" {
-		text += " " + unit
-	}
-	return text
 }

@@ -19,11 +19,15 @@ func noisyStudy(t testing.TB, outcome, declared, more string) *study.Study {
 	if strings.Contains(outcome, "binary") {
 		family = "binomial"
 	}
+	model := "{kind: glm, family: " + family + "}"
+	if strings.Contains(outcome, "survival") {
+		model = "{kind: cox}"
+	}
 	s, err := study.Parse(fmt.Appendf(nil, `study: noisy
 version: 1
 outcome: %s
 features: [{column: age, type: number, range: [0, 100]}]
-model: {kind: glm, family: %s}
+model: %s
 fairness:
   attributes:
     - {column: sex, levels: [f, m]}
@@ -31,7 +35,7 @@ fairness:
   intersections: 2
   noise: %s
 %sprivacy: {minimum_contributors: 3}
-`, outcome, family, declared, more))
+`, outcome, model, declared, more))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +43,9 @@ fairness:
 }
 
 const (
-	doseOutcome   = "{column: y, type: number, range: [0, 100], unit: mg}"
-	binaryOutcome = "{column: y, type: binary, positive: [\"1\"]}"
+	doseOutcome     = "{column: y, type: number, range: [0, 100], unit: mg}"
+	binaryOutcome   = "{column: y, type: binary, positive: [\"1\"]}"
+	survivalOutcome = "{type: survival, time: {column: y, range: [0, 100], grid: {step: 5}, unit: d}, event: {column: event, positive: [\"1\"]}}"
 )
 
 // person is a patient with a prediction.
@@ -86,13 +91,38 @@ func somePeople(r *rand.Rand, n int, binary bool) (out []person) {
 // one seeded source; without one there is none.
 func auditedNoisily(t testing.TB, s *study.Study, hospitals [][]person, source *rand.ChaCha8) *Audit {
 	t.Helper()
-	var total []float64
+	var sites []hospital
 	for _, h := range hospitals {
 		m, predicted := matrixOf(t, s, h)
-		values := quiet(s, m, predicted)
+		sites = append(sites, hospital{m, Forecast{Values: predicted}})
+	}
+	return auditedOver(t, s, sites, source)
+}
+
+// hospital is records with what a model says of them.
+type hospital struct {
+	records *study.Matrix
+	said    Forecast
+}
+
+// without is the vector of a hospital without its noise.
+func (h hospital) without(t testing.TB, s *study.Study) []float64 {
+	t.Helper()
+	values, err := quiet(s, h.records, h.said, rand.NewChaCha8([32]byte{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+func auditedOver(t testing.TB, s *study.Study, hospitals []hospital, source *rand.ChaCha8) *Audit {
+	t.Helper()
+	var total []float64
+	for _, h := range hospitals {
+		values := h.without(t, s)
 		if source != nil {
 			var err error
-			if values, err = AnswerNoisy(s, nil, m, Forecast{Values: predicted}, 0, source); err != nil {
+			if values, err = AnswerNoisy(s, nil, h.records, h.said, 0, source); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -137,10 +167,10 @@ func TestOnePatientChangesOneCountAndTheSumsByTheirSensitivity(t *testing.T) {
 			extreme = append(extreme, person{y: 0, predicted: 1e300, sex: "f", ward: "n"}, person{y: 100, predicted: -1e300, sex: "f", ward: "s"}, person{y: 100, predicted: math.Inf(1), sex: "m", ward: "s"})
 		}
 		without, predicted := matrixOf(t, s, everyone)
-		before := quiet(s, without, predicted)
+		before := hospital{without, Forecast{Values: predicted}}.without(t, s)
 		for _, p := range append(extreme, somePeople(r, 200, binary)...) {
 			m, predicted := matrixOf(t, s, append(slices.Clone(everyone), p))
-			after := quiet(s, m, predicted)
+			after := hospital{m, Forecast{Values: predicted}}.without(t, s)
 			at := 0
 			sums := map[string]float64{}
 			for _, f := range noisyFields(s) {
@@ -163,7 +193,8 @@ func TestOnePatientChangesOneCountAndTheSumsByTheirSensitivity(t *testing.T) {
 // The epsilons of the questions, each its share over its sensitivity, add up to the
 // one that is declared: no more is asked.
 func TestEpsilonIsSpentOnce(t *testing.T) {
-	for _, s := range []*study.Study{noisyStudy(t, doseOutcome, "{epsilon: 0.7, clip: 5}", ""), noisyStudy(t, binaryOutcome, "{epsilon: 0.7}", "")} {
+	for _, s := range []*study.Study{noisyStudy(t, doseOutcome, "{epsilon: 0.7, clip: 5}", ""), noisyStudy(t, binaryOutcome, "{epsilon: 0.7}", ""),
+		noisyStudy(t, survivalOutcome, "{epsilon: 0.7, clip: 2}", ""), noisyStudy(t, survivalOutcome, "{epsilon: 0.7, clip: 2}", "  times: [20, 60]\n")} {
 		total := 0.0
 		for _, f := range noisyFields(s) {
 			sensitivity := 1.0
@@ -319,6 +350,16 @@ func drawnPeople(r *rand.Rand, n int, binary bool, shift float64) (out []person)
 	return out
 }
 
+// oneAttribute is the study without its second attribute, for two hospitals.
+func oneAttribute(t testing.TB, of *study.Study) *study.Study {
+	t.Helper()
+	s, err := study.Parse([]byte(strings.NewReplacer("    - {column: ward, levels: [n, s]}\n  intersections: 2\n", "", "contributors: 3", "contributors: 2").Replace(string(of.Source()))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Over 1 000 seeded studies the intervals hold what is true of the population 93 to
 // 100 times in 100, and two groups that are alike are called different, in one
 // metric, at most 6 times in 100; a planted disparity is found.
@@ -340,11 +381,7 @@ func TestIntervalsUnderNoiseHoldWhatTheySay(t *testing.T) {
 			"brier": 0.2, "calibration_in_the_large": 0, "mean_predicted": 0.4, "observed_over_expected": 1,
 		}, []string{"tpr", "fpr", "calibration_in_the_large"}},
 	} {
-		s, err := study.Parse([]byte(strings.NewReplacer("    - {column: ward, levels: [n, s]}\n  intersections: 2\n", "", "contributors: 3", "contributors: 2").
-			Replace(string(noisyStudy(t, c.outcome, c.noise, c.more).Source()))))
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := oneAttribute(t, noisyStudy(t, c.outcome, c.noise, c.more))
 		const studies = 1000
 		held, alarms := map[string]int{}, map[string]int{}
 		for seed := range studies {
