@@ -107,11 +107,31 @@ func TestAnInterruptedUploadGoesOnWithTheSameBytes(t *testing.T) {
 	if before == nil || !bytes.Equal(before, w.header(id, "alpha")) {
 		t.Fatal("another contribution was sent after the restart")
 	}
-	spool, err := os.ReadDir(filepath.Join(w.dirs[0], vaultDir, "spool"))
-	waitFor(t, "the spool is wiped", func() bool {
-		spool, err = os.ReadDir(filepath.Join(w.dirs[0], vaultDir, "spool"))
-		return err == nil && len(spool) == 0
-	})
+	w.spoolIsWiped(0)
+}
+
+// spoolIsWiped waits until nothing in a site's spool is other than zero.
+func (w *ward) spoolIsWiped(i int) {
+	w.t.Helper()
+	waitFor(w.t, "the spool is wiped", func() bool { return len(bytes.Trim(w.spool(i), "\x00")) == 0 })
+}
+
+// spool is all bytes in a site's spool.
+func (w *ward) spool(i int) (all []byte) {
+	w.t.Helper()
+	dir := filepath.Join(w.dirs[i], vaultDir, "spool")
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // removed meanwhile
+			w.t.Fatal(err)
+		}
+		all = append(all, data...)
+	}
+	return all
 }
 
 func TestALostReceiptIsFetchedAgain(t *testing.T) {

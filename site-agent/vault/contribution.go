@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
-// spoolLayout says how long the parts of a spool file are. They stand in it one
-// after another: chunks, shares, header, this layout as JSON, and the layout's
-// length in eight bytes. What is known last stands last, so that a contribution
+// spoolLayout says how long the parts of a contribution in the spool are. They
+// stand there one after another: chunks, shares, header, this layout as JSON, and
+// the layout's length in eight bytes. What is known last stands last, so that a contribution
 // is written from front to back while it is made.
 type spoolLayout struct {
 	Chunks []int `json:"chunks"`
@@ -31,18 +32,22 @@ type Contribution struct {
 	Header []byte // envelope of statement.ContributionHeader
 	Shares [][]byte
 
-	chunks  [][]byte // of one that is in memory
-	file    *os.File // of one that is not
-	lengths []int    // of the chunks
-	offsets []int64  // of the chunks in the file
+	memory  []byte      // of one that is in memory
+	from    io.ReaderAt // of one that is not
+	lengths []int       // of the chunks
+	offsets []int64     // of the chunks in either
+	close   func() error
 }
 
-// Close gives the file back.
+// Close gives back what the contribution is read from. The chunks that it gave are
+// not used any more.
 func (c *Contribution) Close() error {
-	if c.file == nil {
+	if c.close == nil {
 		return nil
 	}
-	return c.file.Close()
+	close := c.close
+	c.close = nil
+	return close()
 }
 
 // Chunks is the number of chunks.
@@ -51,13 +56,14 @@ func (c *Contribution) Chunks() int { return len(c.lengths) }
 // ChunkBytes is the length of a chunk.
 func (c *Contribution) ChunkBytes(i int) int { return c.lengths[i] }
 
-// Chunk reads a chunk. The caller does not change it.
+// Chunk reads a chunk, which is good until Close. The caller does not change it.
 func (c *Contribution) Chunk(i int) ([]byte, error) {
-	if c.file == nil {
-		return c.chunks[i], nil
+	at, length := c.offsets[i], c.lengths[i]
+	if c.from == nil {
+		return c.memory[at:][:length:length], nil
 	}
-	chunk := make([]byte, c.lengths[i])
-	_, err := c.file.ReadAt(chunk, c.offsets[i])
+	chunk := make([]byte, length)
+	_, err := c.from.ReadAt(chunk, at)
 	return chunk, err
 }
 
@@ -66,91 +72,98 @@ var (
 	errDamaged    = errors.New("the spool is damaged")
 )
 
-// openSpool reads all of a spool file but its chunks.
-func openSpool(path string) (*Contribution, error) {
+// readFile opens a file of its own and reads all of it but the chunks.
+func (c *Contribution) readFile(path string) error {
 	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	c := &Contribution{file: file}
-	if err := c.read(); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *Contribution) read() error {
-	layout, size, err := readLayout(c.file)
 	if err != nil {
 		return err
 	}
-	var at int64
-	take := func(n int) int64 {
-		offset := at
-		// What a length names must be there BEFORE memory is taken for it.
-		if n < 0 || int64(n) > size-at {
-			err = errIncomplete
-			return 0
+	c.close = file.Close
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	return c.read(file, info.Size())
+}
+
+// readSlot reads all of a contribution in a slot but the chunks.
+func (c *Contribution) readSlot(s *slot) error {
+	_, content, err := s.contribution()
+	if err != nil {
+		return err
+	}
+	return c.read(content, content.Size())
+}
+
+func (c *Contribution) read(from io.ReaderAt, size int64) error {
+	layout, rest, err := readLayout(from, size)
+	if err != nil {
+		return err
+	}
+	c.from = from
+	// What a length names must be there BEFORE memory is taken for it.
+	for _, n := range slices.Concat(layout.Chunks, layout.Shares, []int{layout.Header}) {
+		if n < 0 || int64(n) > rest {
+			return errIncomplete
+		}
+		rest -= int64(n)
+	}
+	if rest != 0 {
+		return errIncomplete
+	}
+	at := c.place(layout.Chunks)
+	part := func(n int) []byte {
+		b := make([]byte, n)
+		if err == nil {
+			_, err = from.ReadAt(b, at)
 		}
 		at += int64(n)
-		return offset
-	}
-	part := func(n int) []byte {
-		offset := take(n)
-		if err != nil {
-			return nil
-		}
-		b := make([]byte, n)
-		_, err = c.file.ReadAt(b, offset)
 		return b
-	}
-	for _, n := range layout.Chunks {
-		c.lengths, c.offsets = append(c.lengths, n), append(c.offsets, take(n))
 	}
 	for _, n := range layout.Shares {
 		c.Shares = append(c.Shares, part(n))
 	}
 	c.Header = part(layout.Header)
-	switch {
-	case err != nil:
-		return err
-	case at != size:
-		return errIncomplete
-	case statement.DigestOf(c.Header) != layout.Envelope:
-		return errDamaged
+	if err == nil && statement.DigestOf(c.Header) != layout.Envelope {
+		err = errDamaged
 	}
-	return nil
+	return err
 }
 
-// readLayout returns the layout at the end of a spool file, and how many bytes
-// the parts before it have.
-func readLayout(file *os.File) (layout spoolLayout, size int64, err error) {
-	info, err := file.Stat()
-	if err != nil {
-		return layout, 0, err
+// place notes where the chunks are and returns where they end.
+func (c *Contribution) place(lengths []int) (end int64) {
+	c.lengths, c.offsets = lengths, make([]int64, len(lengths))
+	for i, n := range lengths {
+		c.offsets[i] = end
+		end += int64(n)
 	}
+	return end
+}
+
+// readLayout returns the layout at the end of a contribution of that size, and how
+// many bytes the parts before it have.
+func readLayout(from io.ReaderAt, size int64) (layout spoolLayout, before int64, err error) {
 	length := make([]byte, 8)
-	end := info.Size() - int64(len(length))
+	end := size - int64(len(length))
 	if end < 0 {
 		return layout, 0, errIncomplete
 	}
-	if _, err := file.ReadAt(length, end); err != nil {
+	if _, err := from.ReadAt(length, end); err != nil {
 		return layout, 0, err
 	}
 	n := binary.BigEndian.Uint64(length)
 	if n > uint64(end) {
 		return layout, 0, errIncomplete
 	}
-	size = end - int64(n)
-	encoded, err := io.ReadAll(io.NewSectionReader(file, size, int64(n)))
+	before = end - int64(n)
+	encoded, err := io.ReadAll(io.NewSectionReader(from, before, int64(n)))
 	if err != nil {
 		return layout, 0, err
 	}
 	if json.Unmarshal(encoded, &layout) != nil {
 		return layout, 0, errDamaged
 	}
-	return layout, size, nil
+	return layout, before, nil
 }
 
 // check compares a contribution with its header, and the header with the one

@@ -13,10 +13,12 @@
 //
 // Beside the journal lies a spool with the sealed contributions under way: a
 // contribution is written there whole before its first byte leaves, so that an
-// interrupted upload goes on with the same bytes. It is written chunk by chunk
-// while it is sealed and read chunk by chunk while it is sent, and never in
-// memory as a whole. The round's secret key is never written anywhere. A state directory is for one process at a time,
-// which a lock enforces.
+// interrupted upload goes on with the same bytes. A long one has a file of its own,
+// which is written while it is sealed and read chunk by chunk while it is sent, and
+// is never in memory as a whole. A short one is written at once, into a file that
+// the next one writes over, and sent from memory. The round's secret key is never
+// written anywhere. A state directory is for one process at a time, which a lock
+// enforces.
 package vault
 
 import (
@@ -57,8 +59,10 @@ type Vault struct {
 	studies    map[statement.Digest]*approved
 	releases   map[statement.Digest]Decision
 	violations []Violation
-	sealing    map[statement.Digest]bool // rounds whose contribution is being written
-	checkpoint []byte                    // of the ledger, of the last fact that names one
+	sealing    map[statement.Digest]bool  // rounds whose contribution is being written
+	slots      map[statement.Digest]*slot // of short contributions that are not over
+	spare      []*slot
+	checkpoint []byte // of the ledger, of the last fact that names one
 }
 
 // Round is what the site remembers of a round.
@@ -153,6 +157,7 @@ func Open(dir string, now func() time.Time) (*Vault, error) {
 		studies:   make(map[statement.Digest]*approved),
 		releases:  make(map[statement.Digest]Decision),
 		sealing:   make(map[statement.Digest]bool),
+		slots:     make(map[statement.Digest]*slot),
 	}
 	if v.journal, err = openJournal(filepath.Join(dir, "journal"), v.apply); err != nil {
 		lock.Close()
@@ -177,7 +182,7 @@ func (v *Vault) Failed() error {
 func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return errors.Join(v.journal.close(), v.lock.Close())
+	return errors.Join(v.journal.close(), v.closeSlots(), v.lock.Close())
 }
 
 // record writes a fact and then applies it to the state in memory.

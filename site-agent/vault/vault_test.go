@@ -105,11 +105,15 @@ var key = ed25519.NewKeyFromSeed(make([]byte, 32))
 
 var (
 	chunks = [][]byte{bytes.Repeat([]byte{7}, 100_000), {8}}
+	long   = [][]byte{bytes.Repeat([]byte{7}, 600_000), bytes.Repeat([]byte{8}, 600_000), bytes.Repeat([]byte{9}, 600_000), {8}}
 	shares = [][]byte{{1}, {2, 2}}
 )
 
-// write writes the one contribution of these tests.
-func write(round statement.Digest) func(*Sealing) ([]byte, error) {
+// write writes the one short contribution of these tests.
+func write(round statement.Digest) func(*Sealing) ([]byte, error) { return writeOf(round, chunks) }
+
+// writeOf writes a contribution of these chunks.
+func writeOf(round statement.Digest, chunks [][]byte) func(*Sealing) ([]byte, error) {
 	return func(s *Sealing) ([]byte, error) {
 		for _, chunk := range chunks {
 			if err := s.Chunk(chunk); err != nil {
