@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -162,7 +161,6 @@ func tradeOff(m *mitigation.Result, of, gap measured) *plot.Chart {
 		}
 		c.Words += fmt.Sprintf("Strength %s: %s %s, gap %s. ", plot.Plain(p.Strength), of.title, of.text(p.Error.Estimate), gap.text(p.Gap.Estimate))
 	}
-	slices.SortStableFunc(names, func(a, b plot.Named) int { return cmp.Compare(b.Radius, a.Radius) }) // the released one first
 	c.NameDots(names)
 	curve.Path = c.Path(path)
 	c.Series = []plot.Series{curve}

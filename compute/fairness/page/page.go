@@ -277,7 +277,7 @@ func hidden(a *fairness.Audit, g fairness.Group) string {
 }
 
 // mostInDrawing are the letters for which a row of a drawing has room.
-const mostInDrawing = 76
+const mostInDrawing = 86
 
 // brief is a reason as a row of a drawing has room for it; the drawing's words, the
 // tables and the list of what is hidden have all of it.

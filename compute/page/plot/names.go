@@ -1,7 +1,9 @@
 package plot
 
 import (
+	"cmp"
 	"math"
+	"slices"
 )
 
 // Named is what a dot is called.
@@ -40,8 +42,8 @@ func (a box) cuts(l Line) bool {
 
 // NameDots writes a name for every dot, none over another, over a dot, or out of
 // the chart; dots that lie on each other share theirs. A name that has to stand
-// away from its dot has a line to it. The names that come first have the best
-// places, which are free of the other lines of the chart too where there are such.
+// away from its dot has a line to it. The largest dots have the best places, which
+// are free of the other lines of the chart too where there are such.
 func (c *Chart) NameDots(dots []Named) {
 	var taken []box
 	for _, d := range dots {
@@ -49,7 +51,9 @@ func (c *Chart) NameDots(dots []Named) {
 		taken = append(taken, box{x - d.Radius - 1, y - d.Radius - 1, x + d.Radius + 1, y + d.Radius + 1})
 	}
 	var leaders []Line
-	for _, d := range c.shared(dots) {
+	named := c.shared(dots)
+	slices.SortStableFunc(named, func(a, b Named) int { return cmp.Compare(b.Radius, a.Radius) })
+	for _, d := range named {
 		x, y := c.X.At(d.At.X), c.Y.At(d.At.Y)
 		name, leader, found := c.place(x, y, d, taken, leaders)
 		if !found {
@@ -95,6 +99,7 @@ func (c *Chart) place(x, y float64, d Named, taken []box, leaders []Line) (name 
 			for _, angle := range []float64{-45, 45, -135, 135, -90, 90, 0, 180, -20, 20, -160, 160, -65, 65, -115, 115} {
 				sin, cos := math.Sincos(angle * math.Pi / 180)
 				// The near side of the name, or its middle where it stands above or below.
+				leader = nil
 				name = Name{X: x + reach*cos - width*(1-cos)/2, Y: y + reach*sin + 4 + 5*sin, Text: d.Text}
 				b := name.box()
 				free := b.left >= within.left && b.right <= within.right && b.top >= within.top && b.bottom <= within.bottom
@@ -109,11 +114,17 @@ func (c *Chart) place(x, y float64, d Named, taken []box, leaders []Line) (name 
 						free = free && !b.cuts(l)
 					}
 				}
-				if !free {
-					continue
-				}
 				if away > 0 {
 					leader = &Line{x, y, min(max(x, b.left), b.right), min(max(y, b.top), b.bottom)}
+				}
+				if strict && leader != nil {
+					for _, t := range taken {
+						own := t.left < x && x < t.right && t.top < y && y < t.bottom
+						free = free && (own || !t.cuts(*leader))
+					}
+				}
+				if !free {
+					continue
 				}
 				return name, leader, true
 			}
