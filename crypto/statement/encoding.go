@@ -19,6 +19,14 @@ var ErrEncoding = errors.New("not the canonical encoding")
 // among v's own fields are written in UTC and cut to whole seconds; v itself
 // is not changed.
 func Encode(v any) ([]byte, error) {
+	if plain, ok := encodePlain(v); ok {
+		return plain, nil
+	}
+	return encodeAny(v)
+}
+
+// encodeAny is Encode by encoding/json, whatever the value.
+func encodeAny(v any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -38,6 +46,17 @@ func Decode(payload []byte, v any) error {
 	}
 	// A fresh value: fields the input leaves out must not keep what v held.
 	fresh := reflect.New(target.Type().Elem())
+	if decodePlain(payload, fresh.Elem()) {
+		target.Elem().Set(fresh.Elem())
+		return nil
+	}
+	return decodeAny(payload, target)
+}
+
+// decodeAny is Decode by encoding/json, whatever the spelling: it tells the
+// canonical one by writing the value again.
+func decodeAny(payload []byte, target reflect.Value) error {
+	fresh := reflect.New(target.Type().Elem())
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(fresh.Interface()); err != nil {
@@ -49,7 +68,7 @@ func Decode(payload []byte, v any) error {
 	if absentList(fresh.Elem()) {
 		return fmt.Errorf("%w of a %s: an empty list is [], not null", ErrEncoding, fresh.Type().Elem())
 	}
-	again, err := Encode(fresh.Interface())
+	again, err := encodeAny(fresh.Interface())
 	if err != nil {
 		return err
 	}

@@ -74,10 +74,51 @@ func Open(data []byte, kind Kind, v any, keyOf func(keyid string) (ed25519.Publi
 			return known.payload, nil
 		}
 	}
-	env, err := parse(data)
+	env, signed, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
+	key, err := env.verify(signed, kind, keyOf)
+	if err != nil {
+		return nil, err
+	}
+	if err := Decode(env.Payload, v); err != nil {
+		return nil, err
+	}
+	signer := env.Signatures[0].KeyID
+	if err := checkSigner(v, signer); err != nil {
+		return nil, err
+	}
+	remember(name, kind, signer, key, env.Payload, v)
+	return env.Payload, nil
+}
+
+// OpenClaiming is Open for a statement that itself says by whom it may be signed,
+// such as by the coordinator of a roster that it names: keyOf is given what the
+// payload holds BEFORE the signature is verified, to look the key up by it and for
+// nothing else.
+func OpenClaiming[T any](data []byte, kind Kind, keyOf func(unverified *T, keyid string) (ed25519.PublicKey, error)) (*T, []byte, error) {
+	env, signed, err := parse(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := new(T)
+	if err := Decode(env.Payload, v); err != nil {
+		return nil, nil, err
+	}
+	claimed := func(keyid string) (ed25519.PublicKey, error) { return keyOf(v, keyid) }
+	if _, err := env.verify(signed, kind, claimed); err != nil {
+		return nil, nil, err
+	}
+	if err := checkSigner(v, env.Signatures[0].KeyID); err != nil {
+		return nil, nil, err
+	}
+	return v, env.Payload, nil
+}
+
+// verify holds that an envelope is of a kind and that its signature, which covers
+// the signed bytes, is of whom keyOf gives a key for.
+func (env *envelope) verify(signed []byte, kind Kind, keyOf func(keyid string) (ed25519.PublicKey, error)) (ed25519.PublicKey, error) {
 	if env.PayloadType != kind {
 		return nil, fmt.Errorf("%w: envelope is not of kind %s", ErrSecurity, kind)
 	}
@@ -86,55 +127,53 @@ func Open(data []byte, kind Kind, v any, keyOf func(keyid string) (ed25519.Publi
 	if err != nil {
 		return nil, fmt.Errorf("signer of a %s statement: %w", kind, err)
 	}
-	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, preAuthentication(kind, env.Payload), signer.Sig) {
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signed, signer.Sig) {
 		return nil, fmt.Errorf("%w: signature on a %s statement does not verify", ErrSecurity, kind)
 	}
-	if err := Decode(env.Payload, v); err != nil {
-		return nil, err
-	}
-	if err := checkSigner(v, signer.KeyID); err != nil {
-		return nil, err
-	}
-	remember(name, kind, signer.KeyID, key, env.Payload, v)
-	return env.Payload, nil
+	return key, nil
 }
 
 // Payload returns the kind and the payload of an envelope WITHOUT verifying
 // its signature: for display, and for digests of envelopes verified before.
 func Payload(data []byte) (Kind, []byte, error) {
-	env, err := parse(data)
+	env, _, err := parse(data)
 	if err != nil {
 		return "", nil, err
 	}
 	return env.PayloadType, env.Payload, nil
 }
 
-func parse(data []byte) (*envelope, error) {
+// parse returns an envelope and the bytes that its signature covers.
+func parse(data []byte) (*envelope, []byte, error) {
 	if len(data) > MaxEnvelope {
-		return nil, fmt.Errorf("envelope of %d bytes is too large: at most %d are read", len(data), MaxEnvelope)
+		return nil, nil, fmt.Errorf("envelope of %d bytes is too large: at most %d are read", len(data), MaxEnvelope)
 	}
-	if env, ok := parsePlain(data); ok {
-		return env, nil
+	if env, signed, ok := parsePlain(data); ok {
+		return env, signed, nil
 	}
 	var env envelope
 	if err := Decode(data, &env); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(env.Signatures) != 1 {
-		return nil, fmt.Errorf("%w of an envelope: it needs exactly one signature, this has %d", ErrEncoding, len(env.Signatures))
+		return nil, nil, fmt.Errorf("%w of an envelope: it needs exactly one signature, this has %d", ErrEncoding, len(env.Signatures))
 	}
-	return &env, nil
+	return &env, preAuthentication(env.PayloadType, env.Payload), nil
 }
 
 // preAuthentication is DSSE v1's PAE, the bytes that are signed.
 func preAuthentication(kind Kind, payload []byte) []byte {
-	b := make([]byte, 0, len(payload)+len(kind)+48)
+	return append(beforePayload(kind, len(payload)), payload...)
+}
+
+// beforePayload is the part of PAE before a payload of a length, with room for it.
+func beforePayload(kind Kind, length int) []byte {
+	b := make([]byte, 0, length+len(kind)+48)
 	b = append(b, "DSSEv1 "...)
 	b = strconv.AppendInt(b, int64(len(kind)), 10)
 	b = append(b, ' ')
 	b = append(b, kind...)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(payload)), 10)
-	b = append(b, ' ')
-	return append(b, payload...)
+	b = strconv.AppendInt(b, int64(length), 10)
+	return append(b, ' ')
 }

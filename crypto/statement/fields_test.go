@@ -64,7 +64,7 @@ func fill(v reflect.Value, next *int) {
 	switch v.Kind() {
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(1000 + *next))
 	case reflect.Uint64:
 		v.SetUint(uint64(1000 + *next))

@@ -1,7 +1,9 @@
 package participant
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -38,20 +40,14 @@ type ReleaseRequest struct {
 func OpenRelease(rosters Rosters, in ReleaseRequest) (*Release, error) {
 	// The roster is named inside: it is read before the signature is verified,
 	// and believed only because this site has verified that roster itself.
-	_, unverified, err := statement.Payload(in.Release)
-	if err != nil {
-		return nil, ErrReleaseSignature.because("%v", err)
-	}
-	var claimed, release statement.Release
-	if err := statement.Decode(unverified, &claimed); err != nil {
-		return nil, ErrReleaseSignature.because("%v", err)
-	}
-	roster, known := rosters.At(claimed.Roster)
-	if !known {
-		return nil, ErrReleaseSignature.because("it names a roster this site has not seen")
-	}
-	key := keyOf(roster, identity.RoleCoordinator)
-	payload, err := statement.Open(in.Release, statement.KindRelease, &release, key)
+	var roster *identity.Roster
+	release, payload, err := statement.OpenClaiming(in.Release, statement.KindRelease, func(claimed *statement.Release, keyid string) (ed25519.PublicKey, error) {
+		var known bool
+		if roster, known = rosters.At(claimed.Roster); !known {
+			return nil, errors.New("it names a roster this site has not seen")
+		}
+		return keyOf(roster, identity.RoleCoordinator)(keyid)
+	})
 	if err != nil {
 		return nil, ErrReleaseSignature.because("%v", err)
 	}
@@ -67,14 +63,14 @@ func OpenRelease(rosters Rosters, in ReleaseRequest) (*Release, error) {
 	}
 	// Whatever the report's own shape is: that is the fairness package's.
 	var report json.RawMessage
-	audit, err := statement.Open(in.Audit, statement.KindAudit, &report, key)
+	audit, err := statement.Open(in.Audit, statement.KindAudit, &report, keyOf(roster, identity.RoleCoordinator))
 	if err != nil {
 		return nil, ErrReleaseAudit.because("%v", err)
 	}
 	if statement.DigestOf(audit) != release.Audit {
 		return nil, ErrReleaseAudit
 	}
-	opened := &Release{Digest: statement.DigestOf(payload), Release: &release, Study: parsed, Audit: audit}
+	opened := &Release{Digest: statement.DigestOf(payload), Release: release, Study: parsed, Audit: audit}
 	if err := opened.checkGate(roster, in.Override); err != nil {
 		return nil, err
 	}
