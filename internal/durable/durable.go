@@ -69,31 +69,47 @@ func Write(path string, mode os.FileMode, fill func(io.Writer) error) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// A Lock keeps other processes out until it is closed or its process ends,
-// however it ends.
+// A Lock keeps other processes out until it is given back, or closed, or its
+// process ends, however it ends.
 type Lock struct{ file *os.File }
 
 // Acquire takes the lock file at path without waiting. It returns ErrLocked
 // when another process has it.
-func Acquire(path string) (*Lock, error) { return acquire(path, false) }
-
-// Wait takes the lock file at path, waiting for whoever has it.
-func Wait(path string) (*Lock, error) { return acquire(path, true) }
-
-func acquire(path string, wait bool) (*Lock, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+func Acquire(path string) (*Lock, error) {
+	l, err := OpenLock(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFile(file, wait); err != nil {
-		file.Close()
+	if err := lockFile(l.file, false); err != nil {
+		l.Close()
 		if errors.Is(err, ErrLocked) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	return l, nil
+}
+
+// OpenLock opens the lock file at path without taking it, to take it and give it
+// back many times.
+func OpenLock(path string) (*Lock, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
 	return &Lock{file}, nil
 }
 
-// Close gives the lock back.
+// Take takes a lock that this process does not have, waiting for whoever has it.
+func (l *Lock) Take() error {
+	if err := lockFile(l.file, true); err != nil {
+		return fmt.Errorf("lock %s: %w", l.file.Name(), err)
+	}
+	return nil
+}
+
+// Give gives the lock back until it is taken again.
+func (l *Lock) Give() error { return unlockFile(l.file) }
+
+// Close gives the lock back for good.
 func (l *Lock) Close() error { return l.file.Close() }

@@ -69,3 +69,28 @@ func TestLockKeepsASecondHolderOut(t *testing.T) {
 	}
 	second.Close()
 }
+
+func TestALockIsTakenAndGivenBackManyTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l, err := OpenLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 3 {
+		if err := l.Take(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Acquire(path); !errors.Is(err, ErrLocked) {
+			t.Fatalf("while it is taken: %v, want ErrLocked", err)
+		}
+		if err := l.Give(); err != nil {
+			t.Fatal(err)
+		}
+		other, err := Acquire(path)
+		if err != nil {
+			t.Fatalf("after it was given back: %v", err)
+		}
+		other.Close()
+	}
+}

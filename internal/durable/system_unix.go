@@ -27,6 +27,8 @@ func lockFile(file *os.File, wait bool) error {
 	}
 }
 
+func unlockFile(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
+
 // SyncDir makes renames and removals in a directory durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -23,6 +23,10 @@ func lockFile(file *os.File, wait bool) error {
 	}
 }
 
+func unlockFile(file *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, new(windows.Overlapped))
+}
+
 // SyncDir does nothing: on this system a rename is durable by itself, and a
 // directory cannot be synced.
 func SyncDir(string) error { return nil }

@@ -89,6 +89,7 @@ type Outbox struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
+	lock *durable.Lock // taken for each append, because other processes append too
 	file *os.File
 	poll *Entry // the current hour's polls
 	told int64  // polls of it already written
@@ -102,14 +103,17 @@ func Open(path string, now func() time.Time) (*Outbox, error) {
 	if _, err := Read(path); err != nil {
 		return nil, err
 	}
+	lock, err := durable.OpenLock(path + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
-	o := &Outbox{path: path, now: now, file: file}
+	o := &Outbox{path: path, now: now, lock: lock, file: file}
 	if err := o.cutTornLine(); err != nil {
-		file.Close()
-		return nil, err
+		return nil, errors.Join(err, file.Close(), lock.Close())
 	}
 	return o, nil
 }
@@ -189,7 +193,7 @@ func (o *Outbox) Close() error {
 	if o.poll != nil {
 		err = o.closePolls()
 	}
-	return errors.Join(err, o.file.Close())
+	return errors.Join(err, o.file.Close(), o.lock.Close())
 }
 
 func (o *Outbox) append(v any, sync bool) error {
@@ -204,31 +208,28 @@ func (o *Outbox) append(v any, sync bool) error {
 }
 
 func (o *Outbox) write(line []byte, sync bool) error {
-	lock, err := durable.Wait(o.path + ".lock")
-	if err != nil {
+	if err := o.lock.Take(); err != nil {
 		return err
 	}
-	defer lock.Close()
-	end, err := o.file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	_, err = o.file.Write(line)
+	defer o.lock.Give()
+	n, err := o.file.Write(line)
 	if err == nil && sync {
 		err = o.file.Sync()
 	}
-	if err != nil {
-		o.file.Truncate(end) // a part of a line would look like damage
+	if err == nil {
+		return nil
+	}
+	if end, unknown := o.file.Seek(0, io.SeekEnd); unknown == nil {
+		o.file.Truncate(end - int64(n)) // a part of a line would look like damage
 	}
 	return err
 }
 
 func (o *Outbox) cutTornLine() error {
-	lock, err := durable.Wait(o.path + ".lock")
-	if err != nil {
+	if err := o.lock.Take(); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
-	defer lock.Close()
+	defer o.lock.Give()
 	data, err := os.ReadFile(o.path)
 	if err != nil {
 		return err

@@ -101,6 +101,12 @@ func start(t *testing.T, s *server) (address string, trusts *tls.Config) {
 
 func connect(t *testing.T, s *server, proxy string) (*Link, string) {
 	t.Helper()
+	l, path, _ := connectWith(t, s, proxy)
+	return l, path
+}
+
+func connectWith(t *testing.T, s *server, proxy string) (*Link, string, *outbox.Outbox) {
+	t.Helper()
 	address, trusts := start(t, s)
 	path := filepath.Join(t.TempDir(), "outbox.jsonl")
 	box, err := outbox.Open(path, nil)
@@ -115,7 +121,7 @@ func connect(t *testing.T, s *server, proxy string) (*Link, string) {
 		l.Close()
 		box.Close()
 	})
-	return l, path
+	return l, path, box
 }
 
 func TestNothingLeavesWithoutALine(t *testing.T) {
@@ -129,9 +135,8 @@ func TestNothingLeavesWithoutALine(t *testing.T) {
 	}
 	// The disk fails: nothing leaves.
 	os.Remove(path)
-	l2, path2 := connect(t, s, "")
-	os.Remove(path2 + ".lock")
-	os.Mkdir(path2+".lock", 0o700)
+	l2, _, box := connectWith(t, s, "")
+	box.Close()
 	if err := l2.DeclineRound(t.Context(), Subject{}, []byte("x")); err == nil || !strings.Contains(err.Error(), "nothing is sent") {
 		t.Fatalf("with an outbox that cannot be written: %v", err)
 	}
