@@ -79,6 +79,7 @@ const (
 	ConstantTarget = "constant-outcome"
 	PerfectFit     = "perfect-fit"   // a remark: there is an estimate
 	NoValidation   = "no-validation" // a remark: there is a model
+	TooMuchNoise   = "too-much-noise"
 )
 
 // Diagnosis is the named reason why a model, or a term of it, has no estimate.

@@ -284,7 +284,7 @@ func readNoisy(s *study.Study, sizes Sizes, sum compute.Sum) (*Audit, error) {
 		a.Groups = append(a.Groups, g)
 	}
 	if tallies[0] == nil {
-		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients, or fewer than its noise hides", minimum)}
+		return nil, &compute.Diagnosis{Kind: compute.TooMuchNoise, Message: fmt.Sprintf("the audit has fewer than %d patients by its noisy count, or too few beside the noise for any figure: over the %s of all attributes its standard deviation is %.0f patients", minimum, plural(s.Fairness.BaseCells(), "combination"), *a.Groups[0].Noise)}
 	}
 	a.N = *a.Groups[0].N
 	against := make([]int, len(known))

@@ -3,6 +3,7 @@ package fairness
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -98,12 +99,23 @@ func noisyLimits(s *study.Study, a *Audit) []string {
 		"Whether a group has no patients at all, or has nearly all of them at one hospital, is not known under noise: a group below the minimum cell by its noisy count is withheld, and may be empty.",
 		"A group is named as the records name it. Groups and combinations of attributes that the study does not declare were not examined.",
 		"The margins of the gaps are defaults of the software, not clinical judgements; the study's own are those of its criteria. Intervals and verdicts are not adjusted for the number of comparisons; the p-values are also shown adjusted, by Holm's method.")
+	if len(a.Groups) > 1 && !slices.ContainsFunc(a.Groups[1:], func(g Group) bool { return g.State == OK }) {
+		out = append(out, "No group has figures beside the noise. A larger epsilon, fewer attributes or levels, or fewer thresholds or times would make it less; so would more patients.")
+	}
 	if a.OutcomeType == string(study.Survival) {
 		out = append(out, fmt.Sprintf("Of one patient at most %s events are expected: beyond it a cumulative hazard counts as exactly that, so that observed over expected is too high where the model expects more. How many are beyond is not counted. The observed risk is a life table's: of those who leave in an interval of time half count as at risk in it; the bound beside it says how much any order of events and leaving could change it, as far as noisy counts tell.", withUnit(a.Noise.Clip, "")))
 	} else if a.Noise.Clip > 0 {
 		out = append(out, fmt.Sprintf("Errors beyond %s count as exactly that in bias, MAE and RMSE, and are added up in steps of 1/%d of it. How many are beyond is not counted.", withUnit(a.Noise.Clip, a.Unit), steps))
 	}
 	return out
+}
+
+// plural is a count of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func withUnit(x float64, unit string) string {

@@ -12,6 +12,7 @@ var advice = map[string]string{
 	compute.Collinearity:   "A term is determined by others. Drop one of those named.",
 	compute.EmptyLevel:     "Nobody has this level: its term was left out. Drop the level from the study, or leave it.",
 	compute.TooFewPatients: "There are too few patients for what was asked. Ask for fewer features, or more hospitals.",
+	compute.TooMuchNoise:   "Declare a larger epsilon, fewer attributes or levels, or fewer thresholds or times; or ask more hospitals.",
 	compute.NoConvergence:  "The fit has not settled in the rounds it had. Allow more rounds, or look for a combination that nearly determines the outcome.",
 	compute.ConstantTarget: "Everyone has the same outcome: there is nothing to explain.",
 	compute.PerfectFit:     "The model explains the outcome completely: most likely a feature is the outcome in another form.",

@@ -32,6 +32,14 @@ func noiseShown(s *study.Study) (notes []string) {
 	return notes
 }
 
+// counted says by what patients are counted exactly.
+func counted(s *study.Study) string {
+	if s.CountedAttributes() == nil && s.Fairness.Attributes != nil {
+		return "at each level of a feature"
+	}
+	return "at each level and in each group"
+}
+
 // without names those whose noise suffices where so many take theirs off.
 func without(colluding int) string {
 	if colluding == 0 {

@@ -162,6 +162,9 @@ func TestNoExactAnswerUnderNoise(t *testing.T) {
 			t.Errorf("%s has a layout", step)
 		}
 	}
+	if steps := Steps(s, 5); strings.Contains(steps[0].Purpose, "group") || !strings.Contains(Steps(parse(t, warfarin(weeklyDose, sixLevels, linear)), 5)[0].Purpose, "in each group") {
+		t.Errorf("%s: %s", steps[0].Step, steps[0].Purpose)
+	}
 	noted := strings.Join(Shown(s), "\n")
 	for _, words := range []string{"epsilon 2", "all but any 1 of them make all of its noise", "stay exact", "adds its epsilon"} {
 		if !strings.Contains(noted, words) {

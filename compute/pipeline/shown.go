@@ -23,7 +23,7 @@ func Shown(s *study.Study) []string {
 	cell := s.Fairness.MinimumCell
 	switch s.Validation.Kind {
 	case study.LeaveOneSiteOut:
-		own := "how many patients it has, at each level and in each group, and the sums of its numbers"
+		own := "how many patients it has, " + counted(s) + ", and the sums of its numbers"
 		if s.Model.Family == study.Gaussian {
 			own += " and of their products"
 		}

@@ -26,7 +26,7 @@ func Steps(s *study.Study, sites int) []compute.StepSummary {
 		folds = max(1, sites)
 	}
 	out := []compute.StepSummary{{Step: describe.Step, Rounds: 1, Fields: describe.CountsLayout(s),
-		Purpose: "how many patients there are, at each level and in each group, and the mean and spread of the numbers"}}
+		Purpose: "how many patients there are, " + counted(s) + ", and the mean and spread of the numbers"}}
 	if s.Model.Kind == study.Describe {
 		return numbered(append(out, describe.Steps(s)...))
 	}

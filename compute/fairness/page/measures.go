@@ -162,7 +162,7 @@ func survivalMeasures(a *fairness.Audit) []measure {
 			measure{Name: "predicted_risk" + suffix, Table: atTimeTable, Short: "Predicted" + at, Unit: "%", Scale: 100, Digits: 1},
 			measure{Name: "observed_risk" + suffix, Table: atTimeTable, Short: "Observed" + at, Unit: "%", Scale: 100, Digits: 1},
 			measure{Name: "calibration_in_the_large" + suffix, Table: atTimeTable, Short: "Predicted less observed" + at, Noun: "predicted minus observed risk" + at, Title: "Predicted minus observed risk" + at, Unit: "%", Scale: 100, Digits: 1, Plot: true, Zero: true,
-				Meaning: "In percentage points; what is observed is Kaplan and Meier's estimate. Left of zero the model predicts too little risk, right of it too much."})
+				Meaning: "In percentage points; what is observed is " + observedRisk(a) + ". Left of zero the model predicts too little risk, right of it too much."})
 	}
 	return out
 }

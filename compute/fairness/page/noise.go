@@ -20,6 +20,14 @@ func patients(g fairness.Group) string {
 	return plot.Grouped(*g.N)
 }
 
+// observedRisk says what the observed risk at a time is.
+func observedRisk(a *fairness.Audit) string {
+	if a.Noise != nil {
+		return "a life table's estimate, from noisy counts by interval of time"
+	}
+	return "Kaplan and Meier's estimate"
+}
+
 // hiddenUnderNoise says why a group has no figures where its count is noisy; empty
 // where it is not.
 func hiddenUnderNoise(g fairness.Group, minimum int) string {

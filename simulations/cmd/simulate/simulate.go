@@ -138,6 +138,8 @@ func remedy(kind string) string {
 		return "check what counts as the outcome, and which records are usable"
 	case compute.TooFewPatients:
 		return "ask for fewer features, or add hospitals"
+	case compute.TooMuchNoise:
+		return "declare a larger epsilon, fewer attributes or levels, or fewer thresholds or times"
 	case compute.NoConvergence:
 		return "raise schedule.rounds, or add a ridge"
 	case compute.Divergence:
