@@ -6,9 +6,9 @@ import (
 	"github.com/consilium-fl/consilium/compute/fairness"
 )
 
-// patients of an audit, in words. Under noise their number is near the true one and not
+// countOf says how many patients an audit has. Under noise their number is near the true one and not
 // it: two standard deviations of the noise either way hold it in about 95 of 100 audits.
-func patients(a *fairness.Audit) string {
+func countOf(a *fairness.Audit) string {
 	if a.Noise == nil || a.Groups[0].Noise == nil {
 		return fmt.Sprintf("%d patients", a.N)
 	}

@@ -168,7 +168,7 @@ func (v *verifier) checkAudit() (string, error) {
 	if err := sameBytes("the bias audit in "+v.audits[0].String(), want, v.audits[0].payload); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("the signed report is what the sums give, byte for byte: %s of %d hospitals", patients(derived), derived.Contributors), nil
+	return fmt.Sprintf("the signed report is what the sums give, byte for byte: %s of %d hospitals", countOf(derived), derived.Contributors), nil
 }
 
 // checkStudyEnd holds that a study ends in one way and then goes no further. Why
