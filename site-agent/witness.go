@@ -167,6 +167,7 @@ func (w *ledgerWitness) readOn(fetch func(start, end uint64) ([][]byte, error), 
 		if len(leaves) == 0 || uint64(len(leaves)) > head.Size-read.Size {
 			return fmt.Errorf("%w: the coordinator does not show the ledger entries that its checkpoint counts", ledger.ErrSecurity)
 		}
+		entries = slices.Grow(entries, len(leaves))
 		for _, leaf := range leaves {
 			entry, err := ledger.ParseEntry(leaf)
 			if err != nil {
