@@ -221,7 +221,7 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 		}
 		out = append(out, float64(train))
 	}
-	return q.cells(out, c, nodes)
+	return q.addCells(out, c, nodes), nil
 }
 
 func add(values []int64) int64 {
@@ -235,47 +235,59 @@ func add(values []int64) int64 {
 // cell is what a bin adds up to.
 type cell struct{ gradient, hessian, count int64 }
 
-// cells appends the words of all nodes, narrow ones first, as lots orders them.
-func (q *treeQuestion) cells(out []float64, c *cache, nodes [][]int32) ([]float64, error) {
-	var next [64]int // where the next word of a width goes
-	at := len(out)
-	for bits, length := range q.lots(nil) {
-		next[bits] = at
-		at += length
-	}
-	out = out[:at]
-	var err error
+// addCells appends the limbs of the cells of all nodes.
+func (q *treeQuestion) addCells(out []float64, c *cache, nodes [][]int32) []float64 {
+	limbs := &limbWriter{limbs: out, width: uint(q.Limb)}
 	for i, rows := range nodes {
-		own, packs := q.loss.packed(c, rows), q.packs[i]
+		own, wire := q.loss.packed(c, rows), q.cells[i]
 		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {
-			wire := packs[0]
-			packs = packs[1:]
-			var to [3][]float64
-			for w, bits := range wire.bits[:wire.words] {
-				to[w] = out[next[bits]:][:len(l.groups)]
-				next[bits] += len(l.groups)
+			if own.words == 1 && limbs.width+wire[0].bits() <= 62 {
+				limbs.putWords(sums[0], l.groups, &own, wire[0])
+			} else {
+				limbs.putSums(sums, l.groups, &own, wire[0])
 			}
-			var words [3]int64
-			for k, g := range l.groups {
-				clear(words[:])
-				for bin := int(g.first); bin <= int(g.last); bin++ {
-					for w, s := range sums {
-						words[w] += s[bin]
-					}
-				}
-				if words != [3]int64{} {
-					wire.put(own.get(words[:]), words[:])
-				}
-				for w, bits := range wire.bits[:wire.words] {
-					if max(words[w], -words[w])>>bits != 0 {
-						err = errMore
-					}
-					to[w][k] = float64(words[w])
-				}
-			}
+			wire = wire[1:]
 		})
 	}
-	return out, err
+	return limbs.finish()
+}
+
+// putSums puts the cells of groups of bins, which a site has in words.
+func (l *limbWriter) putSums(sums [][]int64, groups []group, own *packing, to widths) {
+	for _, g := range groups {
+		var words [3]int64
+		for bin := int(g.first); bin <= int(g.last); bin++ {
+			for w, s := range sums {
+				words[w] += s[bin]
+			}
+		}
+		l.putCell(own.get(words[:]), to)
+	}
+}
+
+// putWords is putSums for narrow cells that a site has in one word each, which is
+// nearly always so.
+func (l *limbWriter) putWords(sums []int64, groups []group, own *packing, to widths) {
+	limbs, rest, have := l.limbs, l.rest, l.have
+	width, bits := l.width&63, to.bits()
+	low := int64(1)<<(own.count&63) - 1
+	middle := (int64(1)<<(own.hessian&63) - 1) << (own.count & 63)
+	beside := own.count + own.hessian
+	for _, g := range groups {
+		x := sums[g.first]
+		for bin := int(g.first) + 1; bin <= int(g.last); bin++ {
+			x += sums[bin]
+		}
+		if x != 0 { // in small nodes of small sites most are
+			x = x>>(beside&63)<<((to.hessian+to.count)&63) + x&middle>>(own.count&63)<<(to.count&63) + x&low
+			rest += x << (have & 63)
+		}
+		for have += bits; have >= width; have -= width {
+			limbs = append(limbs, float64(rest&(1<<width-1)))
+			rest >>= width
+		}
+	}
+	l.limbs, l.rest, l.have = limbs, rest, have
 }
 
 // packed writes the slopes of records into as few words for each as hold the

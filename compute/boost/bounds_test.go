@@ -80,6 +80,7 @@ func TestRoundingIsFineAndSumsAreExact(t *testing.T) {
 				if err := q.readGrids(); err != nil {
 					t.Fatal(err)
 				}
+				q.inLimbs(20)
 				if err := q.checkSums(); err != nil {
 					t.Errorf("%s, %d patients, mean %v: %v", kind, n, mean, err)
 				}

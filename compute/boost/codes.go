@@ -14,6 +14,8 @@ type codes struct {
 	place   []int    // of a column among those that can be split; -1 for the others
 	columns []int    // the other way round
 	keys    []uint64 // of the records: the same for the same bins and outcome
+
+	cells [3][perBlock][256]int64 // of a block's columns, for each word: room that sums uses again
 }
 
 const perBlock = 8
@@ -53,7 +55,7 @@ func newCodes(r *records, m *study.Matrix, b bins) *codes {
 // sums adds the words of records up by the bins of every column of a grid, and
 // hands each column's sums, one slice for each word, to use.
 func (c *codes) sums(g grid, b bins, records []int32, words [][]int64, use func(l *lot, cells [][]int64)) {
-	var cells [3][perBlock][256]int64
+	cells := &c.cells
 	var of [3][]int64
 	for len(g) > 0 {
 		k := c.place[g[0].column] / perBlock

@@ -90,7 +90,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 	l := newLoss(s)
 	good := func() *treeQuestion {
 		return &treeQuestion{Edges: b.encode(), Base: -0.5, Scale: l.scale(1000, 0, l.expected(moments{patients: 1000, mean: 0.4, spread: 0.5}), manyBits), Patients: 1000,
-			Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{1}, Counts: []int{300}}
+			Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{1}, Counts: []int{300}, Limb: 26}
 	}
 	encode := func(q *treeQuestion) []byte {
 		out, err := compute.EncodeParameters(q)
@@ -132,6 +132,10 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 		"a node without a count":          func(q *treeQuestion) { q.Counts = nil },
 		"a node smaller than a leaf":      func(q *treeQuestion) { q.Counts = []int{19} },
 		"a node larger than all":          func(q *treeQuestion) { q.Counts = []int{1001} },
+		"limbs of no width":               func(q *treeQuestion) { q.Limb = 0 },
+		"limbs of a bit":                  func(q *treeQuestion) { q.Limb = 1 },
+		"limbs wider than a slot":         func(q *treeQuestion) { q.Limb = 60 },
+		"limbs of nothing":                func(q *treeQuestion) { q.Tree, q.Nodes, q.Counts = nil, nil, nil },
 		"squares of no node":              func(q *treeQuestion) { q.Squares = []int64{5, 5} },
 		"curvatures beyond float64":       func(q *treeQuestion) { q.Scale.Hessian = 60 },
 		"sums beyond float64":             func(q *treeQuestion) { q.Scale.Gradient = 60 },
@@ -165,7 +169,7 @@ func FuzzQuestion(f *testing.F) {
 	l := newLoss(s)
 	m := matrix(f, s, columns(2), patients(rand.New(rand.NewPCG(1, 1)), study.LossPoisson, 30, 2))
 	q := &treeQuestion{Edges: someBins(s).encode(), Base: 0.5, Scale: l.scale(100, 0, l.expected(moments{patients: 100, mean: 2, spread: 1}), manyBits), Patients: 100,
-		Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{0, 1}, Counts: []int{100, 50}}
+		Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{0, 1}, Counts: []int{100, 50}, Limb: 36}
 	seed, err := compute.EncodeParameters(q)
 	if err != nil {
 		f.Fatal(err)

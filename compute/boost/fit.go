@@ -127,6 +127,7 @@ func (f *Fit) question() *treeQuestion {
 		if !q.loose() {
 			q.Grids = q.writeGrids()
 		}
+		q.inLimbs(f.contributors)
 	}
 	return q
 }

@@ -3,6 +3,8 @@ package boost
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -56,7 +58,7 @@ func (g *growth) absorb(q *treeQuestion, sum compute.Sum, r *rule, depth int, ra
 		b := g.open[n]
 		b.actual, b.squares = answer.totals[i], answer.squares[i]
 		if b.plan == nil {
-			if b.actual.count > 2*int64(q.Counts[i]) {
+			if !q.holds(i, b) {
 				return fmt.Errorf("node %d has more patients than the sums have room for: hospitals came that were not counted", q.Nodes[i])
 			}
 			b.total = b.actual
@@ -149,31 +151,35 @@ func (q *treeQuestion) open(sum compute.Sum) (*opened, error) {
 	if len(totals) != 4*len(q.Nodes) {
 		return nil, errHistogram
 	}
-	var words [64][]float64 // by width
-	for bits, length := range q.lots(nil) {
-		if length > 0 {
-			if words[bits] = sum.Field(cellsField(bits)); len(words[bits]) != length {
-				return nil, errHistogram
-			}
-		}
+	limbs := sum.Field("cells")
+	if len(limbs) != limbsOf(q.bits, q.Limb) {
+		return nil, errHistogram
 	}
+	cells := limbReader{limbs: limbs, width: uint(q.Limb)}
 	out := &opened{cells: make([][]cell, len(q.Nodes))}
 	for i := range q.Nodes {
 		t := totals[4*i:]
 		out.totals = append(out.totals, cell{int64(t[0]), int64(t[1]), int64(t[3])})
 		out.squares = append(out.squares, int64(t[2]))
 		out.cells[i] = make([]cell, 0, q.bins.cells())
-	}
-	q.lots(func(i int, l *lot, p packing, at [3]int) {
-		var x [3]int64
-		for n := range l.groups {
-			for w, bits := range p.bits[:p.words] {
-				x[w] = int64(words[bits][at[w]+n])
+		for k, l := range q.grids[i] {
+			for range l.groups {
+				out.cells[i] = append(out.cells[i], cells.cell(q.cells[i][k], q.loss.constant()))
 			}
-			out.cells[i] = append(out.cells[i], p.get(x[:]))
 		}
-	})
+	}
 	return out, nil
+}
+
+// holds reports whether the cells of a node of which nothing was known had room for
+// all its patients. No gradient is more than the root of their number times the
+// squares of all.
+func (q *treeQuestion) holds(i int, b *branch) bool {
+	w := q.cells[i]
+	squares := math.Ldexp(float64(b.squares), q.Scale.Squares)
+	gradient := widthOf(math.Ceil(math.Sqrt(float64(b.actual.count)*squares) * (1 + 1e-9)))
+	return b.actual.count <= 2*int64(q.Counts[i]) && (len(w) == 0 || gradient < w[0].gradient &&
+		(q.loss.constant() || bits.Len64(uint64(b.actual.hessian)) <= int(w[0].hessian)))
 }
 
 var errHistogram = errors.New("the opened sum does not fit the histograms that were asked for")

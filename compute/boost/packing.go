@@ -2,18 +2,14 @@ package boost
 
 import "math"
 
-// packing is how the sums of a cell share words, numbers of the secure sum that
-// are exact below 2^52: the gradient highest, then the hessian, then the count.
-// A slot of the secure sum has room for a sign and for as many contributions as
-// there are sites, and one for all costs less of that than three. A gradient
-// above others stays readable because what is below it is never negative and
-// never leaves its bits: no hessian is negative, and a child has no more in a
-// cell than its parent. The constant hessian of the squared loss is not sent.
+// packing is how a site adds up a cell's sums in as few words as hold them: the
+// gradient highest, then the hessian, then the count. A gradient above others stays
+// readable because what is below it is never negative and never leaves its bits.
+// The constant hessian of the squared loss is not there.
 type packing struct {
 	constant       bool
-	count, hessian uint    // bits
-	words          int     // one to three
-	bits           [3]uint // of the magnitude of each word
+	count, hessian uint // bits
+	words          int  // one to three
 }
 
 // pack finds the fewest words of at most most bits for sums of so many bits.
@@ -25,19 +21,27 @@ func pack(constant bool, gradient, hessian, count, most uint) packing {
 	low := p.hessian + p.count
 	switch {
 	case gradient+low <= most:
-		p.words, p.bits = 1, [3]uint{gradient + low}
+		p.words = 1
 	case low <= most:
-		p.words, p.bits = 2, [3]uint{gradient, low}
+		p.words = 2
 	default:
-		p.words, p.bits = 3, [3]uint{gradient, p.hessian, p.count}
+		p.words = 3
 	}
 	return p
 }
 
-// packing of a lot of the i-th node that is asked.
-func (q *treeQuestion) packing(i int, l *lot) packing {
+// widths of the cells of a lot of the i-th node that is asked. Where nothing is
+// known of the node there is room for twice the patients.
+func (q *treeQuestion) widths(i int, l *lot) widths {
 	patients := min(1<<min(l.count, 40)-1, q.Counts[i])
-	return pack(q.loss.constant(), max(widthOf(q.gradientBound(i, patients)), 1), l.hessian, l.count, exactBits)
+	w := widths{1 + max(widthOf(q.gradientBound(i, patients)), 1), l.hessian, l.count}
+	if q.loose() {
+		w.gradient++
+	}
+	if q.loss.constant() {
+		w.hessian = 0
+	}
+	return w
 }
 
 // widthOf is the number of bits of a whole number up to the bound.

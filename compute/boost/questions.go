@@ -69,13 +69,15 @@ type treeQuestion struct {
 	// gradients, and the grids, one after another.
 	Squares []int64 `json:"squares,omitempty"`
 	Grids   []byte  `json:"grids,omitempty"`
+	Limb    int     `json:"limb,omitempty"` // bits of the limbs that the cells travel in, if any are asked
 
 	loss  *loss
 	bins  bins
 	trees []tree
 	tree  tree
-	grids []grid      // of Nodes
-	packs [][]packing // of the grids' lots, once they are known
+	grids []grid     // of Nodes
+	cells [][]widths // of the grids' lots
+	bits  int        // of all cells
 }
 
 // lately is the tree question that was read last: a site reads each for its
@@ -127,20 +129,27 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 	if err := q.readGrids(); err != nil {
 		return nil, err
 	}
-	q.pack()
+	q.measure()
 	return &q, q.checkSums()
 }
 
-// pack keeps the packings of all lots, which are asked for again and again.
-func (q *treeQuestion) pack() {
-	packs := make([][]packing, len(q.grids))
+// measure finds the widths of all cells.
+func (q *treeQuestion) measure() {
+	q.cells, q.bits = make([][]widths, len(q.grids)), 0
 	for i, g := range q.grids {
-		packs[i] = make([]packing, len(g))
+		q.cells[i] = make([]widths, len(g))
 		for k := range g {
-			packs[i][k] = q.packing(i, &g[k])
+			w := q.widths(i, &g[k])
+			q.cells[i][k] = w
+			q.bits += int(w.bits()) * len(g[k].groups)
 		}
 	}
-	q.packs = packs
+}
+
+// inLimbs has the cells travel among so many sites.
+func (q *treeQuestion) inLimbs(sites int) {
+	q.measure()
+	q.Limb = limbFor(q.bits, sites)
 }
 
 // loose says that nothing is known of the nodes' histograms.
@@ -191,6 +200,8 @@ func (q *treeQuestion) check(b *study.BoostModel) error {
 		return errors.New("there are records held out, but the study stops no fit early")
 	case len(q.Nodes) != len(q.Counts):
 		return errors.New("the open nodes and their counts differ in number")
+	case len(q.Nodes) == 0 && q.Limb != 0, len(q.Nodes) != 0 && (q.Limb < leastLimb || q.Limb > mostLimb):
+		return errLimbs
 	case len(q.Nodes) == 0 && len(q.Tree) != 0:
 		return errors.New("the tree grows, but no open node is asked")
 	case len(q.Nodes) != 0 && (len(q.trees) == b.Trees || q.bins.cells() == 0):
@@ -232,11 +243,20 @@ func (q *treeQuestion) checkSums() error {
 	for _, f := range q.layout() {
 		// Over all sites, too, a sum stays below its bound with all patients.
 		if !(f.Bound <= 1<<exactBits) {
-			return errors.New("the sums could leave the whole numbers that they are exact in")
+			return errInexact
+		}
+	}
+	for _, lots := range q.cells {
+		for _, w := range lots {
+			if max(w.gradient-2, w.hessian, w.count) > exactBits {
+				return errInexact
+			}
 		}
 	}
 	return nil
 }
+
+var errInexact = errors.New("the sums could leave the whole numbers that they are exact in")
 
 // root says that the question begins a tree, or follows the last.
 func (q *treeQuestion) root() bool { return len(q.tree) == 0 }
@@ -264,42 +284,10 @@ func (q *treeQuestion) layout() []compute.Field {
 		}
 		out = append(out, total)
 	}
-	for bits, length := range q.lots(nil) {
-		if length > 0 {
-			out = append(out, cellsOf(bits, length))
-		}
+	if q.bits > 0 {
+		out = append(out, compute.Field{Name: "cells", Length: limbsOf(q.bits, q.Limb), Bound: math.Ldexp(1, q.Limb) - 1})
 	}
 	return out
-}
-
-func cellsField(bits int) string { return fmt.Sprintf("cells/%d", bits) }
-
-func cellsOf(bits, length int) compute.Field {
-	return compute.Field{Name: cellsField(bits), Length: length, Bound: math.Ldexp(1, bits) - 1}
-}
-
-// lots goes through what is asked, the lots of the nodes in order. Words of the
-// same width come together: at says where among them a lot's words begin, those
-// of the first group; the same words of the other groups follow.
-func (q *treeQuestion) lots(use func(i int, l *lot, p packing, at [3]int)) (widths [64]int) {
-	if q.packs == nil {
-		q.pack()
-	}
-	for i, g := range q.grids {
-		for k := range g {
-			p := q.packs[i][k]
-			var at [3]int
-			for w, bits := range p.bits[:p.words] {
-				bits = min(bits, 63)
-				at[w] = widths[bits]
-				widths[bits] += len(g[k].groups)
-			}
-			if use != nil {
-				use(i, &g[k], p, at)
-			}
-		}
-	}
-	return widths
 }
 
 // Layout of a step: what a site recomputes and compares with the plan it is

@@ -113,20 +113,19 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 	for i := range q.Nodes {
 		sum.Field("totals")[4*i] *= -1
 	}
-	q.lots(func(i int, l *lot, p packing, at [3]int) {
-		for n := range l.groups {
-			var words [3]int64
-			for w, bits := range p.bits[:p.words] {
-				words[w] = int64(sum.Field(cellsField(int(bits)))[at[w]+n])
-			}
-			x := p.get(words[:])
-			x.gradient = -x.gradient
-			p.put(x, words[:])
-			for w, bits := range p.bits[:p.words] {
-				sum.Field(cellsField(int(bits)))[at[w]+n] = float64(words[w])
+	cells := sum.Field("cells")
+	from := limbReader{limbs: slices.Clone(cells), width: uint(q.Limb)}
+	to := limbWriter{limbs: cells[:0], width: uint(q.Limb)}
+	for i, g := range q.grids {
+		for k, l := range g {
+			for range l.groups {
+				x := from.cell(q.cells[i][k], q.loss.constant())
+				x.gradient = -x.gradient
+				to.putCell(x, q.cells[i][k])
 			}
 		}
-	})
+	}
+	to.finish()
 }
 
 // Of two siblings the smaller is asked; it has the fewer records to add up and

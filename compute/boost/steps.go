@@ -65,7 +65,7 @@ func summarise(s *study.Study) []compute.StepSummary {
 
 // largestFields are those of the largest question about trees that there can be:
 // for both children of every split above the last level, after hospitals came or
-// went. Cells of every width stand for those that other questions have.
+// went, in the shortest limbs.
 func largestFields(s *study.Study) []compute.Field {
 	loss := newLoss(s)
 	q := &treeQuestion{bins: largestBins(s), loss: loss, Patients: maxRows, HeldOut: maxRows}
@@ -77,18 +77,17 @@ func largestFields(s *study.Study) []compute.Field {
 	for i := range 1 << (s.Model.Boost.Depth - 1) {
 		q.Nodes, q.Counts, q.grids = append(q.Nodes, i), append(q.Counts, maxRows), append(q.grids, all)
 	}
-	out := q.layout()
-	for bits := 1; bits <= exactBits; bits++ {
-		if f := cellsOf(bits, 1); !slices.ContainsFunc(out, func(other compute.Field) bool { return other.Name == f.Name }) {
-			out = append(out, f)
-		}
-	}
-	return out
+	q.Limb = leastLimb
+	q.measure()
+	return q.layout()
 }
 
 // expectedPatients are those that a forecast of what is sent supposes. With ten
 // times as many, or as few, a number has four bits more, or fewer.
-const expectedPatients = 100_000
+const (
+	expectedPatients = 100_000
+	expectedSites    = 20
+)
 
 // expectedQuantiles forecasts the search for quantiles: of numbers that have most
 // of their patients in an eighth of their range, none of whose values many share.
@@ -123,6 +122,7 @@ func expectedLevels(s *study.Study) []compute.Expected {
 			Scale: loss.scale(m.patients, m.events, t, precision(cut.asked()*openMost(b.Depth)))}
 		if depth == 0 {
 			q.Nodes, q.Counts, q.grids = []int{0}, []int{m.patients}, []grid{q.everything(m.patients)}
+			q.inLimbs(expectedSites)
 			return q
 		}
 		q.Tree = []byte{0} // there is one
@@ -132,6 +132,7 @@ func expectedLevels(s *study.Study) []compute.Expected {
 			q.Squares = append(q.Squares, 1+int64(float64(above)*math.Ldexp(t.gradient*t.gradient, 2*q.Scale.Gradient-q.Scale.Squares)))
 			q.grids = append(q.grids, q.expectedGrid(above, t))
 		}
+		q.inLimbs(expectedSites)
 		return q
 	}
 	var out []compute.Expected
@@ -139,7 +140,7 @@ func expectedLevels(s *study.Study) []compute.Expected {
 		out = append(out, compute.Expected{Rounds: b.Trees, Fields: level(depth).layout()})
 	}
 	end := level(0)
-	end.Nodes, end.Counts, end.grids = nil, nil, nil
+	end.Nodes, end.Counts, end.grids, end.Limb, end.bits = nil, nil, nil, 0, 0
 	return append(out, compute.Expected{Rounds: 1, Fields: end.layout()})
 }
 
