@@ -6,11 +6,14 @@ import (
 	"slices"
 )
 
+// MitigationWeights stands for the column of weights where a study has none of its own.
+const MitigationWeights = "(mitigation)"
+
 // Weighted is the study whose patients have weights of the mitigation beside
 // what weights they have.
 func (s *Study) Weighted() *Study {
 	w := *s
-	own := Covariate{Column: "(mitigation)", Range: Range{0, 1}}
+	own := Covariate{Column: MitigationWeights, Range: Range{0, 1}}
 	if s.Model.Weights != nil {
 		own = *s.Model.Weights
 	}

@@ -28,6 +28,7 @@ type Model struct {
 	Weights     *Covariate // glm: prior weights, at least 0
 	SiteEffects string     // glm: NoSiteEffects, FixedSiteEffects or RandomSiteEffects
 	Robust      bool       // glm, cox: sandwich standard errors clustered by site
+	ModelErrors bool       // the study writes standard_errors: model
 
 	Interactions []Interaction // glm, cox and neural
 	Splines      []Spline      // glm, cox and neural

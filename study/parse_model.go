@@ -45,6 +45,7 @@ func (s *Study) readModel(r *reader, n *yaml.Node) {
 		s.readNeural(r, at)
 	}
 	m.Robust = at.choice("standard_errors", "model", "model", "robust") == "robust"
+	m.ModelErrors = at.has("standard_errors") && !m.Robust
 	if m.Robust && m.SiteEffects == RandomSiteEffects {
 		at.refuse("standard_errors", "random site effects already say how alike the patients of a site are")
 	}

@@ -78,7 +78,7 @@ func readFitted(s *study.Study, parameters []byte) (p fitted, err error) {
 }
 
 func needsShared(s *study.Study) bool {
-	return s.Model.Robust && s.Model.Stratify == study.StratifyNone
+	return (s.Model.Robust || byPatient(s)) && s.Model.Stratify == study.StratifyNone
 }
 
 // trial is the category by whose levels restricted mean survival times are
@@ -96,8 +96,9 @@ func trial(s *study.Study) []describe.Grouping {
 // concordance; the site's events, and these times its cumulative baseline hazard
 // at each time of the grid; the score and information of the columns times t, which is
 // the transformed time between 0 and 1; the products of the site's score; and events and
-// censorings by level of the first category. Without strata the coordinator has
-// most of it already.
+// censorings by level of the first category. Of weighted patients the sum of the
+// products of each one's score stands in for the site's. Without strata the
+// coordinator has most of it already.
 func checksLayout(s *study.Study) []compute.Field {
 	p := len(s.Terms()) - 1
 	const squares = maxRows * maxRows
@@ -117,6 +118,9 @@ func checksLayout(s *study.Study) []compute.Field {
 	}
 	if s.Model.Robust {
 		fields = append(fields, compute.Field{Name: "site_scores", Length: triangle(p), FracBits: coarser(s, siteScoreBits, 2), Bound: highestScore * highestScore * heaviest(s) * heaviest(s)})
+	}
+	if byPatient(s) {
+		fields = append(fields, patientScores(s))
 	}
 	if by := trial(s); by != nil {
 		fields = append(fields, describe.LifetableLayout(s, by)...)
@@ -146,9 +150,16 @@ func answerChecks(s *study.Study, at fitted, m *study.Matrix) ([]float64, error)
 			}
 		}
 		out = append(out, sums.Values()...)
-		if at.Shared != nil {
+		if s.Model.Robust {
 			score = records.score(s, at)
 		}
+	}
+	if byPatient(s) {
+		products, err := records.products(s, at)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, products...)
 	}
 	if s.Model.Robust {
 		for i, a := range score {
@@ -206,21 +217,36 @@ func (p *patients) followUp(s *study.Study, at fitted) (sums, score []float64) {
 // score of a site where the hospitals share a baseline: the sum of its
 // patients' score residuals.
 func (p *patients) score(s *study.Study, at fitted) []float64 {
-	width := len(at.Coefficients)
-	sums := compute.NewAccumulator(width)
-	b := at.Shared
-	for i, z := range p.z {
-		w := math.Exp(min(p.eta[i], highest))
+	sums := compute.NewAccumulator(len(at.Coefficients))
+	p.residuals(s, at, func(residual []float64) {
+		for j, v := range residual {
+			sums.Add(j, v)
+		}
+	})
+	return sums.Values()
+}
+
+// residuals visits the score residual of every patient.
+func (p *patients) residuals(s *study.Study, at fitted, visit func(residual []float64)) {
+	residual := make([]float64, len(at.Coefficients))
+	for i := range p.z {
 		k, dead := at.Place(s.Outcome.Grid, p.time[i], p.event[i])
-		for j, x := range z {
-			if dead {
-				sums.Add(j, p.weight[i]*(x-b.AtEvent[k*width+j]+w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k])))
-			} else {
-				sums.Add(j, p.weight[i]*w*(b.Mean[k*width+j]-x*b.Hazard[k]))
-			}
+		at.Shared.residual(residual, p.z[i], p.weight[i], math.Exp(min(p.eta[i], highest)), k, dead)
+		visit(residual)
+	}
+}
+
+// residual of a patient who weighs so much, has the relative hazard w and leaves in
+// run k.
+func (b *shared) residual(dst, z []float64, weight, w float64, k int, dead bool) {
+	width := len(z)
+	for j, x := range z {
+		if dead {
+			dst[j] = weight * (x - b.AtEvent[k*width+j] + w*(b.DeadMean[k*width+j]-x*b.DeadHazard[k]))
+		} else {
+			dst[j] = weight * w * (b.Mean[k*width+j] - x*b.Hazard[k])
 		}
 	}
-	return sums.Values()
 }
 
 // fitted are the parameters of StepChecks.
@@ -236,35 +262,60 @@ func (f *Fit) fitted() fitted {
 		return out
 	}
 	p, k := len(f.terms), len(f.merged.Intervals)
-	b := &shared{Hazard: make([]float64, k), Mean: make([]float64, k*p), DeadHazard: make([]float64, k), DeadMean: make([]float64, k*p), AtEvent: make([]float64, k*p)}
-	hazard, mean, next := 0.0, make([]float64, p), 0
+	b := newShared(k, p)
+	next := 0
 	for in := range f.merged.Intervals {
+		var now *share
 		if next < len(f.final.intervals) && f.final.intervals[next] == in {
-			m := f.final.moments[next]
+			now = f.final.moments[next].share(f.study.Model.Ties == study.Breslow)
 			next++
-			whole, wholeMean, part, partMean := m.shares(f.study.Model.Ties == study.Breslow)
-			b.DeadHazard[in] = hazard + part
-			for j := range mean {
-				b.DeadMean[in*p+j] = mean[j] + partMean[j] + 0
-				b.AtEvent[in*p+j] = m.mean[j]/m.weight + 0
-				mean[j] += wholeMean[j]
-			}
-			hazard += whole
 		}
-		b.Hazard[in] = hazard
-		for j := range mean {
-			b.Mean[in*p+j] = mean[j] + 0
-		}
+		b.after(in, now)
 	}
 	out.Shared = b
 	return out
 }
 
-// shares are the hazards of a moment, and the hazards times the means of z, as
-// they fall on a patient at risk, and on one who has the event: of the l-th of d
-// tied events such a patient meets the share 1 - l/d.
-func (m *moment) shares(breslow bool) (whole float64, wholeMean []float64, part float64, partMean []float64) {
-	wholeMean, partMean = make([]float64, len(m.mean)), make([]float64, len(m.mean))
+func newShared(runs, p int) *shared {
+	return &shared{Hazard: make([]float64, runs), Mean: make([]float64, runs*p), DeadHazard: make([]float64, runs), DeadMean: make([]float64, runs*p), AtEvent: make([]float64, runs*p)}
+}
+
+// after fills in a run from the one before; now is nil where it has no events.
+func (b *shared) after(in int, now *share) {
+	p := len(b.Mean) / len(b.Hazard)
+	hazard, mean := 0.0, make([]float64, p)
+	if in > 0 {
+		hazard = b.Hazard[in-1]
+		copy(mean, b.Mean[(in-1)*p:in*p])
+	}
+	if now != nil {
+		b.DeadHazard[in] = hazard + now.part
+		for j := range mean {
+			b.DeadMean[in*p+j] = mean[j] + now.partMean[j] + 0
+			b.AtEvent[in*p+j] = now.atEvent[j] + 0
+			mean[j] += now.wholeMean[j]
+		}
+		hazard += now.whole
+	}
+	b.Hazard[in] = hazard
+	for j := range mean {
+		b.Mean[in*p+j] = mean[j] + 0
+	}
+}
+
+// share is what a time of events adds to the hazards, and to the hazards times the
+// means of z, as they fall on a patient at risk (whole), and on one who has the event
+// (part): of the l-th of d tied events such a patient meets the share 1 - l/d. atEvent
+// is the mean of z that the events are compared with.
+type share struct {
+	whole, part                  float64
+	wholeMean, partMean, atEvent []float64
+}
+
+// share of a moment, in units of its own shift.
+func (m *moment) share(breslow bool) *share {
+	p := len(m.mean)
+	out := &share{wholeMean: make([]float64, p), partMean: make([]float64, p), atEvent: make([]float64, p)}
 	each := m.weight / float64(m.deaths)
 	for l := range m.deaths {
 		phi := float64(l) / float64(m.deaths)
@@ -272,13 +323,16 @@ func (m *moment) shares(breslow bool) (whole float64, wholeMean []float64, part 
 			phi = 0
 		}
 		s := m.risk0 - phi*m.dead0
-		whole += each / s
-		part += each * (1 - phi) / s
+		out.whole += each / s
+		out.part += each * (1 - phi) / s
 		for j := range m.mean {
 			v := each * (m.risk1[j] - phi*m.dead1[j]) / (s * s)
-			wholeMean[j] += v
-			partMean[j] += (1 - phi) * v
+			out.wholeMean[j] += v
+			out.partMean[j] += (1 - phi) * v
 		}
 	}
-	return whole, wholeMean, part, partMean
+	for j := range m.mean {
+		out.atEvent[j] = m.mean[j] / m.weight
+	}
+	return out
 }

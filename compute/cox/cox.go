@@ -31,7 +31,8 @@
 //
 // A mitigation can have patients weigh: their relative hazards and their events
 // count as many times, and tied events each with their mean weight, as in R's
-// coxph(weights = ). Pairs of the concordance and restricted means are of patients.
+// coxph(weights = ), and standard errors are the sandwich of the patients, as they
+// are there. Pairs of the concordance and restricted means are of patients.
 //
 // Formulas: Therneau and Grambsch, Modeling Survival Data, 2000, chapters 3, 6
 // and 7.

@@ -26,8 +26,7 @@ type Model struct {
 	Ridge        float64  `json:"ridge"`
 	Terms        []Term   `json:"terms"`
 	Dropped      []string `json:"dropped,omitempty"` // terms of levels no patient has
-	// Covariance of the estimates, by rows; where Robust is set, the sandwich
-	// clustered by site.
+	// Covariance of the estimates, by rows; where Robust is set, its sandwich.
 	Covariance []float64 `json:"covariance"`
 
 	LogLikelihood        float64         `json:"log_likelihood"` // partial, without the penalty
@@ -79,9 +78,10 @@ type Test struct {
 
 // Robust says on how many clusters robust standard errors rest.
 type Robust struct {
-	Clusters int    `json:"clusters"` // hospitals
+	By       string `json:"by,omitempty"` // patient; empty for hospitals
+	Clusters int    `json:"clusters"`
 	Caveat   string `json:"caveat"`
-	// Wald is the test with the sandwich; nil where there are not more hospitals than
+	// Wald is the test with the sandwich; nil where there are not more clusters than
 	// coefficients.
 	Wald *Test `json:"wald,omitempty"`
 }
@@ -141,6 +141,10 @@ func (f *Fit) finish(sum compute.Sum) error {
 		m.Robust = &Robust{Clusters: sum.Contributors,
 			Caveat: "a sandwich of so many clusters; with fewer than about 30 it is too small on average, and tests of more coefficients than clusters do not exist"}
 	}
+	if byPatient(s) {
+		covariance = f.sandwich(covariance, sum.Field("patient_scores"))
+		m.Robust = &Robust{By: "patient", Clusters: m.N, Caveat: "patients weigh, and the inverse information would take a weight for as many patients"}
+	}
 	if m.Robust != nil && df == float64(p) {
 		m.Robust.Wald = f.robustWald(covariance, m.Robust.Clusters)
 	}
@@ -192,8 +196,8 @@ func (f *Fit) describeTerms(m *Model, model, covariance *mat.SymDense) {
 
 func hazardRatio(b float64) float64 { return min(math.Exp(b), mostHazardRatio) }
 
-// sandwich is the covariance clustered by site: the sum over sites of the
-// products of their scores between two inverse informations.
+// sandwich is the sum over sites, or patients, of the products of their scores
+// between two inverse informations.
 func (f *Fit) sandwich(inverse *mat.SymDense, scores []float64) *mat.SymDense {
 	var left, both mat.Dense
 	left.Mul(inverse, f.keepMatrix(scores))
@@ -208,12 +212,12 @@ func (f *Fit) sandwich(inverse *mat.SymDense, scores []float64) *mat.SymDense {
 }
 
 // robustWald is the test that no coefficient differs from zero, by the sandwich.
-// The sum of the products of as many scores as there are sites has at most one
-// rank less than sites where the scores sum to zero, as they do at the fit; with as
+// The sum of the products of as many scores as there are clusters has at most one
+// rank less than these where the scores sum to zero, as they do at the fit; with as
 // many coefficients there is no test.
-func (f *Fit) robustWald(covariance *mat.SymDense, sites int) *Test {
+func (f *Fit) robustWald(covariance *mat.SymDense, clusters int) *Test {
 	p := len(f.kept)
-	if p >= sites {
+	if p >= clusters {
 		return nil
 	}
 	factor, ok := cholesky.Factorise(covariance)

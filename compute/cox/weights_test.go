@@ -14,7 +14,8 @@ import (
 
 // weighted is a study of the veterans whose patients weigh by the type of their
 // tumour, with times taken up to months and three made-up hospitals.
-func weighted(t *testing.T, stratify, ties string, weights []float64) (*study.Study, []*study.Matrix) {
+// errors is the line of the study about standard errors.
+func weighted(t *testing.T, stratify, ties, errors string, weights []float64) (*study.Study, []*study.Matrix) {
 	t.Helper()
 	s := parse(t, fmt.Sprintf(`
 study: weighted
@@ -24,11 +25,11 @@ features:
   - {column: trt, type: number, range: [1, 2]}
   - {column: karno, type: number, range: [0, 100]}
   - {column: age, type: number, range: [18, 100]}
-model: {kind: cox, stratify: %s, ties: %s, standard_errors: robust}
+model: {kind: cox, stratify: %s, ties: %s%s}
 fairness: {attributes: [{column: celltype, levels: [adeno, large, smallcell, squamous]}], minimum_cell: 1}
 mitigation: {method: reweigh, attribute: celltype, strength: [1], release: none}
 schedule: {tolerance: 1e-12}
-`, stratify, ties))
+`, stratify, ties, errors))
 	d := readCSV(t, "survival", "veteran.csv")
 	at := d.at("time")
 	for _, r := range d.records {
@@ -49,15 +50,17 @@ schedule: {tolerance: 1e-12}
 	return s.Weighted(), sites
 }
 
+const clustered = ", standard_errors: robust"
+
 func TestWeightsAreThoseOfR(t *testing.T) {
 	data, err := os.ReadFile("testdata/weights.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var fits []struct {
-		Ties, Stratify                       string
-		Coef, SE, Robust, LogLik, ZPH, Score []float64
-		Hazard                               []float64
+		Ties, Stratify                                       string
+		Coef, SE, Robust, Patients, Wald, LogLik, ZPH, Score []float64
+		Hazard                                               []float64
 	}
 	if err := json.Unmarshal(data, &fits); err != nil {
 		t.Fatal(err)
@@ -66,7 +69,7 @@ func TestWeightsAreThoseOfR(t *testing.T) {
 		t.Fatalf("%d fits", len(fits))
 	}
 	for _, want := range fits {
-		s, sites := weighted(t, want.Stratify, want.Ties, []float64{0.7, 1.9, 1.25, 0.4})
+		s, sites := weighted(t, want.Stratify, want.Ties, clustered, []float64{0.7, 1.9, 1.25, 0.4})
 		m := fit(t, s, sites)
 		name := want.Stratify + ", " + want.Ties + ": "
 		for j, term := range m.Terms {
@@ -79,6 +82,24 @@ func TestWeightsAreThoseOfR(t *testing.T) {
 		near(t, name+"score test", m.Score.Statistic, want.Score[0], 1e-8)
 		for i, p := range m.Proportional {
 			near(t, name+"proportional hazards of "+p.Term, p.Statistic, want.ZPH[i], 1e-6)
+		}
+		// What R prints where nobody asks for anything: each patient a cluster.
+		s, sites = weighted(t, want.Stratify, want.Ties, "", []float64{0.7, 1.9, 1.25, 0.4})
+		own := fit(t, s, sites)
+		for j, term := range own.Terms {
+			near(t, name+term.Name+", by patient", term.Estimate, want.Coef[j], 1e-8)
+			near(t, name+"standard error by patient of "+term.Name, term.StdError, want.Patients[j], 1e-8)
+			near(t, name+"standard error of "+term.Name, *term.ModelError, want.SE[j], 1e-8)
+		}
+		if own.Robust.By != "patient" || own.Robust.Clusters != own.N {
+			t.Errorf("%s%+v", name, own.Robust)
+		}
+		near(t, name+"Wald test by patient", own.Robust.Wald.Statistic, want.Wald[0], 1e-6)
+		s, sites = weighted(t, want.Stratify, want.Ties, ", standard_errors: model", []float64{0.7, 1.9, 1.25, 0.4})
+		if plain := fit(t, s, sites); plain.Robust != nil || plain.Terms[0].ModelError != nil {
+			t.Errorf("%srobust standard errors that the study refuses", name)
+		} else {
+			near(t, name+"standard error that the study asks for", plain.Terms[0].StdError, want.SE[0], 1e-8)
 		}
 		next, cumulative := 0, 0.0
 		for _, p := range m.Baseline {
@@ -97,9 +118,9 @@ func TestWeightsAreThoseOfR(t *testing.T) {
 // weights are doubled but for its standard errors.
 func TestWeightsOfOneAreNone(t *testing.T) {
 	for _, stratify := range strata {
-		s, sites := weighted(t, stratify, study.Efron, []float64{1, 1, 1, 1})
+		s, sites := weighted(t, stratify, study.Efron, clustered, []float64{1, 1, 1, 1})
 		one := fit(t, s, sites)
-		_, sites = weighted(t, stratify, study.Efron, []float64{2, 2, 2, 2})
+		_, sites = weighted(t, stratify, study.Efron, clustered, []float64{2, 2, 2, 2})
 		plain := *s
 		plain.Model.Weights = nil
 		none, two := fit(t, &plain, withoutWeights(t, stratify)), fit(t, s, sites)
@@ -114,7 +135,7 @@ func TestWeightsOfOneAreNone(t *testing.T) {
 
 func withoutWeights(t *testing.T, stratify string) []*study.Matrix {
 	t.Helper()
-	s, _ := weighted(t, stratify, study.Efron, []float64{1, 1, 1, 1})
+	s, _ := weighted(t, stratify, study.Efron, clustered, []float64{1, 1, 1, 1})
 	s.Model.Weights = nil
 	d := readCSV(t, "survival", "veteran.csv")
 	at := d.at("time")

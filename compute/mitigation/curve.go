@@ -211,10 +211,12 @@ func Limits(s *study.Study, r *Result) []string {
 	case study.FairFed:
 		out = append(out, "The method counts a hospital more whose own gap is near that of all patients. It evens out what hospitals teach the network; a gap that all of them have alike stays.")
 	case study.Reweigh, study.BoundedGroupLoss:
-		if s.Model.Kind != study.GLM && s.Model.Kind != study.Cox {
-			break // has no standard errors
+		switch {
+		case s.Model.Kind == study.Cox && !s.Model.Robust && !s.Model.ModelErrors:
+			out = append(out, "The standard errors of a weighted fit are robust: each patient is one, whatever the weight (as R's coxph has it); the weights count as given.")
+		case s.Model.Kind == study.GLM || s.Model.Kind == study.Cox: // others have no standard errors
+			out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
 		}
-		out = append(out, "The standard errors of a weighted fit are those of the weights taken as given; standard_errors: robust does not rest on that.")
 	}
 	if m.NeedsGroup() {
 		out = append(out, fmt.Sprintf("The released model asks for %s. A patient whose %s is unknown, not declared, or of a group that was too small has the general model. Whether a decision may depend on it is for the clinic and the law to say.", column, column))

@@ -32,12 +32,16 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 		blocks = append(blocks, block{Rows: f})
 	}
 	blocks = append(blocks, block{Table: coefficientTable(terms, "Hazard ratio", "z", "Coefficients are logarithms of hazard ratios.")})
+	switch {
+	case m.Robust == nil:
+	case m.Robust.By == "patient":
+		blocks = append(blocks, note("Patients weigh in this fit by their group, and standard errors are robust: a sandwich in which each patient is one, whatever the weight, as R's coxph has it with weights. The weights themselves count as given."))
+	default:
+		blocks = append(blocks, note("Standard errors are robust, clustered by %s: %s.", plot.Plural(m.Robust.Clusters, "hospital", "hospitals"), m.Robust.Caveat))
+	}
 	blocks = append(blocks, curves...)
 	if len(m.Dropped) > 0 {
 		blocks = append(blocks, note("Left out, because no patient has them: %s.", list(m.Dropped)))
-	}
-	if m.Robust != nil {
-		blocks = append(blocks, note("Standard errors are robust, clustered by %s: %s.", plot.Plural(m.Robust.Clusters, "hospital", "hospitals"), m.Robust.Caveat))
 	}
 	blocks = append(blocks, block{Head: "How it fits"}, block{Facts: coxFacts(m)})
 	blocks = append(blocks, proportional(m)...)
@@ -56,14 +60,18 @@ func coxFacts(m *cox.Model) []Fact {
 		return fmt.Sprintf("χ² %s on %d degrees of freedom, p %s", plot.Number(t.Statistic), t.DF, plot.PValue(t.PValue))
 	}
 	var robust *cox.Test
+	by := "Wald test, clustered by hospital"
 	if m.Robust != nil {
 		robust = m.Robust.Wald
+		if m.Robust.By == "patient" {
+			by = "Wald test, robust"
+		}
 	}
 	facts := []Fact{{"Log-likelihood", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.LogLikelihood), plot.Likelihood(m.NullLogLikelihood))}, {"AIC", plot.Likelihood(m.AIC)}}
 	for _, t := range []struct {
 		name string
 		test *cox.Test
-	}{{"Likelihood-ratio test", m.LikelihoodRatio}, {"Wald test", m.Wald}, {"Wald test, clustered by hospital", robust}, {"Score test", m.Score}} {
+	}{{"Likelihood-ratio test", m.LikelihoodRatio}, {"Wald test", m.Wald}, {by, robust}, {"Score test", m.Score}} {
 		if t.test != nil {
 			facts = append(facts, Fact{t.name, test(t.test)})
 		}

@@ -19,7 +19,8 @@ var familyNames = map[string]string{
 	study.Gamma:            "A gamma model, of the logarithm of the mean,",
 }
 
-func glmSection(m *glm.Model, c *describe.Cohort, curves []block) section {
+// glmSection shows the model; weighted says that patients weigh by a mitigation.
+func glmSection(m *glm.Model, c *describe.Cohort, curves []block, weighted bool) section {
 	words := familyNames[m.Family]
 	if words == "" {
 		words = "A generalised linear model (" + m.Family + ")"
@@ -31,7 +32,9 @@ func glmSection(m *glm.Model, c *describe.Cohort, curves []block) section {
 	if m.Offset != "" {
 		words += " " + m.Offset + " is added to its linear predictor as it is."
 	}
-	if m.Weights != "" {
+	if m.Weights == study.MitigationWeights {
+		words += " Each patient counts as much as the mitigation gives their group."
+	} else if m.Weights != "" {
 		words += " Each patient counts as much as " + m.Weights + " says."
 	}
 	switch m.SiteEffects {
@@ -56,6 +59,9 @@ func glmSection(m *glm.Model, c *describe.Cohort, curves []block) section {
 		blocks = append(blocks, block{Rows: f})
 	}
 	blocks = append(blocks, block{Table: coefficientTable(terms, ratio, m.Statistic, "Coefficients per unit of their column, on the scale of the fit.")})
+	if weighted && m.Clusters == nil {
+		blocks = append(blocks, note("Patients weigh in this fit by their group, and the standard errors take the weights as given, as R's glm does: a patient who weighs two counts as two, so they are too small for whoever weighs more. standard_errors: robust does not rest on that."))
+	}
 	blocks = append(blocks, curves...)
 	if len(m.Dropped) > 0 {
 		blocks = append(blocks, note("Left out, because no patient has them: %s.", list(m.Dropped)))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/boost"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/mitigation"
 	"github.com/consilium-fl/consilium/compute/neural"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/study"
@@ -25,7 +26,7 @@ func modelSections(d Document) []section {
 	var out section
 	switch {
 	case m.GLM != nil:
-		out = glmSection(m.GLM, r.Cohort, effects(d))
+		out = glmSection(m.GLM, r.Cohort, effects(d), weighs(r.Mitigation))
 	case m.Cox != nil:
 		out = coxSection(m.Cox, r.Cohort, effects(d))
 	case m.Boost != nil:
@@ -39,6 +40,11 @@ func modelSections(d Document) []section {
 		out.Blocks = append(out.Blocks, text("The knots of the model's curves are quantiles over all hospitals:"), block{List: knots})
 	}
 	return []section{out}
+}
+
+// weighs reports whether patients weigh in the released model's fit by a mitigation.
+func weighs(m *mitigation.Result) bool {
+	return m != nil && m.Released > 0 && (&study.Mitigation{Method: m.Method}).Weighs()
 }
 
 // knotsText lists the knots of each spline, in the study's order.

@@ -14,6 +14,8 @@ for (ties in c("efron", "breslow")) for (strat in c("site", "none")) {
   control <- coxph.control(eps = 1e-14, toler.chol = 1e-14, iter.max = 60)
   fit <- coxph(f, d, weights = w, ties = ties, control = control, robust = FALSE)
   rob <- coxph(f, d, weights = w, ties = ties, control = control, cluster = site)
+  own <- coxph(f, d, weights = w, ties = ties, control = control) # robust, as R has it for weights
+  stopifnot(!is.null(own$naive.var))
   z <- cox.zph(fit, transform = "identity")
   hazard <- "[]"
   if (strat == "none") {
@@ -30,7 +32,7 @@ for (ties in c("efron", "breslow")) for (strat in c("site", "none")) {
     })
     hazard <- num(cumsum(steps))
   }
-  fits <- c(fits, sprintf('{"ties":"%s","stratify":"%s","coef":%s,"se":%s,"robust":%s,"loglik":%s,"score":%s,"zph":%s,"hazard":%s}',
-    ties, strat, num(coef(fit)), num(sqrt(diag(fit$var))), num(sqrt(diag(rob$var))), num(fit$loglik), num(fit$score), num(z$table[, 1]), hazard))
+  fits <- c(fits, sprintf('{"ties":"%s","stratify":"%s","coef":%s,"se":%s,"robust":%s,"patients":%s,"wald":%s,"loglik":%s,"score":%s,"zph":%s,"hazard":%s}',
+    ties, strat, num(coef(fit)), num(sqrt(diag(fit$var))), num(sqrt(diag(rob$var))), num(sqrt(diag(own$var))), num(own$wald.test), num(fit$loglik), num(fit$score), num(z$table[, 1]), hazard))
 }
 cat("[", paste(fits, collapse = ",\n"), "]\n", sep = "")
