@@ -20,7 +20,7 @@ func TestReportUnderNoise(t *testing.T) {
 			{Attribute: "sex", Level: "male", State: fairness.Suppressed, Noise: &sd},
 			{Attribute: "sex", Level: "unknown", State: fairness.NotEstimable, N: &few, Noise: &sd},
 		},
-		Noise: &fairness.Noise{Epsilon: 0.5, Cells: 3, Holders: 4, Colluding: 1, Meaning: "A sentence about epsilon.",
+		Noise: &fairness.Noise{Epsilon: 0.5, Cells: 3, Required: 5, Holders: 4, Colluding: 1, Meaning: "A sentence about epsilon.",
 			Queries: []fairness.NoisyQuery{{Name: "counts", Epsilon: 0.25, SD: 1}}, Covers: []string{"groups"}, Outside: []string{"the model itself"}},
 	}
 	html, err := Render(Document{Cohort: &describe.Cohort{}, Audit: a})
@@ -29,7 +29,7 @@ func TestReportUnderNoise(t *testing.T) {
 	}
 	text := string(html)
 	for _, words := range []string{
-		"≈ 1 234", "≈ 16", "epsilon 0.5", "A sentence about epsilon.", "Not covered:", "the model itself", `id="noise"`, "4 hospitals make",
+		"≈ 1 234", "≈ 16", "epsilon 0.5", "A sentence about epsilon.", "Not covered:", "the model itself", `id="noise"`, "fewer than 5 hospitals were not to be opened", "4 hospitals make",
 		"hidden: fewer than 11 patients by the noisy count", "the noise is too large beside so few patients",
 	} {
 		if !strings.Contains(text, words) && !strings.Contains(strings.ReplaceAll(text, "\u202f", " "), words) {
