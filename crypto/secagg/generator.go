@@ -28,8 +28,10 @@ func counterMode(key []byte) cipher.Stream {
 	return cipher.NewCTR(block, make([]byte, aes.BlockSize))
 }
 
-func newGenerator(key []byte) *generator {
-	g := &generator{stream: counterMode(key)}
+func newGenerator(key []byte) *generator { return streamGenerator(counterMode(key)) }
+
+func streamGenerator(stream cipher.Stream) *generator {
+	g := &generator{stream: stream}
 	g.next = len(g.buffer)
 	return g
 }
@@ -99,16 +101,32 @@ func (g *generator) uniform(out []uint64, p uint64) {
 	}
 }
 
-// maskGenerator is the generator of the public ring element a of a (round,
-// chunk, prime). Nobody chooses a: the round id is a digest over a plan that
-// fixes everything.
-func maskGenerator(round [32]byte, chunk, prime int) *generator {
+// publicElements are the public ring elements a of a round. Nobody chooses them:
+// the round id is a digest over a plan that fixes everything. What is here is
+// HKDF's pseudorandom key.
+type publicElements struct{ key []byte }
+
+func newPublicElements(round [32]byte) publicElements {
+	key, err := hkdf.Extract(sha256.New, round[:], nil)
+	if err != nil {
+		panic("secagg: " + err.Error()) // 32 bytes are enough
+	}
+	return publicElements{key}
+}
+
+// stream is the key stream of the element of a (chunk, prime).
+func (e publicElements) stream(chunk, prime int) cipher.Stream {
 	info := []byte("consilium secure sum, public element a")
 	info = binary.BigEndian.AppendUint32(info, uint32(chunk))
 	info = binary.BigEndian.AppendUint32(info, uint32(prime))
-	key, err := hkdf.Key(sha256.New, round[:], nil, string(info), 16)
+	key, err := hkdf.Expand(sha256.New, e.key, string(info), 16)
 	if err != nil {
 		panic("secagg: " + err.Error()) // 16 bytes are never too many
 	}
-	return newGenerator(key)
+	return counterMode(key)
+}
+
+// generator is the generator of the element of a (chunk, prime).
+func (e publicElements) generator(chunk, prime int) *generator {
+	return streamGenerator(e.stream(chunk, prime))
 }

@@ -203,7 +203,7 @@ func TestPublicElementDerivation(t *testing.T) {
 		}
 		var first [16]byte
 		block.Encrypt(first[:], first[:])
-		g := maskGenerator(round, at[0], at[1])
+		g := newPublicElements(round).generator(at[0], at[1])
 		if got := g.uint64(); got != binary.LittleEndian.Uint64(first[:]) {
 			t.Errorf("chunk %d, prime %d: %x, want %s", at[0], at[1], got, hex.EncodeToString(first[:8]))
 		}
@@ -215,7 +215,7 @@ func TestPublicElementsDiffer(t *testing.T) {
 	for round := range byte(4) {
 		for chunk := range 300 {
 			for prime := range maxPrimes {
-				v := maskGenerator([32]byte{round}, chunk, prime).uint64()
+				v := newPublicElements([32]byte{round}).generator(chunk, prime).uint64()
 				if seen[v] {
 					t.Fatalf("round %d, chunk %d, prime %d repeats another's", round, chunk, prime)
 				}

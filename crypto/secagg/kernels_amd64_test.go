@@ -257,7 +257,7 @@ func TestVectorKeyDrawsAgain(t *testing.T) {
 	r := suiteRound(t, s.name, Layout{{"v", 10, 0, 100}}, 4, 4)
 	r.spec.ID = [32]byte{}
 	words := make([]uint64, s.degree)
-	g := maskGenerator(r.spec.ID, chunk, prime)
+	g := newPublicElements(r.spec.ID).generator(chunk, prime)
 	for k := range words {
 		words[k] = g.uint64() & residueMask
 	}

@@ -72,7 +72,7 @@ func streamed(r *Round, values []float64, seed []byte) (c Contribution, err erro
 		return nil
 	}}
 	c.Shares, err = r.sealChunks(bytes.NewReader(seed), w.slide,
-		func(int) []byte { return make([]byte, r.ChunkBytes()) },
+		func(*sealer) []byte { return make([]byte, r.ChunkBytes()) },
 		func(chunk int, b []byte) error {
 			if chunk != len(c.Chunks) {
 				return errors.New("chunks out of order")

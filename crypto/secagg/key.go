@@ -13,19 +13,21 @@ type roundKey interface {
 	// coefficient's noise is larger than the bound in magnitude.
 	decrypt(chunk int, bound int64, sums, message []uint64) bool
 
-	// wipe overwrites the key and what was computed with it.
+	// wipe overwrites the key and what was computed with it. The key is not used
+	// after that: its memory may be another's.
 	wipe()
 }
 
 // plainKey works with package ring.
 type plainKey struct {
 	*Round
+	public     publicElements
 	mont       []uint64 // modulo every prime, in NTT and Montgomery form
 	work, mask []uint64
 }
 
 func newPlainKey(r *Round, key []int64) roundKey {
-	p := &plainKey{r, make([]uint64, len(r.primes)*r.degree), make([]uint64, r.degree), make([]uint64, r.degree)}
+	p := &plainKey{r, newPublicElements(r.spec.ID), make([]uint64, len(r.primes)*r.degree), make([]uint64, r.degree), make([]uint64, r.degree)}
 	for i, sr := range r.rings {
 		k := p.mont[i*r.degree : (i+1)*r.degree]
 		for j, s := range key {
@@ -47,7 +49,7 @@ func (p *plainKey) encrypt(chunk int, message []uint64, noise []int64, out []byt
 			p.work[k] = subtractOnce(p.reduceMessage(m, i)+residue(noise[k], sr.Modulus), sr.Modulus)
 		}
 		sr.NTT(p.work, p.work)
-		maskGenerator(p.spec.ID, chunk, i).uniform(p.mask, sr.Modulus)
+		p.public.generator(chunk, i).uniform(p.mask, sr.Modulus)
 		sr.MulCoeffsMontgomeryThenAdd(p.mask, p.mont[i*p.degree:(i+1)*p.degree], p.work)
 		packResidues(p.work, out[i*size:(i+1)*size])
 	}
@@ -57,7 +59,7 @@ func (p *plainKey) decrypt(chunk int, bound int64, sums, message []uint64) bool 
 	for i, sr := range p.rings {
 		v := sums[i*p.degree : (i+1)*p.degree]
 		sr.Reduce(v, v)
-		maskGenerator(p.spec.ID, chunk, i).uniform(p.mask, sr.Modulus)
+		p.public.generator(chunk, i).uniform(p.mask, sr.Modulus)
 		sr.MulCoeffsMontgomeryThenSub(p.mask, p.mont[i*p.degree:(i+1)*p.degree], v)
 		sr.INTT(v, v)
 	}

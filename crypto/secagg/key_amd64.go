@@ -74,6 +74,7 @@ func newLaneTables(a *arithmetic) *laneTables {
 type laneKey struct {
 	*Round
 	*laneTables
+	public publicElements
 	key    []int64 // modulo every prime, in NTT form, reduced
 	work   []int64
 	stream []byte
@@ -82,11 +83,15 @@ type laneKey struct {
 
 func newLaneKey(r *Round, key []int64) roundKey {
 	n := r.degree
-	l := &laneKey{
-		Round: r, laneTables: laneTablesOf[r.suite](),
-		key: make([]int64, len(r.primes)*n), work: make([]int64, len(r.primes)*n),
-		stream: make([]byte, 8*n),
+	l, _ := r.laneKeys.Get().(*laneKey)
+	if l == nil {
+		l = &laneKey{
+			laneTables: laneTablesOf[r.suite](),
+			key:        make([]int64, len(r.primes)*n), work: make([]int64, len(r.primes)*n),
+			stream: make([]byte, 8*n),
+		}
 	}
+	l.Round, l.public = r, newPublicElements(r.spec.ID)
 	for i, v := range l.laneTables.primes {
 		k := l.key[i*n : (i+1)*n]
 		copy(k, key)
@@ -102,20 +107,27 @@ func newLaneKey(r *Round, key []int64) roundKey {
 // branch or a division.
 func reduced(x, p int64) int64 { return x - (x+1<<52)>>53*p }
 
-func (l *laneKey) wipe() { clear(l.key); clear(l.work) }
+func (l *laneKey) wipe() {
+	clear(l.key)
+	clear(l.work)
+	pool := &l.laneKeys
+	l.Round = nil
+	pool.Put(l)
+}
 
 // publicElement runs a kernel on the key stream of a, and once more, on the
 // words of a itself, in the rare case that the kernel met one that is drawn
 // again: one in 2^33 is.
 func (l *laneKey) publicElement(chunk, prime int, kernel func(stream *byte) (rejected uint64)) {
-	maskGenerator(l.spec.ID, chunk, prime).fill(l.stream, 8)
+	clear(l.stream)
+	l.public.stream(chunk, prime).XORKeyStream(l.stream, l.stream)
 	if kernel(&l.stream[0]) == 0 {
 		return
 	}
 	if l.mask == nil {
 		l.mask = make([]uint64, l.degree)
 	}
-	maskGenerator(l.spec.ID, chunk, prime).uniform(l.mask, l.rings[prime].Modulus)
+	l.public.generator(chunk, prime).uniform(l.mask, l.rings[prime].Modulus)
 	kernel((*byte)(unsafe.Pointer(&l.mask[0])))
 }
 

@@ -71,6 +71,7 @@ func (r *Round) Open(contributors int, read func(contributor, chunk int) ([]byte
 		return nil, err
 	}
 	sumKey := r.keyTransform(key)
+	defer sumKey.wipe()
 
 	sum, bound := r.newSum(contributors), sumBound(contributors)
 	sums := make([]uint64, len(r.primes)*r.degree)

@@ -35,28 +35,47 @@ type segment struct {
 }
 
 func newPacking(l Layout, invited int, s *suite) *packing {
-	p := &packing{degree: s.degree, words: s.messageWords(), invited: invited}
-	for _, f := range l {
-		g := segment{
-			field: f, scale: scale(f.FracBits), bound: f.integerBound(), first: p.values, start: p.coefficients,
-			slotBits: f.slotBits(invited), perCoeff: 1, limbs: 1,
-		}
-		if g.slotBits <= s.payload {
-			g.perCoeff = int(s.payload / g.slotBits)
-		} else {
-			// slotBits - headroom bits hold one offset value.
-			one := g.slotBits - uint(headroom(invited))
-			g.limbBits = s.payload - uint(headroom(invited))
-			g.limbs = int((one + g.limbBits - 1) / g.limbBits)
-			g.topLimbBits = one - uint(g.limbs-1)*g.limbBits
-		}
-		g.end = g.start + (f.Length+g.perCoeff-1)/g.perCoeff*g.limbs
-		p.segments = append(p.segments, g)
+	p := &packing{degree: s.degree, words: s.messageWords(), invited: invited, segments: make([]segment, len(l))}
+	for i, f := range l {
+		g := newSegment(f, invited, s)
+		g.first, g.start = p.values, p.coefficients
+		g.end = g.start + g.coefficients()
+		p.segments[i] = g
 		p.values += f.Length
 		p.coefficients = g.end
 	}
 	p.chunks = (p.coefficients + p.degree - 1) / p.degree
 	return p
+}
+
+// newSegment is a field's segment, except for where it is.
+func newSegment(f Field, invited int, s *suite) segment {
+	g := segment{field: f, scale: scale(f.FracBits), bound: f.integerBound(), slotBits: f.slotBits(invited), perCoeff: 1, limbs: 1}
+	if g.slotBits <= s.payload {
+		g.perCoeff = int(s.payload / g.slotBits)
+		return g
+	}
+	// slotBits - headroom bits hold one offset value.
+	one := g.slotBits - uint(headroom(invited))
+	g.limbBits = s.payload - uint(headroom(invited))
+	g.limbs = int((one + g.limbBits - 1) / g.limbBits)
+	g.topLimbBits = one - uint(g.limbs-1)*g.limbBits
+	return g
+}
+
+// coefficients is how many the segment takes.
+func (g *segment) coefficients() int {
+	return (g.field.Length + g.perCoeff - 1) / g.perCoeff * g.limbs
+}
+
+// chunksOf is the number of chunks that a layout takes.
+func chunksOf(l Layout, invited int, s *suite) int {
+	n := 0
+	for _, f := range l {
+		g := newSegment(f, invited, s)
+		n += g.coefficients()
+	}
+	return (n + s.degree - 1) / s.degree
 }
 
 // encoded returns value v offset to be non-negative, in [0, 2*bound]. v is

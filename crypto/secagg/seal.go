@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 )
 
 // Seal encrypts the values, in layout order, under a key drawn for this call
@@ -21,7 +22,7 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 	var err error
 	c.Shares, err = r.sealChunks(random,
 		func(from, to int) ([]float64, error) { return values[from:to], nil },
-		func(int) []byte { return make([]byte, r.ChunkBytes()) },
+		func(*sealer) []byte { return make([]byte, r.ChunkBytes()) },
 		func(_ int, chunk []byte) error { c.Chunks = append(c.Chunks, chunk); return nil })
 	if err != nil {
 		return nil, err
@@ -42,21 +43,18 @@ func (r *Round) seal(values []float64, random io.Reader) (*Contribution, error) 
 // other members' shares come last. After an error, of read, of emit or a *RangeError, the
 // chunks so far belong to no contribution and are to be discarded.
 func (r *Round) SealStream(read func(values []float64) error, emit func(chunk int, ciphertext []byte) error, seeds ...[SeedBytes]byte) (shares [][]byte, err error) {
-	w := window{read: read}
-	defer w.wipe()
-	var buffers [maxSealers][]byte
-	buffer := func(sealer int) []byte {
-		if buffers[sealer] == nil {
-			buffers[sealer] = make([]byte, r.ChunkBytes())
-		}
-		return buffers[sealer]
+	w, _ := windows.Get().(*window)
+	if w == nil {
+		w = new(window)
 	}
-	return r.sealChunks(rand.Reader, w.slide, buffer, emit, seeds...)
+	w.read = read
+	defer w.wipe()
+	return r.sealChunks(rand.Reader, w.slide, (*sealer).buffer, emit, seeds...)
 }
 
 // sealChunks seals the values that window gives, chunk by chunk, into bytes
 // that buffer gives for the sealer whose turn it is, and shares the key.
-func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func(sealer int) []byte, emit func(int, []byte) error, seeds ...[SeedBytes]byte) ([][]byte, error) {
+func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float64, error), buffer func(*sealer) []byte, emit func(int, []byte) error, seeds ...[SeedBytes]byte) ([][]byte, error) {
 	if len(seeds) > r.Agreed() {
 		return nil, fmt.Errorf("%d seeds where at most %d members hold a share that is agreed on", len(seeds), r.Agreed())
 	}
@@ -78,8 +76,7 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 	// They take turns: when one is due again, its last chunk goes out, and it
 	// gets the next one as long as there are any.
 	for c := range r.packing.chunks + len(sealers) {
-		turn, last := c%len(sealers), c-len(sealers)
-		s := sealers[turn]
+		s, last := sealers[c%len(sealers)], c-len(sealers)
 		if last >= 0 {
 			s.wait()
 			if err := emit(last, s.out); err != nil {
@@ -99,7 +96,7 @@ func (r *Round) sealChunks(random io.Reader, window func(from, to int) ([]float6
 		}
 		r.packing.encodeFrom(c, from, values, s.message)
 		secret.gaussian(s.noise) // here and in order: the stream is one
-		s.out = buffer(turn)
+		s.out = buffer(s)
 		s.start(c)
 	}
 	return shares, nil
@@ -112,15 +109,30 @@ const maxSealers = 2
 // sealer encrypts a chunk at a time, apart from the goroutine that prepares
 // chunks and hands them on.
 type sealer struct {
+	*arithmetic
 	key     roundKey
 	message []uint64
 	noise   []int64
+	own     []byte // as long as a chunk, once it is asked for
 	out     []byte
 	done    chan struct{} // nil when there is nothing to wait for
 }
 
 func newSealer(r *Round, key []int64) *sealer {
-	return &sealer{key: r.keyTransform(key), message: make([]uint64, r.degree*r.packing.words), noise: make([]int64, r.degree)}
+	s, _ := r.sealers.Get().(*sealer)
+	if s == nil {
+		s = &sealer{arithmetic: r.arithmetic, message: make([]uint64, r.degree*r.messageWords()), noise: make([]int64, r.degree)}
+	}
+	s.key = r.keyTransform(key)
+	return s
+}
+
+// buffer is memory for one chunk after another.
+func (s *sealer) buffer() []byte {
+	if s.own == nil {
+		s.own = make([]byte, s.chunkBytes())
+	}
+	return s.own
 }
 
 func (s *sealer) start(chunk int) {
@@ -139,11 +151,14 @@ func (s *sealer) wait() {
 	}
 }
 
+// wipe leaves nothing secret, and the sealer to the next call.
 func (s *sealer) wipe() {
 	s.wait()
 	s.key.wipe()
 	clear(s.message)
 	clear(s.noise)
+	s.key, s.out = nil, nil
+	s.sealers.Put(s)
 }
 
 func (r *Round) checkLength(values []float64) error {
@@ -152,6 +167,9 @@ func (r *Round) checkLength(values []float64) error {
 	}
 	return nil
 }
+
+// windows are those that are done with, and hold nothing.
+var windows sync.Pool
 
 // window holds the values of one chunk.
 type window struct {
@@ -167,7 +185,7 @@ func (w *window) slide(from, to int) ([]float64, error) {
 	if size := to - from; size > cap(w.values) {
 		larger := make([]float64, size)
 		copy(larger, w.values[len(w.values)-keep:])
-		w.wipe()
+		clear(w.values[:cap(w.values)])
 		w.values = larger
 	} else {
 		copy(w.values[:keep], w.values[len(w.values)-keep:])
@@ -182,7 +200,12 @@ func (w *window) slide(from, to int) ([]float64, error) {
 	return w.values, nil
 }
 
-func (w *window) wipe() { clear(w.values[:cap(w.values)]) }
+// wipe leaves no value, and the window to the next call.
+func (w *window) wipe() {
+	clear(w.values[:cap(w.values)])
+	w.values, w.to, w.read = w.values[:0], 0, nil
+	windows.Put(w)
+}
 
 // Unencrypted makes a contribution with a key of zero and no noise: anybody can
 // read it. It opens like any other. It exists for the simulator, which compares

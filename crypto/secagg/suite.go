@@ -87,8 +87,7 @@ func SelectSuite(l Layout, invited, committee, threshold int) (string, error) {
 	sent := committee - threshold + 1
 	best, least := "", 0
 	for _, s := range suites {
-		p := newPacking(l, invited, s)
-		if total := p.chunks*s.chunkBytes() + sent*s.shareBytes(); best == "" || total < least {
+		if total := chunksOf(l, invited, s)*s.chunkBytes() + sent*s.shareBytes(); best == "" || total < least {
 			best, least = s.name, total
 		}
 	}
@@ -101,6 +100,10 @@ func SelectSuite(l Layout, invited, committee, threshold int) (string, error) {
 type arithmetic struct {
 	*suite
 	rings []*ring.SubRing // one for each prime
+
+	// Memory of sealers and keys that are done with, for the next ones: fresh
+	// memory costs more than what is done in it. Nothing secret is left there.
+	sealers, laneKeys sync.Pool
 
 	// 2^(64w + noiseBits) mod prime i in Montgomery form: reduces a shifted
 	// message of several words.
