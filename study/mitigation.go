@@ -131,7 +131,9 @@ func (s *Study) readMitigation(r *reader, n *yaml.Node) {
 	case Binary:
 		m.Measure = "brier"
 	case Survival:
-		m.Measure = "oe"
+		if m.Measure = "oe"; !s.HasBaseline() {
+			m.Measure = "cindex"
+		}
 	}
 	switch m.Method {
 	case Reweigh:
@@ -211,8 +213,6 @@ func (s *Study) refuseMitigation(r *reader, n *yaml.Node, method string) {
 		refuse("method", "use model: {kind: cox}, or baseline: breslow of boosted trees", "recalibrate compares the events of a group with those that the model expects, and kind %s has no baseline to expect them from", s.Model.Kind)
 	case method == GroupThresholds && (s.Validation.Kind == KFold || s.Validation.Kind == LeaveOneSiteOut):
 		refuse("method", "use validation: {kind: holdout} or {kind: external}", "an audit calls all patients of a group positive from one threshold, and each model of a %s validation has its own", s.Validation.Kind)
-	case method == Reweigh && s.Outcome.Type == Survival && s.Model.Kind != Cox:
-		refuse("method", "use model: {kind: cox}", "reweigh has no weights for a partial likelihood of kind %s", s.Model.Kind)
 	case (method == QFedAvg || method == FairFed) && s.Model.Kind != Neural:
 		refuse("method", "use reweigh or bounded-group-loss", "%s is a strategy of a neural network", method)
 	case method == FairFed && s.Model.Neural.Strategy != FedAvg && s.Model.Neural.Strategy != FedProx:

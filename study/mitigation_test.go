@@ -48,7 +48,7 @@ mitigation: MITIGATION
 		{binary, logistic, "validation: {kind: k-fold}", "{method: thresholds, attribute: g, strength: [1], release: 1, equalize: tpr}", "one threshold"},
 		{number, `{kind: boost, loss: squared, min_leaf: 20}`, "", "{method: bounded-group-loss, attribute: g, strength: [1], release: none}", ""},
 		{number, `{kind: boost, loss: squared, min_leaf: 20}`, "", "{method: reweigh, attribute: g, strength: [1], release: none, balance: size}", ""},
-		{survival, `{kind: boost, loss: cox, min_leaf: 20}`, "", "{method: reweigh, attribute: g, strength: [1], release: 1}", "kind: cox"},
+		{survival, `{kind: boost, loss: cox, min_leaf: 20}`, "", "{method: reweigh, attribute: g, strength: [1], release: 1}", ""},
 		{survival, `{kind: cox}`, "", "{method: recalibrate, attribute: g, strength: [1], release: 1}", ""},
 		{survival, `{kind: cox}`, "", "{method: reweigh, attribute: g, strength: [1], release: 1}", ""},
 		{survival, `{kind: cox}`, "", "{method: recalibrate, attribute: g, strength: [1], release: none, slope: true}", "factor"},

@@ -55,11 +55,20 @@ func readBaselineQuestion(s *study.Study, parameters []byte) (*baselineQuestion,
 	return &q, q.Check(s.Outcome.Grid)
 }
 
-func baselineLayout(runs hazard.Runs) []compute.Field {
-	return []compute.Field{
-		{Name: "events", Length: len(runs.Intervals), Bound: maxRows},
-		{Name: "risk", Length: len(runs.Intervals), FracBits: riskBits, Bound: maxRows * math.Ceil(math.Exp(scoreBound))},
+func baselineLayout(s *study.Study, runs hazard.Runs) []compute.Field {
+	k, heaviest, bits := len(runs.Intervals), 1.0, riskBits
+	if w := s.Model.Weights; w != nil {
+		heaviest = w.Range.Hi
+		bits -= exponent(heaviest)
 	}
+	fields := []compute.Field{
+		{Name: "events", Length: k, Bound: maxRows},
+		{Name: "risk", Length: k, FracBits: bits, Bound: maxRows * math.Ceil(math.Exp(scoreBound)) * heaviest},
+	}
+	if s.Model.Weights != nil {
+		fields = append(fields, compute.Field{Name: "event_weights", Length: k, FracBits: riskBits, Bound: maxRows * heaviest})
+	}
+	return fields
 }
 
 // baselineStepLayout is the vector of one of the steps of the baseline.
@@ -77,7 +86,7 @@ func baselineStepLayout(s *study.Study, step string, parameters []byte) ([]compu
 	if err != nil {
 		return nil, err
 	}
-	return baselineLayout(q.Runs), nil
+	return baselineLayout(s, q.Runs), nil
 }
 
 // answerBaselineStep is a site's vector for one of them.
@@ -100,19 +109,24 @@ func (q *baselineQuestion) answer(s *study.Study, c *cache, m *study.Matrix) []f
 	defer c.mu.Unlock()
 	c.score(s, scorer{q.Edges, q.bins, q.Base, q.Trees, q.trees}, m)
 	l, k := newLoss(s), len(q.Intervals)
-	events, risk := make([]float64, k), compute.NewAccumulator(k)
+	events, risk, weights := make([]float64, k), compute.NewAccumulator(k), compute.NewAccumulator(k)
 	for i, score := range c.scores {
 		in, died := q.Place(s.Outcome.Grid, c.records.outcome[i], c.records.events[i])
 		if died {
 			events[in]++
+			weights.Add(in, c.records.weights[i])
 		}
 		// Whoever leaves in a run is at risk in all before it.
-		e := math.Exp(l.clamp(score))
+		e := c.records.weights[i] * math.Exp(l.clamp(score))
 		for run := range in + 1 {
 			risk.Add(run, e)
 		}
 	}
-	return append(events, risk.Values()...)
+	out := append(events, risk.Values()...)
+	if s.Model.Weights != nil {
+		out = append(out, weights.Values()...)
+	}
+	return out
 }
 
 // absorbGrid chooses the runs that the baseline tells apart.
@@ -142,9 +156,18 @@ func (f *Fit) absorbBaseline(sum compute.Sum) error {
 	if k := len(f.runs.Intervals); len(events) != k || len(risk) != k {
 		return errors.New("the opened sum does not fit the question about the baseline")
 	}
+	var weights []float64 // of those who have the event
+	if f.study.Model.Weights != nil {
+		if weights = sum.Field("event_weights"); len(weights) != len(events) {
+			return errors.New("the opened sum does not fit the question about the baseline")
+		}
+	}
 	cumulative := 0.0
 	for k, in := range f.runs.Intervals {
 		if d := math.Round(events[k]); d > 0 {
+			if weights != nil {
+				d = weights[k]
+			}
 			cumulative = min(cumulative+d/risk[k], highestHazard)
 		}
 		f.baseline = append(f.baseline, hazard.Point{Time: f.study.Outcome.Grid[in], Survival: math.Exp(-cumulative), Hazard: cumulative})

@@ -31,10 +31,10 @@ func pooledBaseline(s *study.Study, p compute.Predictor, sites []*study.Matrix, 
 			for i := range m.Rows() {
 				in, died := place(m.Outcome(i), m.Event(i))
 				if died && in == end {
-					events++
+					events += m.Weight(i)
 				}
 				if in >= end {
-					risk += math.Exp(p.Predict(m.Row(i), 0))
+					risk += m.Weight(i) * math.Exp(p.Predict(m.Row(i), 0))
 				}
 			}
 		}
@@ -55,10 +55,16 @@ func TestTheBaselineIsThatOfAllPatientsPooled(t *testing.T) {
 		"coarse":               {"25", "", 1},
 		"merged":               {"5", "", 8},
 		"stopped early":        {"5", ", early_stopping: {patience: 1, fraction: 0.3}", 8},
+		"weighted":             {"5", "", 8},
 	} {
 		random := rand.New(rand.NewPCG(21, 4))
 		s := withBaseline(t, c.grid, c.settings, c.cell)
-		sites := divide(t, random, s, columns(3), patients(random, study.LossCox, 500, 3), 4)
+		var sites []*study.Matrix
+		if records := patients(random, study.LossCox, 500, 3); name == "weighted" {
+			s, sites = weighed(t, string(s.Source()), func(s *study.Study) []*study.Matrix { return divide(t, random, s, columns(3), records, 4) })
+		} else {
+			sites = divide(t, random, s, columns(3), records, 4)
+		}
 		f, _ := federate(t, s, sites)
 		m := f.Model()
 		want := pooledBaseline(s, predictor(t, s, m), sites, func(time float64, event bool) (int, bool) {

@@ -31,9 +31,10 @@
 // # Weights
 //
 // A mitigation can have patients weigh: gradient, hessian and loss of a record are
-// multiplied before they are rounded. Numbers of patients stay what they are, so
-// that min_leaf and the minimum cell count people; bins and the base score are
-// those of the patients as they are.
+// multiplied before they are rounded; of the Cox loss a patient's part in the risk
+// sets and the event are, and those of the baseline, as in R's coxph(weights = ).
+// Numbers of patients stay what they are, so that min_leaf and the minimum cell count
+// people; bins and the base score are those of the patients as they are.
 //
 // # Bins
 //
@@ -130,9 +131,6 @@ func check(s *study.Study) error {
 	b := s.Model.Boost
 	if s.Model.Kind != study.Boost || b == nil {
 		return errors.New("the study's model is not of boosted trees")
-	}
-	if s.Model.Weights != nil && b.Loss == study.LossCox {
-		return errors.New("patients do not weigh in a partial likelihood of trees")
 	}
 	if b.MinLeaf < s.Fairness.MinimumCell {
 		return &compute.Diagnosis{Kind: compute.TooFewPatients,

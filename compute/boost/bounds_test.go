@@ -38,17 +38,21 @@ func TestALossStaysWithinItsBounds(t *testing.T) {
 		}
 	}
 	// The Cox loss: any set of a site's records, for each event.
-	l := newLoss(parse(t, protocol(study.LossCox, "", 1, 5)))
-	for range 300 {
+	plain := parse(t, protocol(study.LossCox, "", 3, 5)+"mitigation: {method: reweigh, attribute: gene, strength: [1], release: none}\n")
+	for try := range 600 {
+		l, weight := newLoss(plain), func() float64 { return 1 }
+		if try%2 == 1 {
+			l, weight = newLoss(plain.Weighted()), func() float64 { return study.MostMitigationWeight * math.Pow(random.Float64(), 4) }
+		}
 		n := 1 + random.IntN(40)
-		times, events := make([]float64, n), make([]bool, n)
+		times, events, weights := make([]float64, n), make([]bool, n), make([]float64, n)
 		scores, g, h, v := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
 		for i := range times {
 			times[i], events[i] = float64(random.IntN(10)), random.IntN(3) > 0
-			scores[i] = random.NormFloat64() * 30
+			scores[i], weights[i] = random.NormFloat64()*30, weight()
 		}
 		slices.SortFunc(times, func(a, b float64) int { return cmp.Compare(b, a) })
-		l.coxSlopes(times, events, scores, g, h, v)
+		l.coxSlopes(times, events, weights, scores, g, h, v)
 		up, down, curved, value := 0.0, 0.0, 0.0, 0.0
 		for i := range g {
 			up, down = up+max(g[i], 0), down+max(-g[i], 0)

@@ -84,7 +84,7 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 		q.Step, q.Layout = StepGrid, gridLayout(f.study)
 		return q, false, nil
 	case f.grown:
-		q.Step, q.Layout = StepBaseline, baselineLayout(*f.runs)
+		q.Step, q.Layout = StepBaseline, baselineLayout(f.study, *f.runs)
 		q.Parameters, err = compute.EncodeParameters(f.lastQuestion())
 		return q, false, err
 	case f.edges != nil:

@@ -189,42 +189,47 @@ func TestSlopesAreThoseOfTheLoss(t *testing.T) {
 	times := []float64{9, 7, 7, 7, 4, 4, 2}
 	events := []bool{true, false, true, true, true, false, true}
 	scores := []float64{0.3, -0.2, 0.7, 0, 1.1, -0.9, 0.4}
-	// Breslow's negative partial log-likelihood, straight from its definition.
-	likelihood := func(scores []float64) float64 {
-		total := 0.0
-		for i := range times {
-			if !events[i] {
-				continue
-			}
-			risk := 0.0
-			for j := range times {
-				if times[j] >= times[i] {
-					risk += math.Exp(scores[j])
+	for _, weights := range [][]float64{{1, 1, 1, 1, 1, 1, 1}, {0.3, 2, 5.5, 1, 0.04, 7, 1.25}} {
+		// Breslow's negative partial log-likelihood, straight from its definition.
+		likelihood := func(scores []float64) float64 {
+			total := 0.0
+			for i := range times {
+				if !events[i] {
+					continue
 				}
+				risk := 0.0
+				for j := range times {
+					if times[j] >= times[i] {
+						risk += weights[j] * math.Exp(scores[j])
+					}
+				}
+				total += weights[i] * (math.Log(risk) - scores[i])
 			}
-			total += math.Log(risk) - scores[i]
+			return total
 		}
-		return total
-	}
-	n := len(times)
-	g, h, v := make([]float64, n), make([]float64, n), make([]float64, n)
-	l.coxSlopes(times, events, scores, g, h, v)
-	sum := 0.0
-	for i := range times {
-		sum += v[i]
-		const e = 1e-4
-		up, down := slices.Clone(scores), slices.Clone(scores)
-		up[i] += e
-		down[i] -= e
-		if d := (likelihood(up) - likelihood(down)) / (2 * e); math.Abs(d-g[i]) > 1e-7 {
-			t.Errorf("the slope of record %d is %v, by differences %v", i, g[i], d)
+		n := len(times)
+		g, h, v := make([]float64, n), make([]float64, n), make([]float64, n)
+		l.coxSlopes(times, events, weights, scores, g, h, v)
+		sum := 0.0
+		for i := range times {
+			sum += v[i]
+			if events[i] { // which the loss leaves out
+				sum += weights[i] * math.Log(weights[i])
+			}
+			const e = 1e-4
+			up, down := slices.Clone(scores), slices.Clone(scores)
+			up[i] += e
+			down[i] -= e
+			if d := (likelihood(up) - likelihood(down)) / (2 * e); math.Abs(d-g[i]) > 1e-7 {
+				t.Errorf("the slope of record %d is %v, by differences %v", i, g[i], d)
+			}
+			if d := (likelihood(up) - 2*likelihood(scores) + likelihood(down)) / (e * e); math.Abs(d-h[i]) > 1e-5 {
+				t.Errorf("the curvature of record %d is %v, by differences %v", i, h[i], d)
+			}
 		}
-		if d := (likelihood(up) - 2*likelihood(scores) + likelihood(down)) / (e * e); math.Abs(d-h[i]) > 1e-5 {
-			t.Errorf("the curvature of record %d is %v, by differences %v", i, h[i], d)
+		if math.Abs(sum-likelihood(scores)) > 1e-12 {
+			t.Errorf("the losses add up to %v, want %v", sum, likelihood(scores))
 		}
-	}
-	if math.Abs(sum-likelihood(scores)) > 1e-12 {
-		t.Errorf("the losses add up to %v, want %v", sum, likelihood(scores))
 	}
 }
 

@@ -18,7 +18,7 @@ type loss struct {
 	// records, for each event at the site.
 	gradient, hessian, value float64
 	step                     float64 // bound on a leaf before the learning rate; 0 is none
-	weighted                 bool    // slopes and loss of a record are times its weight
+	weighted                 bool    // slopes and loss of a record are times its weight; of the Cox loss its part in risk sets is, too
 }
 
 func newLoss(s *study.Study) *loss {
@@ -91,14 +91,17 @@ func (l *loss) at(score, y float64) (g, h, value float64) {
 // coxSlopes are those of the partial likelihood of one site with Breslow's
 // ties, the hessian's diagonal only, as XGBoost's survival:cox. The records
 // come by descending time. The value is that of the event, 0 for the censored.
-func (l *loss) coxSlopes(times []float64, events []bool, scores, g, h, value []float64) {
+// A record's weight is that of its part in the risk sets and of its event; the
+// loss of an event is less by the logarithm of its weight, which no tree changes,
+// so that it is not below 0.
+func (l *loss) coxSlopes(times []float64, events []bool, weights, scores, g, h, value []float64) {
 	n := len(times)
 	risk := make([]float64, n) // of the risk set at the record's time
 	total := 0.0
 	for i := 0; i < n; {
 		j := i
 		for ; j < n && times[j] == times[i]; j++ {
-			total += math.Exp(l.clamp(scores[j]))
+			total += weights[j] * math.Exp(l.clamp(scores[j]))
 		}
 		for ; i < j; i++ {
 			risk[i] = total
@@ -109,17 +112,18 @@ func (l *loss) coxSlopes(times []float64, events []bool, scores, g, h, value []f
 		j := i
 		for ; j >= 0 && times[j] == times[i]; j-- {
 			if events[j] {
-				hazard += 1 / risk[j]
-				squared += 1 / (risk[j] * risk[j])
+				hazard += weights[j] / risk[j]
+				squared += weights[j] / (risk[j] * risk[j])
 			}
 		}
 		for ; i > j; i-- {
 			s := l.clamp(scores[i])
-			e := math.Exp(s)
+			w := weights[i]
+			e := w * math.Exp(s)
 			g[i], h[i], value[i] = e*hazard, max(e*hazard-e*e*squared, 0), 0
-			if events[i] {
-				g[i]--
-				value[i] = max(math.Log(risk[i])-s, 0)
+			if events[i] && w > 0 {
+				g[i] -= w
+				value[i] = w * max(math.Log(risk[i]/w)-s, 0)
 			}
 		}
 	}

@@ -124,8 +124,8 @@ func (l *loss) slopes(r *records, keys []uint64, scores []float64, to scale, num
 	if l.cox() {
 		g, h, v = make([]float64, n), make([]float64, n), make([]float64, n)
 		t := r.train
-		l.coxSlopes(r.outcome[:t], r.events[:t], scores[:t], g[:t], h[:t], v[:t])
-		l.coxSlopes(r.outcome[t:], r.events[t:], scores[t:], g[t:], h[t:], v[t:])
+		l.coxSlopes(r.outcome[:t], r.events[:t], r.weights[:t], scores[:t], g[:t], h[:t], v[:t])
+		l.coxSlopes(r.outcome[t:], r.events[t:], r.weights[t:], scores[t:], g[t:], h[t:], v[t:])
 	}
 	gradient, hessian := math.Ldexp(1, to.Gradient), math.Ldexp(1, to.Hessian)
 	square, value := math.Ldexp(1, -to.Squares), math.Ldexp(1, to.Loss)
@@ -137,7 +137,7 @@ func (l *loss) slopes(r *records, keys []uint64, scores []float64, to scale, num
 		} else {
 			slope, curve, loss = l.at(scores[i], r.outcome[i])
 		}
-		if l.weighted {
+		if l.weighted && !l.cox() {
 			slope, curve, loss = slope*r.weights[i], curve*r.weights[i], loss*r.weights[i]
 		}
 		chance := mix(keys[i] ^ turn)

@@ -52,7 +52,7 @@ func summarise(s *study.Study) []compute.StepSummary {
 		Purpose: "for one level of a tree the slope and the curvature of the loss and the number of patients, for each open node, column and bin, and once a tree the loss; twice for a level only where a hospital came or went. Below a tree's first level a bin can hold few patients over all sites, or one: the coordinator sees such sums"})
 	if s.HasBaseline() {
 		finest := hazard.Runs{Intervals: make([]int, len(s.Outcome.Grid))} // only their number counts
-		out = append(out, compute.StepSummary{Step: StepBaseline, Rounds: 1, Fields: baselineLayout(finest),
+		out = append(out, compute.StepSummary{Step: StepBaseline, Rounds: 1, Fields: baselineLayout(s, finest),
 			Purpose: "for each interval, joined until each has the minimum cell of events, how many patients had the event, and the sum over the patients at risk of their relative hazards by the trees: the baseline that all hospitals share"})
 	}
 	for i := range out {

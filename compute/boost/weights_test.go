@@ -13,7 +13,12 @@ import (
 // weigh has the patients of a study weigh by their gene.
 func weigh(t *testing.T, loss, settings string, sites func(*study.Study) []*study.Matrix) (*study.Study, []*study.Matrix) {
 	t.Helper()
-	s := parse(t, protocol(loss, settings, 3, 5)+"mitigation: {method: reweigh, attribute: gene, strength: [1], release: none, balance: size}\n")
+	return weighed(t, protocol(loss, settings, 3, 5), sites)
+}
+
+func weighed(t *testing.T, protocol string, sites func(*study.Study) []*study.Matrix) (*study.Study, []*study.Matrix) {
+	t.Helper()
+	s := parse(t, protocol+"mitigation: {method: reweigh, attribute: gene, strength: [1], release: none, balance: size}\n")
 	var weighted []*study.Matrix
 	for _, m := range sites(s) {
 		weighted = append(weighted, m.Weighted([][]float64{{0.31}, {1.7}, {6.25}, {1}}))
@@ -24,7 +29,7 @@ func weigh(t *testing.T, loss, settings string, sites func(*study.Study) []*stud
 // With weights too the trees are those of a pooled fit, bit for bit, and however the
 // patients are divided.
 func TestWeightedTreesEqualThePooledFitBitForBit(t *testing.T) {
-	for _, loss := range []string{study.LossSquared, study.LossLogistic, study.LossPoisson} {
+	for _, loss := range losses {
 		for k, set := range []string{
 			", trees: 4, depth: 3, bins: 8, min_leaf: 5, learning_rate: 0.3",
 			", trees: 6, depth: 2, bins: 6, min_leaf: 10, lambda: 0, early_stopping: {patience: 2, fraction: 0.3}",
