@@ -43,7 +43,7 @@ func ComparableMetrics(outcome Type) []string {
 // a baseline there are no expected events, without times no predicted risk.
 func (s *Study) ComparableMetrics() []string {
 	return slices.DeleteFunc(ComparableMetrics(s.Outcome.Type), func(metric string) bool {
-		return s.Fairness.Noise != nil && !slices.Contains(noisyMetrics, metric) || s.Outcome.Type == Survival &&
+		return s.Fairness.Noise != nil && !s.noisyMetric(metric) || s.Outcome.Type == Survival &&
 			(metric == "oe" && !s.HasBaseline() || metric == "calibration_in_the_large" && s.Fairness.Times == nil)
 	})
 }

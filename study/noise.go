@@ -19,6 +19,9 @@ type Noise struct {
 	// events the model may expect of one patient, the cumulative hazard: 1 is a risk
 	// of 63%.
 	Clip float64
+	// Risks are ascending cuts between predicted risks at the last time at which a
+	// survival outcome is looked at, for its C-index; nil for none.
+	Risks []float64
 	// Colluding is how many hospitals may put their own noise together to take it
 	// off the sums: what is left is enough.
 	Colluding int
@@ -29,6 +32,11 @@ var noisyMetrics = []string{
 	"mae", "bias", "mse", "rmse", "within10", "within20", "within30", "under20", "over20",
 	"tpr", "fpr", "ppv", "npv", "accuracy", "selection_rate", "brier", "calibration_in_the_large",
 	"event_share", "oe",
+}
+
+// noisyMetric reports whether the study's noisy sums give a metric.
+func (s *Study) noisyMetric(metric string) bool {
+	return slices.Contains(noisyMetrics, metric) || metric == "cindex" && s.Fairness.Noise.Risks != nil
 }
 
 // mostExpected is the largest clip of a survival outcome: a risk of all but 1 in e^64.
@@ -108,12 +116,20 @@ func (s *Study) readNoise(r *reader, at *section) {
 		r.fail(at.values["attributes"], "fairness.attributes", "declare fewer attributes or levels",
 			"fairness.attributes: noise is added to each of %d combinations of groups, more than %d", cells, MaxAuditGroups)
 	}
-	one := r.section(n, path, "epsilon", "clip", "colluding")
+	one := r.section(n, path, "epsilon", "clip", "colluding", "risks")
 	one.need("epsilon", "1 is common; less is more private")
 	epsilon := 1000 * one.real("epsilon", 1, float64(leastEpsilon)/1000, float64(mostEpsilon)/1000)
 	noise := &Noise{Epsilon: int(math.Round(epsilon)), Colluding: one.integer("colluding", 1, 0, 10_000)}
 	if r.fault == nil && math.Abs(epsilon-math.Round(epsilon)) > 1e-6 {
 		r.fail(one.values["epsilon"], path+".epsilon", "", "%s.epsilon has at most three decimals", path)
+	}
+	if s.Outcome.Type != Survival {
+		one.refuse("risks", "only a survival outcome has predicted risks at a time")
+	} else if one.has("risks") {
+		noise.Risks = r.ascendingCuts(one.values["risks"], path+".risks")
+		if k := len(noise.Risks); r.fault == nil && k > 0 && !(noise.Risks[0] > 0 && noise.Risks[k-1] < 1) {
+			r.fail(one.values["risks"], path+".risks", "such as risks: [0.1, 0.3]", "%s.risks must be between 0 and 1", path)
+		}
 	}
 	switch s.Outcome.Type {
 	case Binary:

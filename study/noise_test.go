@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestNoiseIsDeclared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Fairness.Noise; n == nil || *n != (Noise{500, 2, 1}) || s.Holders(0) != 3 || s.Holders(2) != 3 || s.Holders(9) != 8 || s.Fairness.BaseCells() != 12 {
+	if n := s.Fairness.Noise; n == nil || !reflect.DeepEqual(*n, Noise{Epsilon: 500, Clip: 2, Colluding: 1}) || s.Holders(0) != 3 || s.Holders(2) != 3 || s.Holders(9) != 8 || s.Fairness.BaseCells() != 12 {
 		t.Errorf("%+v, held by %d, in %d cells", s.Fairness.Noise, s.Holders(0), s.Fairness.BaseCells())
 	}
 	if s.CountedAttributes() != nil {
@@ -81,7 +82,7 @@ var survivalSource = strings.NewReplacer("{column: dose, type: number, range: [0
 	"{kind: glm, family: gaussian}", "{kind: cox}").Replace(noisySource)
 
 // Observed and expected events have a noisy form, so the model must expect some; the
-// C-index has none.
+// C-index has one by bands of risk.
 func TestNoiseOnASurvivalOutcome(t *testing.T) {
 	s, err := Parse([]byte(survivalSource))
 	if err != nil || s.Fairness.Noise.Clip != 2 {
@@ -90,9 +91,18 @@ func TestNoiseOnASurvivalOutcome(t *testing.T) {
 	if got := s.ComparableMetrics(); !slices.Equal(got, []string{"event_share", "oe"}) {
 		t.Errorf("groups are compared by %v", got)
 	}
+	ranked, err := Parse([]byte(strings.Replace(survivalSource, "clip: 2", "clip: 2, risks: [0.2, 0.5]", 1)))
+	if err != nil || !slices.Equal(ranked.ComparableMetrics(), []string{"event_share", "cindex", "oe"}) {
+		t.Errorf("with bands of risk: %v", err)
+	}
+	if _, err := Parse([]byte(strings.Replace(noisySource, "clip: 2", "clip: 2, risks: [0.2]", 1))); err == nil || !strings.Contains(err.Error(), "fairness.noise.risks: only a survival outcome") {
+		t.Errorf("a dose has risks: %v", err)
+	}
 	for _, c := range []struct{ from, to, want string }{
 		{"{kind: cox}", "{kind: boost, loss: cox}", "fairness.noise: of a survival outcome observed and expected events have a noisy form, and this model expects none"},
 		{", clip: 2", "", `missing key "fairness.noise.clip"`},
+		{"clip: 2", "clip: 2, risks: [0.5, 0.2]", "fairness.noise.risks must ascend"},
+		{"clip: 2", "clip: 2, risks: [0.5, 1]", "fairness.noise.risks must be between 0 and 1"},
 		{"clip: 2", "clip: 65", "fairness.noise.clip must be from 0.001 to 64"},
 		{"  noise:", "  metrics: [cindex]\n  noise:", `"cindex" is no metric`},
 	} {

@@ -101,7 +101,7 @@ func Classes(s *study.Study) int {
 	case study.Binary:
 		return 2 * (len(s.Fairness.Thresholds) + 1)
 	case study.Survival:
-		return 2 * (len(noisyEnds(s)) + 1)
+		return 2 * (len(noisyEnds(s)) + 1) * (len(s.Fairness.Noise.Risks) + 1)
 	}
 	return doseClasses
 }

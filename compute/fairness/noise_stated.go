@@ -47,7 +47,11 @@ func newNoise(s *study.Study, sum compute.Sum) *Noise {
 	f := noisyFields(s)
 	switch s.Outcome.Type {
 	case study.Survival:
-		query("counts", "in which interval of time the follow-up ended, and whether with the event: one class each", f[0].scale, f[0].width, 0.5, 1, f[0].unit)
+		what := "in which interval of time the follow-up ended, and whether with the event: one class each"
+		if of.Risks != nil {
+			what = "in which interval of time the follow-up ended, whether with the event, and between which declared risks the predicted one lies: one class each"
+		}
+		query("counts", what, f[0].scale, f[0].width, 0.5, 1, f[0].unit)
 		share := 0.5 / float64(len(f)-1)
 		query("expected", "the sum of the events that the model expects in the time each patient was followed: what it grows by until each declared time, all of which together are at most the clip", f[1].scale, f[1].width, share, of.Clip, f[1].unit)
 		if len(f) > 2 {
@@ -104,6 +108,9 @@ func noisyLimits(s *study.Study, a *Audit) []string {
 	}
 	if a.OutcomeType == string(study.Survival) {
 		out = append(out, fmt.Sprintf("Of one patient at most %s events are expected: beyond it a cumulative hazard counts as exactly that, so that observed over expected is too high where the model expects more. How many are beyond is not counted. The observed risk is a life table's: of those who leave in an interval of time half count as at risk in it; the bound beside it says how much any order of events and leaving could change it, as far as noisy counts tell.", withUnit(a.Noise.Clip, "")))
+		if s.Fairness.Noise.Risks != nil {
+			out = append(out, "The C-index is of the declared bands of predicted risk, pairs of one band counting half, and of pairs of all hospitals whose follow-up ended in different intervals of time; the bound beside it says how much the others could change it.")
+		}
 	} else if a.Noise.Clip > 0 {
 		out = append(out, fmt.Sprintf("Errors beyond %s count as exactly that in bias, MAE and RMSE, and are added up in steps of 1/%d of it. How many are beyond is not counted.", withUnit(a.Noise.Clip, a.Unit), steps))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/consilium-fl/consilium/study"
@@ -25,13 +26,16 @@ import (
 // coarser, the more it matters in which order events and leaving came within one.
 const fewIntervals = 8
 
-// noisyEnds are the ends of the intervals: the declared times and, where there are
-// any, some of the grid's times between them, about evenly; without declared times the
-// grid's last one.
+// noisyEnds are the ends of the intervals: the declared times and some of the grid's
+// times between them, about evenly. Where nothing is looked at but the grid's last time
+// it is the only end.
 func noisyEnds(s *study.Study) (ends []float64) {
 	last := intervals(s)
-	if last == 0 {
+	switch {
+	case last == 0 && s.Fairness.Noise.Risks == nil:
 		return horizons(s)
+	case last == 0:
+		last = len(s.Outcome.Grid)
 	}
 	stride := (last + fewIntervals - 1) / fewIntervals
 	for i, t := range s.Outcome.Grid[:last] {
@@ -42,11 +46,12 @@ func noisyEnds(s *study.Study) (ends []float64) {
 	return ends
 }
 
-// survivalClass is the class of a patient; those who were followed beyond the last
-// interval come last.
-func survivalClass(ends []float64, time float64, event bool) int {
+// survivalClass is the class of a patient: by interval, those who were followed beyond
+// the last one at the end; then by event; then by band of the predicted risk.
+func survivalClass(s *study.Study, ends []float64, time float64, event bool, risk float64) int {
 	at, _ := slices.BinarySearch(ends, time)
-	return 2*at + int(one(event))
+	cuts := s.Fairness.Noise.Risks
+	return (2*at+int(one(event)))*(len(cuts)+1) + band(cuts, risk)
 }
 
 // dither rounds up as often as the fraction says, with one draw for all of a patient's
@@ -84,7 +89,7 @@ func quietSurvival(s *study.Study, m *study.Matrix, f Forecast, random io.Reader
 			continue
 		}
 		at, time, up := cells.at(func(a int) int { return m.Group(i, a) }), m.Outcome(i), d.next()
-		counts[at*width+survivalClass(ends, time, m.Event(i))]++
+		counts[at*width+survivalClass(s, ends, time, m.Event(i), 1-f.Free(i, until[len(until)-1]))]++
 		grow(expected, at, len(until), up, func(k int) float64 { return -math.Log(f.Free(i, min(time, until[k]))) / s.Fairness.Noise.Clip })
 		grow(risks, at, len(s.Fairness.Times), up, func(k int) float64 { return 1 - f.Free(i, s.Fairness.Times[k]) })
 	}
@@ -95,13 +100,14 @@ func quietSurvival(s *study.Study, m *study.Matrix, f Forecast, random io.Reader
 type noisySurvival struct {
 	times []float64
 	until []int // by horizon: intervals up to it
+	bands int   // of the predicted risk
 	// Sums up to a time, with the variance of their noise.
 	expected, noiseExpected []float64
 	risks, noiseRisks       []float64
 }
 
 func newNoisySurvival(s *study.Study) *noisySurvival {
-	t := &noisySurvival{times: s.Fairness.Times}
+	t := &noisySurvival{times: s.Fairness.Times, bands: len(s.Fairness.Noise.Risks) + 1}
 	ends := noisyEnds(s)
 	for _, h := range horizons(s) {
 		t.until = append(t.until, 1+slices.Index(ends, h))
@@ -119,17 +125,22 @@ func grown(by []float64, noise float64) (sums, variances []float64) {
 	return sums, variances
 }
 
-func withEvent(class int) bool { return class%2 == 1 }
+// ended is in which interval the follow-up of a class ended, and whether with the event.
+func (t *noisySurvival) ended(class int) (interval int, event bool) {
+	return class / t.bands / 2, class/t.bands%2 == 1
+}
 
-// eventBefore reports whether the follow-up ended with the event in one of so many
-// intervals.
-func eventBefore(intervals int) func(class int) bool {
-	return func(class int) bool { return withEvent(class) && class/2 < intervals }
+func (t *noisySurvival) withEvent(class int) bool {
+	_, event := t.ended(class)
+	return event
 }
 
 // expectation is observed and expected events until a horizon.
 func (t *noisy) expectation(i int) noisyEvents {
-	up := t.share(eventBefore(t.survival.until[i]), every)
+	up := t.share(func(class int) bool {
+		interval, event := t.survival.ended(class)
+		return event && interval < t.survival.until[i]
+	}, every)
 	return noisyEvents{up.k, t.survival.expected[i], up.noiseK, t.survival.noiseExpected[i]}
 }
 
@@ -148,9 +159,10 @@ func (t *noisy) predictedRisk(i int) estimated {
 func (t *noisy) observedRisk(i int) (free, bound, sampling float64, slope []float64, ok bool) {
 	free, most, least := 1.0, 1.0, 1.0
 	slope = make([]float64, len(t.classes))
-	left, last := t.n, t.survival.until[i]
+	left, last, bands := t.n, t.survival.until[i], t.survival.bands
 	for k := range last {
-		gone, died := t.classes[2*k], t.classes[2*k+1]
+		first := 2 * k * bands // class of those who leave in the interval
+		gone, died := floats.Sum(t.classes[first:first+bands]), floats.Sum(t.classes[first+bands:first+2*bands])
 		at := left - gone/2
 		if at-died < 1 || left-gone-died < 1 {
 			return 0, 0, 0, nil, false
@@ -160,15 +172,21 @@ func (t *noisy) observedRisk(i int) (free, bound, sampling float64, slope []floa
 		least *= 1 - died/(left-gone)
 		sampling += died / (at * (at - died))
 		// Of ln(at - died) - ln(at).
-		for c := 2*k + 2; c < len(slope); c++ {
-			slope[c] += 1/(at-died) - 1/at
+		alive := 1/(at-died) - 1/at
+		for c := first; c < len(slope); c++ {
+			switch {
+			case c < first+bands:
+				slope[c] += alive / 2
+			case c < first+2*bands:
+				slope[c] -= 1 / at
+			default:
+				slope[c] += alive
+			}
 		}
-		slope[2*k] += (1/(at-died) - 1/at) / 2
-		slope[2*k+1] -= 1 / at
 		left -= gone + died
 	}
 	// Who is left was counted in the other classes.
-	enough := left > audible*math.Sqrt(t.class*float64(len(slope)-2*last)) && left >= t.fewest && t.n > audible*math.Sqrt(t.noiseN())
+	enough := left > audible*math.Sqrt(t.class*float64(len(slope)-2*last*bands)) && left >= t.fewest && t.n > audible*math.Sqrt(t.noiseN())
 	return min(max(free, 0), 1), max(0, most-free, free-least), max(0, sampling), slope, enough
 }
 
@@ -215,7 +233,10 @@ func (t *noisy) calibrated(i int) estimated {
 func (t *noisy) survivalFigure(metric string) (f figure, known bool) {
 	switch {
 	case metric == "event_share":
-		return t.share(withEvent, every), true
+		return t.share(t.survival.withEvent, every), true
+	case metric == "cindex" && t.survival.bands > 1:
+		c, _ := t.concordance()
+		return c, true
 	case metric == "oe":
 		return t.expectation(0), true
 	case metric == "calibration_in_the_large" && t.survival.times != nil:
@@ -226,7 +247,7 @@ func (t *noisy) survivalFigure(metric string) (f figure, known bool) {
 
 // measureSurvival fills in a group's row.
 func (t *noisy) measureSurvival(s *study.Study, put func(name string, f figure, low, high, unit float64), g *Group) {
-	put("event_share", t.share(withEvent, every), 0, 1, 1)
+	put("event_share", t.share(t.survival.withEvent, every), 0, 1, 1)
 	for i, h := range horizons(s) {
 		suffix := ""
 		if i > 0 {
@@ -244,7 +265,16 @@ func (t *noisy) measureSurvival(s *study.Study, put func(name string, f figure, 
 			g.Undefined["observed_risk"+suffix] = loud
 		}
 	}
-	g.Undefined["cindex"] = unpaid
+	if t.survival.bands == 1 {
+		g.Undefined["cindex"] = unpaid
+		return
+	}
+	c, bound := t.concordance()
+	put("cindex", c, 0, 1, 1)
+	if m, ok := g.Metrics["cindex"]; ok {
+		m.Bound = &bound
+		g.Metrics["cindex"] = m
+	}
 }
 
 // noisyEvents are observed events, and those that a model expects which is taken as

@@ -143,7 +143,7 @@ func survivalMeasures(a *fairness.Audit) []measure {
 	}
 	out := []measure{
 		{Name: "cindex", Table: survivalTable, Short: "C-index", Noun: "C-index", Title: "Who has the event earlier?", Tile: "C-index", Scale: 1, Digits: 3, Plot: true, Floor: zero, Ceiling: one,
-			Meaning: "C-index: of pairs of patients of one hospital, the share in which the one who had the event earlier was given the higher risk. Further right is better; 0.5 is what chance does."},
+			Meaning: "C-index: of pairs of patients of " + ranked(a) + ", the share in which the one who had the event earlier was given the higher risk. Further right is better; 0.5 is what chance does."},
 		{Name: "oe", Table: survivalTable, Short: "Observed over expected" + until, Noun: "ratio of observed to expected events", Title: "Are as many events seen as expected" + until + "?", Tile: "observed over expected" + until, Scale: 1, Digits: 2, Plot: true, Zero: true, None: 1, Floor: zero,
 			Meaning: "Observed events over those that the model expects in the time the patients were followed. Right of 1 the model expects too few events, left of it too many."},
 		{Name: "event_share", Table: survivalTable, Short: "With the event", Noun: "share with the event", Unit: "%", Scale: 100, Digits: 1},

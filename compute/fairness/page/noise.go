@@ -20,6 +20,14 @@ func patients(g fairness.Group) string {
 	return plot.Grouped(*g.N)
 }
 
+// ranked says which patients a concordance compares.
+func ranked(a *fairness.Audit) string {
+	if a.Noise != nil {
+		return "all hospitals, by band of the predicted risk and interval of time"
+	}
+	return "one hospital"
+}
+
 // observedRisk says what the observed risk at a time is.
 func observedRisk(a *fairness.Audit) string {
 	if a.Noise != nil {
