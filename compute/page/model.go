@@ -182,7 +182,10 @@ func boostSection(m *boost.Model) section {
 		blocks = append(blocks, block{Rows: plot.Bars("", "What the model rests on",
 			"The share of the trees' gain, what their splits lower the loss by, that each feature brings, in percent. It says what the model uses, not what causes the outcome."+atMost(len(terms)), first(terms))}, block{Table: t})
 	}
-	blocks = append(blocks, baseline(m.Baseline, m.Outcome, m.Unit, "of patients with a score of 0, by one baseline hazard for all hospitals, on the study's times")...)
+	blocks = append(blocks, baseline(m.Baseline, m.Outcome, m.Unit, "of patients with a score of 0, on the study's times")...)
+	if len(m.Baseline) > 0 {
+		blocks = append(blocks, note("The trees compare patients of the same hospital; the baseline is one for all hospitals, which makes as many events expected as were seen in all of them together. Where the event comes sooner or later than the features say, a hospital's own number differs from it."))
+	}
 	return section{"The model", append(blocks, learning(m.Curve, "trees")...)}
 }
 
