@@ -13,24 +13,34 @@
 //  3. A share k of n is shown only if k and n-k may both be shown, because
 //     share and n give k away.
 //
-// The tables of rule 2 are found by linear programming over the known sums and
-// then checked in whole numbers: a solution that is not whole proves nothing,
-// and more is withheld. So the check errs on the side of silence. It assumes a
-// reader who knows the rules, sees everything that is shown, knows that what is
-// withheld is not zero, and knows nothing else of the table; what the reader
+// The tables of rule 2 are found in whole numbers: from the true one by steps that
+// change several withheld counts so that every known sum stays as it is (walk.go).
+// A count's neighbours are tried first, all others kept as they are, and more of
+// them only where that does not do: a table that is found proves what it proves,
+// whatever else could be changed, so that a count in a large system costs what its
+// neighbourhood costs (search.go). Where none is found more is withheld. So the
+// check errs on the side of silence. In the end what is withheld for others is
+// shown again where the tables that were found, or others, do without it: in any
+// case what follows from all that is shown, because to withhold it protects nobody.
+//
+// The reader who is guarded against sees everything that is shown, knows that what
+// is withheld is not zero, and knows nothing else of the table; what the reader
 // knows besides, such as a release of the same patients with other groups, the
-// caller adds to the table.
+// caller adds to the table. Not guarded against is one who runs these rules over
+// every table that agrees with what is shown, to see which of them withhold just
+// this much.
 //
 // Terms and rules follow Hundepool et al., Statistical Disclosure Control
 // (Wiley, 2012), chapter 4.
 package disclosure
 
-import "slices"
-
 // Table is counts and what is known to add up.
 type Table struct {
 	Counts []int
 	Sums   []Sum
+	// Zeros says that a count which is withheld may as well be zero. Otherwise the
+	// reader knows that it is not, because zeros are shown.
+	Zeros bool
 }
 
 // Sum says that Counts[Total] is the sum of Counts[Parts].
@@ -50,234 +60,57 @@ func Share(k, n, floor int) bool { return !Small(k, floor) && !Small(n-k, floor)
 // count of which public is true is known anyway and stays; one of which silent is
 // true is never shown, and is in the table for what it would tell. Each may be
 // nil for none. Where too few patients are in a sum to hide anybody behind, as of
-// two groups of three patients together, all that can be withheld is.
+// two groups of three patients together, the values are as far apart as they are
+// where all is withheld that can be.
 func (t Table) Protect(floor int, withhold, public, silent []bool) []bool {
-	hidden := make([]bool, len(t.Counts))
 	is := func(list []bool, i int) bool { return list != nil && list[i] }
-	s := &search{table: t, floor: floor, hidden: hidden, public: public,
-		lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
+	hidden, secret := make([]bool, len(t.Counts)), make([]bool, len(t.Counts))
 	for i, count := range t.Counts {
-		secret := count > 0 && !is(public, i) && (Small(count, floor) || is(withhold, i))
-		hidden[i] = secret || count > 0 && !is(public, i) && is(silent, i)
-		s.done[i] = !secret
+		if count <= 0 || is(public, i) {
+			continue
+		}
+		secret[i] = Small(count, floor) || is(withhold, i)
+		hidden[i] = secret[i] || is(silent, i)
 	}
-	s.run()
-	return hidden
+	return t.Extend(floor, hidden, secret, public, nil)
 }
 
 // Extend withholds more beside what is hidden already, until the counts that
 // secret names are protected as in Protect, and returns all that is hidden then.
 // Other hidden counts need no protection. A count of which fixed is true stays.
-// Counts of one kind, by number, are withheld together.
+// Counts of one kind, by number, are withheld and shown together; nil for each its
+// own.
 func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []bool {
-	s := &search{table: t, floor: floor, hidden: append([]bool(nil), hidden...), public: fixed,
-		lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
-	s.kind = make(map[int][]int)
-	for i := range s.done {
-		s.done[i] = !secret[i]
-		s.kind[kind[i]] = append(s.kind[kind[i]], i)
+	s := newSearch(t, floor, hidden, secret, fixed, kind)
+	for cell, needs := range secret {
+		for needs && !s.proven(cell) {
+			if !s.judged[cell] {
+				s.attainable(cell)
+				continue
+			}
+			next := s.complement(cell)
+			if next < 0 {
+				s.need[cell] = s.hi[cell] - s.lo[cell]
+				break
+			}
+			s.withhold(next)
+		}
 	}
-	s.of = kind
-	s.run()
+	s.restore(hidden)
 	return s.hidden
 }
 
 // Safe reports whether every count that secret names is protected as in Protect,
-// where these counts are withheld.
-func (t Table) Safe(floor int, hidden, secret []bool) bool {
-	s := &search{table: t, floor: floor, hidden: hidden, lo: append([]int(nil), t.Counts...), hi: append([]int(nil), t.Counts...), done: make([]bool, len(t.Counts))}
-	for i := range s.done {
-		s.done[i] = !secret[i]
-	}
-	cell, _ := s.unsafe()
-	return cell < 0
-}
-
-// run withholds counts until every one is safe that needs to be.
-func (s *search) run() {
-	for {
-		cell, part := s.unsafe()
-		if cell < 0 {
-			return
-		}
-		next := s.complement(cell, part)
-		if next < 0 {
-			s.done[cell] = true
+// where these counts are withheld. What fixed says is known whatever is withheld.
+func (t Table) Safe(floor int, hidden, secret, fixed []bool) bool {
+	s := newSearch(t, floor, hidden, secret, fixed, nil)
+	for cell, needs := range secret {
+		if !needs || s.proven(cell) {
 			continue
 		}
-		s.hidden[next] = true
-		if s.of != nil {
-			for _, i := range s.kind[s.of[next]] {
-				s.hidden[i] = s.hidden[i] || s.table.Counts[i] > 0 && !(s.public != nil && s.public[i])
-			}
+		if s.attainable(cell); !s.proven(cell) {
+			return false
 		}
 	}
-}
-
-// search grows the set of withheld counts. What tables it has seen stays
-// possible as more is withheld, so lo and hi only widen.
-type search struct {
-	table          Table
-	floor          int
-	hidden, public []bool
-	lo, hi         []int  // of a count in the tables seen
-	done           []bool // needs no protection, or nothing is left to hide it behind
-	of             []int  // by count, its kind; nil for each its own
-	kind           map[int][]int
-}
-
-func (s *search) wide(cell int) bool { return s.hi[cell]-s.lo[cell] >= s.floor || s.done[cell] }
-
-// unsafe is a withheld count that is not wide enough, with the withheld counts
-// that it is bound to; -1 if there is none.
-func (s *search) unsafe() (int, component) {
-	for _, c := range s.table.components(s.hidden) {
-		var p *program
-		for _, cell := range c.cells {
-			if s.wide(cell) {
-				continue
-			}
-			if p == nil {
-				if p = s.table.program(s.hidden, c); p == nil {
-					return cell, c
-				}
-			}
-			for _, sign := range []float64{1, -1} {
-				values, bounded := p.extreme(cell, sign)
-				if !bounded {
-					s.done[cell] = true
-				}
-				for i, v := range values {
-					s.lo[c.cells[i]], s.hi[c.cells[i]] = min(s.lo[c.cells[i]], v), max(s.hi[c.cells[i]], v)
-				}
-			}
-			if !s.wide(cell) {
-				return cell, c
-			}
-		}
-	}
-	return -1, component{}
-}
-
-// complement is the smallest count to withhold beside the cell: of a sum that gives
-// away what the cell is hidden behind, else of its own sums, else of those of the
-// counts that it is bound to.
-func (s *search) complement(cell int, c component) int {
-	given := s.given(c)
-	for at, chain := 0, []int{cell}; at < len(chain); at++ {
-		for _, k := range c.sums {
-			if !s.table.Sums[k].has(chain[at]) {
-				continue
-			}
-			for _, beside := range s.table.Sums[k].all() {
-				by, known := given[beside]
-				if !known || slices.Contains(chain, beside) {
-					continue
-				}
-				if best := s.smallest(-1, s.table.Sums[by]); best >= 0 {
-					return best
-				}
-				chain = append(chain, beside)
-			}
-		}
-	}
-	best := -1
-	for _, k := range c.sums {
-		if sum := s.table.Sums[k]; sum.has(cell) {
-			best = s.smallest(best, sum)
-		}
-	}
-	if best >= 0 {
-		return best
-	}
-	for _, k := range c.sums {
-		best = s.smallest(best, s.table.Sums[k])
-	}
-	return best
-}
-
-// smallest is the smaller of a count, -1 for none, and those of a sum that can be
-// withheld.
-func (s *search) smallest(best int, of Sum) int {
-	for _, i := range of.all() {
-		if s.hidden[i] || s.table.Counts[i] == 0 || s.public != nil && s.public[i] {
-			continue
-		}
-		if best < 0 || s.table.Counts[i] < s.table.Counts[best] || s.table.Counts[i] == s.table.Counts[best] && i < best {
-			best = i
-		}
-	}
-	return best
-}
-
-// given are the withheld counts that follow from a sum in which everything else is
-// shown, or follows likewise, with that sum.
-func (s *search) given(c component) map[int]int {
-	out := map[int]int{}
-	for changed := true; changed; {
-		changed = false
-		for _, k := range c.sums {
-			alone, others := -1, 0
-			for _, i := range s.table.Sums[k].all() {
-				if _, known := out[i]; s.hidden[i] && !known {
-					alone, others = i, others+1
-				}
-			}
-			if others == 1 {
-				out[alone], changed = k, true
-			}
-		}
-	}
-	return out
-}
-
-func (s Sum) all() []int { return append([]int{s.Total}, s.Parts...) }
-
-func (s Sum) has(cell int) bool {
-	for _, i := range s.Parts {
-		if i == cell {
-			return true
-		}
-	}
-	return s.Total == cell
-}
-
-// component is withheld counts that sums bind together, and those sums.
-type component struct{ cells, sums []int }
-
-// components are in the order of their first counts.
-func (t Table) components(hidden []bool) (out []component) {
-	of := make([][]int, len(t.Counts)) // sums by withheld count
-	for k, sum := range t.Sums {
-		for _, i := range sum.all() {
-			if hidden[i] {
-				of[i] = append(of[i], k)
-			}
-		}
-	}
-	seenCell, seenSum := make([]bool, len(t.Counts)), make([]bool, len(t.Sums))
-	for first := range t.Counts {
-		if !hidden[first] || seenCell[first] {
-			continue
-		}
-		c := component{cells: []int{first}}
-		seenCell[first] = true
-		for at := 0; at < len(c.cells); at++ {
-			for _, k := range of[c.cells[at]] {
-				if seenSum[k] {
-					continue
-				}
-				seenSum[k] = true
-				c.sums = append(c.sums, k)
-				for _, i := range t.Sums[k].all() {
-					if hidden[i] && !seenCell[i] {
-						seenCell[i] = true
-						c.cells = append(c.cells, i)
-					}
-				}
-			}
-		}
-		out = append(out, c)
-	}
-	return out
+	return true
 }

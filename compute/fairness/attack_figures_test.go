@@ -330,7 +330,11 @@ validation: {kind: k-fold, folds: 5}`, shares: map[string][2][]int{}, unit: map[
 		}
 	}
 	f.more = func(r *attack.Attacker, s *study.Study, a *Audit, i int, in func([]int) []int, truth []int) {
-		if i > 6 { // combinations have no quantiles
+		quantile := func(share int) bool {
+			_, shown := a.Groups[i].Metrics[fmt.Sprintf("absolute_error_p%d", share)]
+			return shown
+		}
+		if i > 6 || !slices.ContainsFunc(spreadShares, quantile) { // combinations have none
 			return
 		}
 		for _, step := range stepsShown(s, a, i, truth) {
@@ -361,11 +365,26 @@ func stepsShown(s *study.Study, a *Audit, i int, truth []int) (out [][2]int) {
 		}
 		return n
 	}
+	// Those inside the interval divide a bin whether their number is shown or not.
+	divide := func(t *tally, row, g, h int) {
+		_, shown := a.Groups[row].Metrics["interval_coverage"]
+		t.interval, t.hidden = &interval{half: 11}, map[string]bool{"covered": !shown}
+		t.interval.covered = covered(truth, g, h)
+		for _, name := range a.Groups[row].With {
+			for level, of := range []string{"AU", "BV", study.Unknown} {
+				if of == name || strings.Contains(of, name) && len(name) == 1 {
+					if g < 0 {
+						t.interval.covered += covered(truth, -1, level)
+					} else {
+						t.interval.covered += covered(truth, level, -1)
+					}
+				}
+			}
+		}
+	}
 	fewest := float64(s.Fairness.MinimumCell)
 	all := &tally{n: float64(a.N), spread: bins(-1, -1), width: 100}
-	if c, ok := a.Groups[0].Metrics["interval_coverage"]; ok {
-		all.interval = &interval{covered: math.Round(c.Estimate / 100 * all.n), n: all.n, half: 11}
-	}
+	divide(all, 0, -1, -1)
 	ends := all.wholeSteps(fewest, true)
 	if i > 0 {
 		first := 1 + (i-1)/3*3
@@ -396,9 +415,7 @@ func stepsShown(s *study.Study, a *Audit, i int, truth []int) (out [][2]int) {
 			for _, n := range t.spread {
 				t.n += n
 			}
-			if c, ok := a.Groups[k].Metrics["interval_coverage"]; ok {
-				t.interval = &interval{covered: math.Round(c.Estimate / 100 * t.n), n: t.n, half: 11}
-			}
+			divide(t, k, g, h)
 			groups = append(groups, t)
 		}
 		ends = groupSteps(all, groups, ends, fewest, true)[at]
@@ -408,6 +425,16 @@ func stepsShown(s *study.Study, a *Audit, i int, truth []int) (out [][2]int) {
 		out, from = append(out, [2]int{from, to}), to
 	}
 	return out
+}
+
+func covered(truth []int, g, h int) (n float64) {
+	for at, patients := range truth {
+		k := len(doses)
+		if (g < 0 || at/k/3 == g) && (h < 0 || at/k%3 == h) && math.Abs(doses[at%k][1]) <= 11 {
+			n += float64(patients)
+		}
+	}
+	return n
 }
 
 // Rule: no small count follows from shares of doses, bands, intervals and quantiles

@@ -361,6 +361,7 @@ type reading struct {
 	hospitals *int           // that have enough patients; nil where they are not counted
 	beside    *sameData      // of the same patients by another model; nil for none
 	hidden    *sameData      // what is withheld here
+	open      []*tally       // by cell of the question
 }
 
 func (r reading) read(sum compute.Sum) (*Audit, error) {
@@ -387,6 +388,7 @@ func (r reading) read(sum compute.Sum) (*Audit, error) {
 	if open[0].n < float64(r.minimum) {
 		return nil, &compute.Diagnosis{Kind: compute.TooFewPatients, Message: fmt.Sprintf("the audit has fewer than %d patients", r.minimum)}
 	}
+	r.open = open
 	hidden := withheld(s, q, open, r.minimum, r.beside)
 	if r.hidden != nil {
 		*r.hidden = sameData{q.Cells, hidden}

@@ -103,6 +103,7 @@ func (r reading) curves(a *Audit, tallies []*tally) {
 	}
 	fewest, shared := float64(r.minimum), r.study.Fairness.Complementary
 	whole := tallies[0].curveEnds(fewest)
+	var attributes []map[int][]int // by open cell, the ends of the steps
 	for _, x := range crossings(r.study)[1:] {
 		if len(x.attributes) != 1 {
 			continue
@@ -117,15 +118,37 @@ func (r reading) curves(a *Audit, tallies []*tally) {
 			groups, parts = append(groups, i), append(parts, t.probabilities())
 			steps = append(steps, parts[len(parts)-1].joined(whole))
 		}
+		if !shared {
+			for k, i := range groups {
+				ends := sharedSteps([]binned{{parts[k].n, parts[k].positives, parts[k].predicted, nil}}, func(n, _ float64) bool { return n == 0 || n >= fewest })
+				a.Groups[i].Calibration = parts[k].steps(ends)
+			}
+			continue
+		}
 		var ends []int
 		for _, end := range sharedSteps(append(slices.Clone(steps), tallies[0].probabilities().joined(whole).less(steps)), suffices(fewest)) {
 			ends = append(ends, whole[end-1])
 		}
-		for k, i := range groups {
-			if !shared {
-				ends = sharedSteps([]binned{{parts[k].n, parts[k].positives, parts[k].predicted, nil}}, func(n, _ float64) bool { return n == 0 || n >= fewest })
+		of := map[int][]int{}
+		for _, i := range groups {
+			if ends != nil {
+				of[slices.Index(r.question.Cells, i)] = ends
 			}
-			a.Groups[i].Calibration = parts[k].steps(ends)
+		}
+		attributes = append(attributes, of)
+	}
+	if !shared {
+		return
+	}
+	all, kept := r.together(func() stepped { return probabilitySteps(r.study, r.question) }, whole, attributes)
+	if !all {
+		a.Calibration = nil
+	}
+	for k, of := range attributes {
+		for at, ends := range of {
+			if kept[k] {
+				a.Groups[r.question.Cells[at]].Calibration = r.open[at].probabilities().steps(ends)
+			}
 		}
 	}
 }

@@ -21,8 +21,10 @@ import (
 type column struct {
 	name  string
 	of    func(t *tally) float64
-	known bool // of all patients: the description of the cohort shows it
-	data  bool // it is the same whatever the model predicts
+	known bool                // of all patients: the description of the cohort shows it
+	data  bool                // it is the same whatever the model predicts
+	has   func(t *tally) bool // nil for every cell
+	plain bool                // where it is zero the report says why there are no rates of it
 }
 
 // shown reports whether the description of the cohort shows the count of all
@@ -91,6 +93,7 @@ func ledgers(s *study.Study, q question) (out []*ledger) {
 		l.sum(n, up, down)
 		l.columns[up].known, l.columns[down].known = true, true
 		l.columns[up].data, l.columns[down].data = true, true
+		l.columns[up].plain, l.columns[down].plain = true, true
 		order := ascending(thresholds)
 		before := [2]int{up, down} // true and false positives at the threshold before
 		for _, i := range order {
@@ -101,6 +104,7 @@ func ledgers(s *study.Study, q question) (out []*ledger) {
 			tn := l.add(name, func(t *tally) float64 { return t.at[i].TN })
 			selected := l.add(fmt.Sprint("selected", i), func(t *tally) float64 { return t.at[i].TP + t.at[i].FP })
 			rejected := l.add(fmt.Sprint("selected", i), func(t *tally) float64 { return t.at[i].FN + t.at[i].TN })
+			l.columns[selected].plain, l.columns[rejected].plain = true, true
 			l.sum(up, tp, fn)
 			l.sum(down, fp, tn)
 			l.sum(selected, tp, fp)
@@ -175,63 +179,10 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *s
 	if beside != nil && !slices.Equal(beside.cells, q.Cells) {
 		beside = everything // of other groups: nothing can be said of both
 	}
-	lattice := openSums(s, q)
 	for _, l := range ledgers(s, q) {
-		for i, t := range tallies {
-			for k, hidden := range l.protect(t, floor, i, beside) {
-				if hidden && l.columns[k].name != "" {
-					out[i][l.columns[k].name] = true
-				}
-			}
-		}
-		for k, c := range l.columns {
-			if k == 0 || c.name == "" {
-				continue
-			}
-			t := disclosure.Table{}
-			var public, silent, withhold []bool
-			for i := range tallies {
-				t.Counts = append(t.Counts, int(c.of(tallies[i])))
-				public, silent = append(public, c.public(tallies[i], floor, i, beside)), append(silent, out[i][c.name])
-				withhold = append(withhold, beside.hides(i, c))
-			}
-			for _, sum := range lattice {
-				parts := sum.parts
-				if sum.rest {
-					left := t.Counts[sum.total]
-					for _, i := range parts {
-						left -= t.Counts[i]
-					}
-					parts = append(slices.Clone(parts), len(t.Counts))
-					t.Counts, public, silent = append(t.Counts, left), append(public, false), append(silent, true)
-					withhold = append(withhold, false)
-				}
-				t.Sums = append(t.Sums, disclosure.Sum{Total: sum.total, Parts: parts})
-			}
-			for i, hidden := range t.Protect(floor, withhold, public, silent)[:len(tallies)] {
-				if hidden {
-					out[i][c.name] = true
-				}
-			}
-		}
 		l.jointly(s, q, tallies, floor, beside, out)
 	}
 	return out
-}
-
-// protect is what the counts of one cell may not show of each other.
-func (l *ledger) protect(of *tally, floor, i int, beside *sameData) []bool {
-	var t disclosure.Table
-	var public, silent, withhold []bool
-	for k, c := range l.columns {
-		t.Counts = append(t.Counts, int(c.of(of)))
-		public, silent = append(public, k == 0 || c.public(of, floor, i, beside)), append(silent, c.name == "")
-		withhold = append(withhold, k > 0 && beside.hides(i, c))
-	}
-	for _, sum := range l.sums {
-		t.Sums = append(t.Sums, disclosure.Sum{Total: sum[0], Parts: sum[1:]})
-	}
-	return t.Protect(floor, withhold, public, silent)
 }
 
 // openSum is a sum among open cells, by position, with a rest where not all of

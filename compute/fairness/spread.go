@@ -81,20 +81,41 @@ func (r reading) spread(a *Audit, tallies []*tally) {
 	fewest := float64(r.minimum)
 	shared := r.study.Fairness.Complementary
 	ends := all.wholeSteps(fewest, shared)
-	all.quantiles(&a.Groups[0], ends)
+	var attributes []map[int][]int // by open cell, the ends of the steps
 	for _, x := range crossings(r.study)[1:] {
 		if len(x.attributes) != 1 {
 			continue
 		}
-		var groups []int
+		var cells []int
 		var open []*tally
 		for i := x.first; i < x.first+x.size; i++ {
 			if t := tallies[i]; t != nil && a.Groups[i].State == OK {
-				groups, open = append(groups, i), append(open, t)
+				cells, open = append(cells, slices.Index(r.question.Cells, i)), append(open, t)
 			}
 		}
+		of := map[int][]int{}
 		for k, own := range groupSteps(all, open, ends, fewest, shared) {
-			open[k].quantiles(&a.Groups[groups[k]], own)
+			of[cells[k]] = own
+		}
+		attributes = append(attributes, of)
+	}
+	if shared {
+		whole, kept := r.together(func() stepped { return magnitudeSteps(r.study, r.question) }, ends, attributes)
+		if !whole {
+			ends = nil
+		}
+		for k, of := range attributes {
+			for at := range of {
+				if !kept[k] {
+					of[at] = nil
+				}
+			}
+		}
+	}
+	all.quantiles(&a.Groups[0], ends)
+	for _, of := range attributes {
+		for at, own := range of {
+			r.open[at].quantiles(&a.Groups[r.question.Cells[at]], own)
 		}
 	}
 }

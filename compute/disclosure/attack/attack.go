@@ -23,6 +23,7 @@ type Attacker struct {
 	Atoms int
 	rows  []known
 	now   *system // of the rows, once it was asked for
+	seen  [][]int // sizes of the atoms that agree with them
 }
 
 // known says that the sum of the atoms, each times its factor, lies between lo and
@@ -63,7 +64,18 @@ func (a *Attacker) Share(of, all []int, share float64) {
 // Interval is the least and the largest that the target can be in whole numbers,
 // of which its true value is one. It looks no further once they are so wide apart.
 func (a *Attacker) Interval(target []int, truth, wide int) (lo, hi int) {
+	a.solved()
 	lo, hi = truth, truth
+	for _, sizes := range a.seen {
+		n := 0
+		for _, i := range target {
+			n += sizes[i]
+		}
+		lo, hi = min(lo, n), max(hi, n)
+	}
+	if hi-lo >= wide {
+		return lo, hi
+	}
 	for _, sign := range []float64{1, -1} {
 		budget := 60
 		if best, ok := a.extreme(target, sign, nil, &budget); ok {
@@ -94,8 +106,13 @@ func (a *Attacker) extreme(target []int, sign float64, more []known, budget *int
 		}
 	}
 	if split < 0 {
+		sizes := make([]int, len(x))
+		for i, v := range x {
+			sizes[i] = int(math.Round(v))
+		}
+		a.seen = append(a.seen, sizes)
 		for _, i := range target {
-			best += int(math.Round(x[i]))
+			best += sizes[i]
 		}
 		return best, true
 	}
@@ -124,6 +141,7 @@ func (a *Attacker) solved() *system {
 		return a.now
 	}
 	s := &system{rows: len(a.rows)}
+	a.seen = nil
 	s.place, s.atoms = a.occupied()
 	var is [][]float64
 	for _, r := range s.placed(a.rows) {
