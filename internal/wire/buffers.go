@@ -19,7 +19,9 @@ import (
 // two, and are not cleared, because every reader of theirs gets the bytes that
 // were written before and no others. The codec of the messages can be given them
 // in no other place than here.
-func init() { experimental.SetDefaultBufferPool(new(buffers)) }
+func init() { experimental.SetDefaultBufferPool(pool) }
+
+var pool = new(buffers)
 
 const (
 	smallest = 8  // 256 bytes

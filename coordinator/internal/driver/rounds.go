@@ -25,6 +25,7 @@ type roundState struct {
 	headers map[string]*statement.ContributionHeader // decoded at first use
 	stored  map[string][]bool                        // chunks known to be stored, for progress
 	shown   *RoundStatus                             // once it has ended
+	sum     *secagg.Sum                              // from its opening until the computation has had it
 }
 
 func (d *Driver) applyRound(hex string, record round.Record) error {

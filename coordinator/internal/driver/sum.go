@@ -107,23 +107,19 @@ func (d *Driver) sum(r *roundState) error {
 		d.Logger.Error("the sum of a round is not sound", zap.Stringer("round", r.ID()), zap.String("reason", found.Reason))
 		return d.feed(r, *found)
 	}
+	r.sum = opened
 	return d.feed(r, round.Opened{Sum: name})
 }
 
 // opening returns the opened sum of a published round as the computation sees it.
 func (d *Driver) opening(r *roundState) (compute.Sum, error) {
-	crypto, err := r.crypto()
-	if err != nil {
-		return compute.Sum{}, err
-	}
-	stored, err := d.bulk(r).Open(r.End().Sum)
-	if err != nil {
-		return compute.Sum{}, err
-	}
-	defer stored.Close()
-	sum, err := crypto.ReadSum(stored)
-	if err != nil {
-		return compute.Sum{}, err
+	sum := r.sum
+	r.sum = nil // the computation has it; whoever asks again reads what is stored
+	if sum == nil {
+		var err error
+		if sum, err = d.readSum(r); err != nil {
+			return compute.Sum{}, err
+		}
 	}
 	layout := make([]compute.Field, len(r.Plan().Layout))
 	for i, f := range r.Plan().Layout {
@@ -132,4 +128,17 @@ func (d *Driver) opening(r *roundState) (compute.Sum, error) {
 	opened, err := compute.NewSum(sum.Contributors(), layout, sum.Values())
 	opened.Sites, opened.Required = r.Contributors(), r.Plan().MinimumContributors
 	return opened, err
+}
+
+func (d *Driver) readSum(r *roundState) (*secagg.Sum, error) {
+	crypto, err := r.crypto()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := d.bulk(r).Open(r.End().Sum)
+	if err != nil {
+		return nil, err
+	}
+	defer stored.Close()
+	return crypto.ReadSum(stored)
 }

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/consilium-fl/consilium/coordinator/internal/driver"
-	_ "github.com/consilium-fl/consilium/internal/wire" // how messages are buffered
+	"github.com/consilium-fl/consilium/internal/wire"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -40,8 +40,8 @@ const (
 // wait for them.
 func NewServer(ctx context.Context, d *driver.Driver, log *zap.Logger, now func() time.Time) *grpc.Server {
 	g := &gate{serving: ctx, driver: d, log: log, now: now}
-	s := grpc.NewServer(
-		grpc.Creds(handshakes{credentials.NewTLS(d.Node.ServerTLS(now)), log}),
+	s := grpc.NewServer(append(wire.Server(),
+		grpc.Creds(handshakes{wire.Credentials(credentials.NewTLS(d.Node.ServerTLS(now))), log}),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
@@ -52,7 +52,7 @@ func NewServer(ctx context.Context, d *driver.Driver, log *zap.Logger, now func(
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.ConnectionTimeout(20*time.Second),
-	)
+	)...)
 	consiliumv1.RegisterEnrollmentServiceServer(s, &enrollment{driver: d})
 	consiliumv1.RegisterMembershipServiceServer(s, &membership{driver: d})
 	consiliumv1.RegisterSiteServiceServer(s, &site{driver: d})

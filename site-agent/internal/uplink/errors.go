@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/consilium-fl/consilium/internal/wire"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
 
@@ -124,7 +125,7 @@ type lastFailure struct {
 }
 
 func newRecordingCredentials(config *tls.Config) *recordingCredentials {
-	return &recordingCredentials{credentials.NewTLS(config), new(lastFailure)}
+	return &recordingCredentials{wire.Credentials(credentials.NewTLS(config)), new(lastFailure)}
 }
 
 func (c *recordingCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {

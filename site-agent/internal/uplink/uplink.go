@@ -29,7 +29,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/consilium-fl/consilium/crypto/identity"
-	_ "github.com/consilium-fl/consilium/internal/wire" // how messages are buffered
+	"github.com/consilium-fl/consilium/internal/wire"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 	"github.com/consilium-fl/consilium/site-agent/outbox"
 )
@@ -76,7 +76,7 @@ func Connect(o Options) (*Link, error) {
 	}
 	creds := newRecordingCredentials(o.TLS)
 	g := gate{o.Outbox}
-	conn, err := grpc.NewClient("passthrough:///"+o.Address, // the proxy resolves names, if there is one
+	conn, err := grpc.NewClient("passthrough:///"+o.Address, append(wire.Client(), // the proxy resolves names, if there is one
 		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(dial),
 		grpc.WithNoProxy(), // the environment's proxy settings are not ours
@@ -91,7 +91,7 @@ func Connect(o Options) (*Link, error) {
 			MinConnectTimeout: 20 * time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-	)
+	)...)
 	if err != nil {
 		return nil, err
 	}
