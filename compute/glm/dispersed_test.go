@@ -49,6 +49,7 @@ func TestDispersedRandomInterceptsEqualR(t *testing.T) {
 		}
 		if theta := want[name+".theta"]; family == "gamma" {
 			near(t, "dispersion", m.Dispersion, 1/theta[0], 1e-7)
+			near(t, "standard error of the dispersion", *m.DispersionStdError, theta[1]/(theta[0]*theta[0]), 1e-7)
 		} else {
 			near(t, "theta", *m.Theta, theta[0], 1e-7)
 			near(t, "standard error of theta", *m.ThetaStdError, theta[1], 1e-7)

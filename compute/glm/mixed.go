@@ -256,7 +256,9 @@ func (b *mixed) finish(sum compute.Sum, n int, estimate []float64, value float64
 		k := at + 1
 		theta := math.Exp(-estimate[k])
 		if d.study.Model.Family == study.Gamma {
-			m.Dispersion = 1 / theta
+			// ln of the dispersion is what is fitted.
+			dispersionError := math.Sqrt(inverse.At(k, k)) / theta
+			m.Dispersion, m.DispersionStdError = 1/theta, &dispersionError
 		} else {
 			thetaError := theta * math.Sqrt(inverse.At(k, k))
 			m.Theta, m.ThetaStdError = &theta, &thetaError

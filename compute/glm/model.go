@@ -42,9 +42,10 @@ type Model struct {
 	// Dispersion is sigma^2 = SSE/(n-p) on the transformed scale, of a gamma
 	// model Pearson's chi-squared/(n-p), with a random intercept the maximum
 	// likelihood's 1/shape, and 1 otherwise.
-	Dispersion    float64  `json:"dispersion"`
-	Theta         *float64 `json:"theta,omitempty"` // negative binomial: variance mu + mu^2/theta
-	ThetaStdError *float64 `json:"theta_std_error,omitempty"`
+	Dispersion         float64  `json:"dispersion"`
+	DispersionStdError *float64 `json:"dispersion_std_error,omitempty"` // where it is fitted by maximum likelihood
+	Theta              *float64 `json:"theta,omitempty"`                // negative binomial: variance mu + mu^2/theta
+	ThetaStdError      *float64 `json:"theta_std_error,omitempty"`
 	// Deviance is SSE on the transformed scale, or that of the family; without
 	// the penalty. That of the null model has an intercept only, or with fixed
 	// site effects those of the sites, and the same theta.

@@ -115,7 +115,11 @@ func glmFacts(m *glm.Model) []Fact {
 	add("R²", m.R2)
 	add("Adjusted R²", m.AdjustedR2)
 	if m.Family == study.Gaussian || m.Family == study.Gamma {
-		add("Dispersion", &m.Dispersion)
+		dispersion := plot.Number(m.Dispersion)
+		if m.DispersionStdError != nil {
+			dispersion += " (standard error " + plot.Number(*m.DispersionStdError) + ")"
+		}
+		facts = append(facts, Fact{"Dispersion", dispersion})
 	}
 	add("Pseudo-R² (McFadden)", m.McFadden)
 	add("Pseudo-R² (Nagelkerke)", m.Nagelkerke)
