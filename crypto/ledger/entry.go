@@ -60,8 +60,10 @@ func (e Entry) Leaf() ([]byte, error) {
 	return statement.Encode(e)
 }
 
-// entries are those that were read lately, by the digest of their leaf.
-var entries = memo.New[Entry](4 << 20)
+// entries are those that were read lately, by the digest of their leaf: all of a
+// study of six hundred rounds among twenty hospitals, which verification reads
+// again and again.
+var entries = memo.New[Entry](48 << 20)
 
 // ParseEntry reads a leaf and refuses any but the one spelling of an entry.
 func ParseEntry(leaf []byte) (Entry, error) {
