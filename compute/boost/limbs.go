@@ -27,22 +27,24 @@ func (w widths) bits() uint { return w.gradient + w.hessian + w.count }
 var rings = [...]struct{ slot, slots, degree int }{{32, 1, 2048}, {42, 2, 4096}, {47, 4, 8192}}
 
 const (
-	slotBytes  = 53.0 / 8 // of ciphertext
-	leastLimb  = 20       // among a thousand sites
-	mostLimb   = 45
-	mostShares = 20 // members of a committee
+	slotBytes   = 53.0 / 8 // of ciphertext
+	leastLimb   = 20       // among a thousand sites
+	mostLimb    = 45
+	mostMembers = 20 // of a committee
 )
 
 // limbFor is the width that costs a site least, among so many sites: in a slot
 // there is room for the sign that it has, and for the sum. That more are invited
 // only costs bytes.
 func limbFor(length, sites int) int {
+	members := min(sites, mostMembers)
+	shares := members - 2*members/3 // that travel, of those that hold one
 	best, least := 0, 0.0
 	for _, r := range rings {
 		limb := min(max(r.slot-1-bits.Len(uint(sites)), leastLimb), mostLimb)
 		chunk := r.slots * r.degree
 		chunks := (limbsOf(length, limb) + chunk - 1) / chunk
-		cost := float64(chunks*chunk)*slotBytes + float64(min(sites, mostShares)*2*r.degree)
+		cost := float64(chunks*chunk)*slotBytes + float64(shares*2*r.degree)
 		if best == 0 || cost < least {
 			best, least = limb, cost
 		}
