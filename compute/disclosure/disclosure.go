@@ -83,7 +83,7 @@ func (t Table) Protect(floor int, withhold, public, silent []bool) []bool {
 func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []bool {
 	s := newSearch(t, floor, hidden, secret, fixed, kind)
 	for cell, needs := range secret {
-		for needs && !s.proven(cell) {
+		for needs && !s.exhausted() && !s.proven(cell) {
 			if !s.judged[cell] {
 				s.attainable(cell)
 				continue
@@ -95,6 +95,12 @@ func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []boo
 			}
 			s.withhold(next)
 		}
+	}
+	if s.exhausted() {
+		for i := range s.hidden {
+			s.hidden[i] = s.hidden[i] || s.free(i)
+		}
+		return s.hidden
 	}
 	s.restore(hidden)
 	return s.hidden
@@ -108,7 +114,7 @@ func (t Table) Safe(floor int, hidden, secret, fixed []bool) bool {
 		if !needs || s.proven(cell) {
 			continue
 		}
-		if s.attainable(cell); !s.proven(cell) {
+		if s.attainable(cell); s.exhausted() || !s.proven(cell) {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package disclosure
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // Sizes of the neighbourhoods in which tables are looked for, and in which what is
 // to be withheld beside a count.
@@ -8,7 +11,8 @@ var neighbourhoods = []int{24, 96, 384}
 
 const (
 	surroundings = 600
-	fewestBeside = 6 // counts of a long sum that are tried at first
+	fewestBeside = 6   // counts of a long sum that are tried at first
+	mostEffort   = 2e9 // multiplications; a table that needs more shows nothing
 )
 
 // search grows the set of withheld counts. A table that was found stays possible as
@@ -28,8 +32,10 @@ type search struct {
 	lo, hi        []int         // of a secret count in the tables found
 	low, high     []*found      // the tables that have them
 	changing      map[int][]*found
+	from, to      []int // bounds of what narrow looks at; to is 0 of the others
 	stamp         []int // of counts and, after them, sums: the last visit that came by
 	visit         int
+	effort        int
 }
 
 // found is a table that agrees with all that is shown: the counts that differ from
@@ -44,7 +50,7 @@ func newSearch(t Table, floor int, hidden, secret, fixed []bool, kind []int) *se
 	s := &search{table: t, floor: floor, hidden: slices.Clone(hidden), fixed: fixed, secret: secret, kind: kind,
 		need: slices.Repeat([]int{floor}, n), judged: make([]bool, n),
 		of: make([][]int, n), lo: slices.Clone(t.Counts), hi: slices.Clone(t.Counts), low: make([]*found, n), high: make([]*found, n),
-		changing: map[int][]*found{}, stamp: make([]int, n+len(t.Sums))}
+		changing: map[int][]*found{}, from: make([]int, n), to: make([]int, n), stamp: make([]int, n+len(t.Sums))}
 	for k, sum := range t.Sums {
 		s.of[sum.Total] = append(s.of[sum.Total], k)
 		for _, i := range sum.Parts {
@@ -64,6 +70,10 @@ func newSearch(t Table, floor int, hidden, secret, fixed []bool, kind []int) *se
 }
 
 func (s *search) wide(cell int) bool { return s.hi[cell]-s.lo[cell] >= s.need[cell] }
+
+// exhausted reports whether the search has taken as long as it may. It is told by
+// what was computed, not by a clock, so that everyone ends at the same place.
+func (s *search) exhausted() bool { return s.effort > mostEffort }
 
 // unknown reports whether a reader does not know a count.
 func (s *search) unknown(i int) bool { return s.hidden[i] || s.all && s.free(i) }
@@ -105,6 +115,7 @@ func (s *search) attainable(cell int) {
 				lo, hi = min(lo, w.above[0]), max(hi, w.above[0])
 			}
 		}
+		s.effort += w.effort
 		if most = max(most, hi-lo); most >= s.floor || whole {
 			break
 		}
@@ -119,15 +130,15 @@ func (s *search) proven(cell int) bool {
 		return true
 	}
 	for k, most := range neighbourhoods {
-		cells, whole := s.around(cell, most, fewestBeside<<k)
-		if s.narrow(cell, cells) {
+		if s.exhausted() {
 			return false
 		}
+		cells, whole := s.around(cell, most, fewestBeside<<k)
 		s.explore(cell, cells)
 		if s.wide(cell) {
 			return true
 		}
-		if whole {
+		if whole || s.narrow(cell, cells) {
 			return false
 		}
 	}
@@ -190,17 +201,22 @@ func (s Sum) each(yield func(int) bool) {
 // narrow reports whether bounds that follow from the sums of these counts, one after
 // the other, leave the count no room: whatever else is withheld, it is not safe.
 func (s *search) narrow(cell int, cells []int) bool {
-	const any = 1 << 40
-	lo, hi := make(map[int]int, len(cells)), make(map[int]int, len(cells))
+	const any = math.MaxInt / 4
+	lo, hi := s.from, s.to
 	for _, i := range cells {
 		lo[i], hi[i] = s.least, any
 	}
+	defer func() {
+		for _, i := range cells {
+			hi[i] = 0
+		}
+	}()
 	bounds := func(i int) (int, int) {
 		if !s.hidden[i] {
 			return s.table.Counts[i], s.table.Counts[i]
 		}
-		if h, ok := hi[i]; ok {
-			return lo[i], h
+		if hi[i] > 0 {
+			return lo[i], hi[i]
 		}
 		return s.least, any
 	}
@@ -215,19 +231,21 @@ func (s *search) narrow(cell int, cells []int) bool {
 					s.stamp[at] = s.visit
 				}
 				sum := s.table.Sums[k]
+				s.effort += 8 * len(sum.Parts)
 				least, most := 0, 0
 				for _, i := range sum.Parts {
 					l, h := bounds(i)
 					least, most = least+l, min(most+h, any)
 				}
 				tighten := func(i, l, h int) {
-					if was, ok := hi[i]; ok {
-						if l > lo[i] {
-							lo[i], changed = l, true
-						}
-						if h < was {
-							hi[i], changed = h, true
-						}
+					if hi[i] == 0 {
+						return
+					}
+					if l > lo[i] {
+						lo[i], changed = l, true
+					}
+					if h < hi[i] {
+						hi[i], changed = max(h, 1), true
 					}
 				}
 				tighten(sum.Total, least, most)
@@ -259,7 +277,7 @@ func (s *search) explore(cell int, cells []int) {
 	w := s.newWalk(cells)
 	for _, sign := range []int{1, -1} {
 		if s.wide(cell) {
-			return
+			break
 		}
 		need := s.lo[cell] + s.need[cell] - s.least
 		if sign < 0 {
@@ -268,6 +286,7 @@ func (s *search) explore(cell int, cells []int) {
 		w.push(0, sign, need)
 		s.learn(w)
 	}
+	s.effort += w.effort
 }
 
 // learn takes the table at which a walk has arrived.

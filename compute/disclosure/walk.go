@@ -21,13 +21,14 @@ type walk struct {
 	basis  []int       // by row
 	row    []int       // by count, its row; -1 outside the basis
 	pivots int         // left; rounding must not make a walk endless
+	effort int         // multiplications
 }
 
 type term struct{ at, sign int }
 
 func (s *search) newWalk(cells []int) *walk {
 	n := len(cells)
-	w := &walk{cells: cells, above: make([]int, n), truth: make([]int, n), row: make([]int, n), pivots: 100 + 20*n}
+	w := &walk{cells: cells, above: make([]int, n), truth: make([]int, n), row: make([]int, n), pivots: 40 + 2*n}
 	index := make(map[int]int, n)
 	for j, cell := range cells {
 		index[cell] = j
@@ -65,6 +66,7 @@ func (w *walk) solve() {
 		}
 		for i, b := range w.basis {
 			if f := line[b]; f != 0 {
+				w.effort += n
 				for j, x := range w.rows[i] {
 					if x != 0 {
 						line[j] -= f * x
@@ -110,6 +112,7 @@ func (w *walk) enter(at, count int) {
 			continue
 		}
 		f := other[count]
+		w.effort += len(filled)
 		for _, j := range filled {
 			if other[j] -= f * line[j]; math.Abs(other[j]) < tiny {
 				other[j] = 0
@@ -173,26 +176,30 @@ func (w *walk) pivot(row, count int) {
 // none falls below its least; false if that is nowhere. Where nothing stops it, it
 // goes so far that whatever needs the room has it.
 func (w *walk) try(count, direction, need int) bool {
-	whole := 1 // steps of so much keep all counts whole
-	for _, line := range w.rows {
-		x := math.Abs(line[count])
-		for whole <= 12 && math.Abs(x*float64(whole)-math.Round(x*float64(whole))) > tiny {
-			whole++
-		}
-	}
-	if whole > 12 {
-		return false
-	}
+	w.effort += len(w.rows)
 	step := max(need, -need, 1) + 1<<20
 	if direction < 0 {
 		step = min(step, w.above[count])
 	}
 	for i, line := range w.rows {
 		if x := float64(direction) * line[count]; x > 0 {
-			step = min(step, int(float64(w.above[w.basis[i]])/x+tiny))
+			room := w.above[w.basis[i]]
+			if room == 0 {
+				return false
+			}
+			if x != 1 {
+				room = int(float64(room)/x + tiny)
+			}
+			step = min(step, room)
 		}
 	}
-	if step = step / whole * whole; step <= 0 {
+	whole := 1 // steps of so much keep all counts whole
+	for _, line := range w.rows {
+		for x := math.Abs(line[count]); x != math.Trunc(x) && whole <= 12 && math.Abs(x*float64(whole)-math.Round(x*float64(whole))) > tiny; {
+			whole++
+		}
+	}
+	if step = step / whole * whole; step <= 0 || whole > 12 {
 		return false
 	}
 	w.above[count] += direction * step

@@ -67,8 +67,9 @@ func (i *interval) measure(t *tally, g *Group) {
 	t.put(g, "interval_coverage", func() Metric { return proportion(i.covered, i.n, 100) }, "covered")
 	t.put(g, "above_interval", func() Metric { return proportion(i.above, i.n, 100) }, "above_interval")
 	t.put(g, "below_interval", func() Metric { return proportion(i.n-i.covered-i.above, i.n, 100) }, "covered", "above_interval")
-	g.Metrics["interval_width"] = Metric{Estimate: i.width}
-	g.Metrics["interval_score"] = atLeastZero(mean(i.score))
+	t.put(g, "interval_width", func() Metric { return Metric{Estimate: i.width} }, intervalCut)
+	// Beside the width it is the sum of the distances by which patients are missed.
+	t.put(g, "interval_score", func() Metric { return atLeastZero(mean(i.score)) }, "covered", "above_interval", intervalCut)
 }
 
 func intervalLedger() *ledger {

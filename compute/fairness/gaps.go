@@ -149,7 +149,7 @@ func survivalComparisons(s *study.Study) []comparison {
 	out := []comparison{
 		{metric: "event_share", words: "the share with the event", unit: points, margin: marginOfRate, scale: 100, needs: []string{"events"},
 			of: func(t *tally) figure { return share{t.events, t.n} }},
-		{metric: "cindex", words: "the concordance", margin: marginOfRate, scale: 1, needs: []string{"pairs"},
+		{metric: "cindex", words: "the concordance", margin: marginOfRate, scale: 1, needs: []string{"events"},
 			of: func(t *tally) figure { return t.pairs.figure() }},
 	}
 	if s.HasBaseline() {
@@ -157,7 +157,7 @@ func survivalComparisons(s *study.Study) []comparison {
 			of: func(t *tally) figure { return t.until[0] }})
 	}
 	if s.Fairness.Times != nil {
-		out = append(out, comparison{metric: "calibration_in_the_large", words: "the mean of predicted minus observed risk", unit: points, margin: marginOfRate, scale: 100, needs: []string{"until0"},
+		out = append(out, comparison{metric: "calibration_in_the_large", words: "the mean of predicted minus observed risk", unit: points, margin: marginOfRate, scale: 100, needs: []string{"until0", "beyond0"},
 			of: func(t *tally) figure { return t.calibrated(0) }})
 	}
 	return out
@@ -220,9 +220,11 @@ func doseComparisons(all *tally) []comparison {
 		return comparison{metric: metric, words: words, unit: points, margin: 100 * marginOfRate, scale: 1, percent: true, needs: []string{column},
 			of: func(t *tally) figure { return share{of(t), t.n} }}
 	}
+	bias := average("bias", "the bias", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.err })
+	bias.needs = []string{totalOutcome}
 	out := []comparison{
 		average("mae", "the mean absolute error", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.absolute }),
-		average("bias", "the bias", unit, marginOfError*all.absolute.mean(), func(t *tally) sample { return t.err }),
+		bias,
 		average("mse", "the mean squared error", "", marginOfError*all.square.mean(), func(t *tally) sample { return t.square }),
 		{metric: "rmse", words: "the root mean square error", unit: unit, margin: marginOfError * math.Sqrt(all.square.mean()), scale: 1,
 			of: func(t *tally) figure { return t.root() }},

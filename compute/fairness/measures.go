@@ -92,6 +92,9 @@ func newTally(s *study.Study, q question, sum compute.Sum, i int) *tally {
 		for k, time := range s.Fairness.Times {
 			at, _ := slices.BinarySearch(s.Outcome.Grid, time)
 			t.followed = append(t.followed, newFollowed(t.n, row("predicted_risk")[k], counts("events_in_interval")[:at+1], counts("gone_in_interval")[:at+1], float64(s.Fairness.MinimumCell)))
+			if f := &t.followed[k]; s.Fairness.Complementary && at > 0 {
+				f.coarsen(t.n)
+			}
 		}
 		return t
 	}
@@ -209,7 +212,7 @@ func (t *tally) rounding() float64 { return 1e-13 * t.n * t.width * t.width }
 
 func (t *tally) measureDose(g *Group) {
 	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
-	g.Metrics["bias"] = mean(t.err)
+	t.put(g, "bias", func() Metric { return mean(t.err) }, totalOutcome) // beside the mean prediction it is the mean outcome
 	g.Metrics["mse"] = atLeastZero(mean(t.square))
 	g.Metrics["rmse"] = rootMean(t.square)
 	for i, share := range closeness {
@@ -217,7 +220,7 @@ func (t *tally) measureDose(g *Group) {
 	}
 	t.put(g, "under20", func() Metric { return proportion(t.under, t.n, 100) }, "under")
 	t.put(g, "over20", func() Metric { return proportion(t.over, t.n, 100) }, "over")
-	g.Metrics["mean_actual"] = Metric{Estimate: t.outcome / t.n}
+	t.put(g, "mean_actual", func() Metric { return Metric{Estimate: t.outcome / t.n} }, totalOutcome)
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
 	if t.folds {
 		g.Metrics["log_fold_error"] = mean(t.fold)
@@ -246,7 +249,7 @@ func (t *tally) measureDose(g *Group) {
 			lower, upper := m.Estimate-margin, min(1, m.Estimate+margin)
 			m.Lower, m.Upper, m.Method = &lower, &upper, "delta method"
 		}
-		g.Metrics["r2"] = m
+		t.put(g, "r2", func() Metric { return m }, totalOutcome) // beside the mean squared error it is the sum of squares
 	} else {
 		g.Undefined["r2"] = "everyone in the group has the same outcome"
 	}
@@ -262,7 +265,9 @@ func (t *tally) measureDose(g *Group) {
 		margin := student(t.n-1) * sd * math.Sqrt(1/t.n+normal*normal/(2*(t.n-1)))
 		for name, limit := range map[string]float64{"agreement_lower": center - normal*sd, "agreement_upper": center + normal*sd} {
 			lower, upper := limit-margin, limit+margin
-			g.Metrics[name] = Metric{Estimate: limit, Lower: &lower, Upper: &upper, Method: "Bland and Altman, Student t"}
+			t.put(g, name, func() Metric {
+				return Metric{Estimate: limit, Lower: &lower, Upper: &upper, Method: "Bland and Altman, Student t"}
+			}, totalOutcome)
 		}
 	}
 	if t.predictedSpread > rounding {
@@ -302,7 +307,7 @@ func whole(x []float64) []int {
 
 func (t *tally) measureBinary(g *Group) {
 	t.put(g, "prevalence", func() Metric { return proportion(t.positives, t.n, 1) }, "positives")
-	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
+	t.put(g, "mean_predicted", func() Metric { return Metric{Estimate: t.predicted / t.n} }, predictedSum)
 	g.Metrics["brier"] = atLeastZero(mean(t.square))
 	g.Metrics["log_loss"] = atLeastZero(mean(t.loss))
 	// Beside the mean prediction it gives the number of positives away.

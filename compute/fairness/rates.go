@@ -182,6 +182,7 @@ func withheld(s *study.Study, q question, tallies []*tally, floor int, beside *s
 	for _, l := range ledgers(s, q) {
 		l.jointly(s, q, tallies, floor, beside, out)
 	}
+	withholdTotals(s, q, tallies, floor, out)
 	return out
 }
 

@@ -220,6 +220,10 @@ func (r *recalibration) absorb(sum compute.Sum) error {
 // measure is the recalibration in a cell's row.
 func (r *recalibration) measure(t *tally, cell int, g *Group) {
 	fit, ok := r.fitted[cell]
+	if t.hidden["positives"] { // to say why there is none would say how few they are
+		g.Withheld = append(g.Withheld, "calibration_intercept", "calibration_slope")
+		return
+	}
 	if !ok {
 		why := fmt.Sprintf("fewer than %d patients of the group, or than %d with the outcome or without", fewestToRefit, fewestEachOne)
 		if slices.Contains(r.question.Cells, cell) {

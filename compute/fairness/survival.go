@@ -90,6 +90,7 @@ type followUp struct {
 	greenwood float64 // variance of the logarithm
 	beyond    float64 // patients who were followed beyond the time
 	fewest    float64 // of them for an estimate
+	gone      float64 // patients who left before the time without the event
 }
 
 // newFollowed reads a group's counts by interval.
@@ -102,8 +103,28 @@ func newFollowed(n, predicted float64, events, gone []float64, fewest float64) f
 			f.greenwood += d / (f.beyond * (f.beyond - d))
 		}
 		f.beyond -= d + gone[k]
+		f.gone += gone[k]
 	}
 	return f
+}
+
+// coarsen rounds the risk. With all its digits it is a fraction that only one course
+// of events and leavings makes, interval by interval, however few each are; an event
+// that comes before or after so many who leave changes it by their number over the
+// patients squared, so it is rounded to what the minimum cell of events would change.
+// What is reported beside it is made of the rounded risk and of those followed beyond
+// the time (Peto et al., British Journal of Cancer 35, 1977).
+func (f *followUp) coarsen(n float64) {
+	step := f.fewest * f.gone / (n * n)
+	if step == 0 {
+		return
+	}
+	free := 1 - min(1, math.Round((1-f.free)/step)*step)
+	f.least = max(0, free-step*math.Ceil((f.free-f.least+step/2)/step))
+	f.free, f.greenwood = free, 0
+	if f.beyond > 0 {
+		f.greenwood = (1 - free) / f.beyond
+	}
 }
 
 func (f followUp) known() bool { return f.beyond >= max(1, f.fewest) }
@@ -155,15 +176,18 @@ func (t *tally) measureSurvival(g *Group) {
 		}, fmt.Sprint("until", i))
 	}
 	for i, f := range t.followed {
-		suffix := t.suffixes[i]
+		suffix, columns := t.suffixes[i], []string{fmt.Sprint("until", i), fmt.Sprint("beyond", i)}
 		g.Metrics["predicted_risk"+suffix] = Metric{Estimate: f.predicted}
 		if !f.known() {
 			for _, name := range []string{"observed_risk", "calibration_in_the_large"} {
+				if t.hidden[columns[1]] { // to say why would say how few
+					g.Withheld = append(g.Withheld, name+suffix)
+					continue
+				}
 				g.Undefined[name+suffix] = "too few patients of the group were followed beyond the time"
 			}
 			continue
 		}
-		columns := []string{fmt.Sprint("until", i), fmt.Sprint("beyond", i)}
 		t.put(g, "observed_risk"+suffix, f.observed, columns...)
 		t.put(g, "calibration_in_the_large"+suffix, func() Metric {
 			o := f.observed()
