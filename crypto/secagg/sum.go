@@ -169,15 +169,16 @@ func (r *Round) ReadSum(from io.Reader) (*Sum, error) {
 		return nil, fmt.Errorf("%w: a sum over %d contributors of %d invited sites", ErrMalformed, contributors, r.spec.Invited)
 	}
 	s := r.newSum(int(contributors))
-	value := make([]byte, 16)
 	for i := range r.packing.segments {
 		g := &r.packing.segments[i]
 		highest := g.bound.times(uint64(contributors))
 		for k := range g.field.Length {
-			if _, err := io.ReadFull(in, value); err != nil {
+			value, err := in.Peek(16)
+			if err != nil {
 				return nil, shortSum(err)
 			}
 			v := word128{lo: binary.LittleEndian.Uint64(value), hi: binary.LittleEndian.Uint64(value[8:])}
+			in.Discard(len(value)) // which are there
 			if highest.less(v.magnitude()) {
 				return nil, fmt.Errorf("%w: value %d of field %q is larger than its contributors can make it", ErrMalformed, k, g.field.Name)
 			}
