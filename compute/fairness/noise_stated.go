@@ -107,7 +107,7 @@ func noisyLimits(s *study.Study, a *Audit) []string {
 		out = append(out, "No group has figures beside the noise. A larger epsilon, fewer attributes or levels, or fewer thresholds or times would make it less; so would more patients.")
 	}
 	if a.OutcomeType == string(study.Survival) {
-		out = append(out, fmt.Sprintf("Of one patient at most %s events are expected: beyond it a cumulative hazard counts as exactly that, so that observed over expected is too high where the model expects more. How many are beyond is not counted. The observed risk is a life table's: of those who leave in an interval of time half count as at risk in it; the bound beside it says how much any order of events and leaving could change it, as far as noisy counts tell.", withUnit(a.Noise.Clip, "")))
+		out = append(out, fmt.Sprintf("Expected events of one patient count up to %s: a cumulative hazard beyond it counts as exactly that, so that observed over expected is too high where the model expects more. How many are beyond is not counted. The observed risk is a life table's: of those who leave in an interval of time half count as at risk in it; the bound beside it says how much any order of events and leaving could change it, as far as noisy counts tell.", withUnit(a.Noise.Clip, "")))
 		if s.Fairness.Noise.Risks != nil {
 			out = append(out, "The C-index is of the declared bands of predicted risk, pairs of one band counting half, and of pairs of all hospitals whose follow-up ended in different intervals of time; the bound beside it says how much the others could change it.")
 		}

@@ -191,7 +191,7 @@ func (t *noisy) observedRisk(i int) (free, bound, sampling float64, slope []floa
 }
 
 // observedMetric has its interval on the scale of log(-log), as in an audit without
-// noise.
+// noise, or on its own where that is not inside 0 and 1.
 func (t *noisy) observedMetric(i int) (m Metric, ok bool) {
 	free, bound, variance, slope, ok := t.observedRisk(i)
 	if !ok {
@@ -204,10 +204,12 @@ func (t *noisy) observedMetric(i int) (m Metric, ok bool) {
 	if bound > 0 {
 		m.Bound = &bound
 	}
-	if free > 0 && free < 1 {
-		margin := normal * math.Sqrt(variance) / math.Abs(math.Log(free))
-		lower, upper := 1-math.Pow(free, math.Exp(-margin)), 1-math.Pow(free, math.Exp(margin))
-		m.Lower, m.Upper, m.Method = &lower, &upper, "life table with Greenwood's variance, on the scale of log(-log), widened by the noise"
+	margin := normal * math.Sqrt(variance)
+	lower, upper := max(1-free-free*margin, 0), min(1-free+free*margin, 1)
+	if m.Lower, m.Upper, m.Method = &lower, &upper, "life table with Greenwood's variance, widened by the noise"; lower > 0 && upper < 1 {
+		margin /= math.Abs(math.Log(free))
+		lower, upper = 1-math.Pow(free, math.Exp(-margin)), 1-math.Pow(free, math.Exp(margin))
+		m.Method += ", on the scale of log(-log)"
 	}
 	return m, true
 }

@@ -156,6 +156,15 @@ func TestNoisySumsOfFollowUpsAreTheExactAudit(t *testing.T) {
 	}
 }
 
+// A risk that the noise carries to 0 has an interval none the less.
+func TestAnObservedRiskOfZeroHasAnInterval(t *testing.T) {
+	n := &noisy{n: 500, classes: []float64{50, -3, 453, 0}, class: 20, fewest: 11, survival: &noisySurvival{until: []int{1}, bands: 1, times: []float64{1}}}
+	m, ok := n.observedMetric(0)
+	if !ok || m.Estimate != 0 || m.Lower == nil || *m.Lower != 0 || !(*m.Upper > 0.01 && *m.Upper < 0.1) {
+		t.Errorf("%+v, %v", m, ok)
+	}
+}
+
 // Without noise the limits are those of the score test: (O - rE)² = z² rE.
 func TestWithoutNoiseTheEventsHaveScoreLimits(t *testing.T) {
 	for _, c := range [][2]float64{{0, 5}, {3, 5}, {130, 100}} {

@@ -20,6 +20,14 @@ func patients(g fairness.Group) string {
 	return plot.Grouped(*g.N)
 }
 
+// allPatients of an audit, marked where their count is a noisy one.
+func allPatients(a *fairness.Audit) string {
+	if a.Noise != nil {
+		return "≈ " + plot.Grouped(a.N)
+	}
+	return plot.Grouped(a.N)
+}
+
 // ranked says which patients a concordance compares.
 func ranked(a *fairness.Audit) string {
 	if a.Noise != nil {

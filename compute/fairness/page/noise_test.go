@@ -39,6 +39,9 @@ func TestReportUnderNoise(t *testing.T) {
 	if !strings.Contains(text, "plot-mae") || strings.Contains(text, "plot-calibration_slope") {
 		t.Error("the report draws what no group has, or leaves out what they have")
 	}
+	if told := strings.ReplaceAll(allPatients(a), "\u202f", " "); told != "≈ 1 234" {
+		t.Errorf("a hospital is told the noisy count as %q", told)
+	}
 	a.Noise = nil
 	for i := range a.Groups {
 		a.Groups[i].Noise = nil

@@ -155,7 +155,7 @@ func newView(whole, local *fairness.Audit) *view {
 		{strconv.Itoa(whole.Contributors), "hospitals", ""},
 	}
 	if local != nil {
-		v.Tiles = []tile{{plot.Grouped(local.N), "patients here", "of " + plot.Grouped(whole.N) + " in the whole"}}
+		v.Tiles = []tile{{plot.Grouped(local.N), "patients here", "of " + allPatients(whole) + " in the whole"}}
 	}
 	for _, m := range list {
 		if x, ok := all.Metrics[m.Name]; ok && m.Tile != "" {

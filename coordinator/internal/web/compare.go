@@ -108,7 +108,12 @@ func (s *site) fill(c *comparison, a, b *published) error {
 	side("Digest", func(p *published) string { return p.found.Audit.Study })
 	side("Outcome", func(p *published) string { return unitIn(p.found.Audit.Outcome, p.found.Audit.Unit) })
 	side("Hospitals", func(p *published) string { return plot.Grouped(p.found.Audit.Contributors) })
-	side("Patients", func(p *published) string { return plot.Grouped(p.found.Audit.N) })
+	side("Patients", func(p *published) string {
+		if p.found.Audit.Noise != nil {
+			return "≈ " + plot.Grouped(p.found.Audit.N) + ", a noisy count"
+		}
+		return plot.Grouped(p.found.Audit.N)
+	})
 	side("Groups are shown from", func(p *published) string { return plot.Plural(p.found.Audit.MinimumCell, "patient", "patients") })
 	side("By its criteria the release is", func(p *published) string { return newStudyLine(p.Status).GateWord() })
 	side("Overridden by", func(p *published) string {
