@@ -108,6 +108,7 @@ func (s *search) attainable(cell int) {
 	for k, size := range neighbourhoods {
 		cells, whole := s.around(cell, size, fewestBeside<<k)
 		w := s.newWalk(cells)
+		w.pivots *= 10 // what is not found here is not protected
 		lo, hi := w.truth[0], w.truth[0]
 		for _, sign := range []int{1, -1} {
 			w.push(0, sign, lo+sign*s.floor)

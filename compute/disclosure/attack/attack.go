@@ -219,7 +219,7 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 			c[s.place[i]] -= sign
 		}
 	}
-	x, ok := optimum(c, m, b)
+	x, ok := optimum(c, m, b, more == nil)
 	if !ok {
 		return nil, false
 	}
@@ -234,8 +234,9 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 
 // optimum solves a linear program. The solver panics where the basis that it
 // begins with is singular, which depends on the order of the variables: another
-// order is tried then.
-func optimum(c []float64, m *mat.Dense, b []float64) (x []float64, ok bool) {
+// order is tried then; and where there is a solution for certain, because the truth
+// is one, for any other reason to find none.
+func optimum(c []float64, m *mat.Dense, b []float64, certain bool) (x []float64, ok bool) {
 	rows, n := m.Dims()
 	for turn := range min(n, 20) {
 		place := func(j int) int { return (j + turn) % n }
@@ -254,7 +255,7 @@ func optimum(c []float64, m *mat.Dense, b []float64) (x []float64, ok bool) {
 				x[j] = solution[place(j)]
 			}
 			return x, true
-		case !errors.Is(err, errSingular):
+		case !errors.Is(err, errSingular) && !certain:
 			return nil, false
 		}
 	}
