@@ -2,6 +2,7 @@ package federation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator/audit/independent"
+	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
@@ -165,38 +167,55 @@ func TestStudyUnderNoise(t *testing.T) {
 // or not at all: where one drops out it is asked anew of the rest, who draw for their
 // number. Both verifiers hold that for true.
 func TestNoiseIsDrawnForThoseWhoAreAsked(t *testing.T) {
-	sites, _, _ := wards()
-	dir := t.TempDir()
-	bundle := filepath.Join(dir, "bundle")
-	gone := Drop{Site: "site-03", Phase: Collecting}
-	result := run(t, Spec{
-		Protocol: []byte(strings.Replace(noisyStudy, "minimum_contributors: 4", "minimum_contributors: 2", 1)),
-		Sites:    sites, Drops: []Drop{gone}, Dir: filepath.Join(dir, "consortium"), Bundle: bundle,
-		onSite: func(site string, o *siteagent.Options) { // of the noisy sum alone
-			if site == string(gone.Site) {
-				o.SkipContribution = func(step string) bool { return step == fairness.StepNoisy }
+	const gone, noisy = "site-03", 9 * (6 + 3) // numbers of the noisy vector
+	for name, leave := range map[string]struct {
+		drops []Drop
+		with  func(o *siteagent.Options)
+	}{
+		"silent": {[]Drop{{Site: gone, Phase: Collecting}}, func(o *siteagent.Options) { // of the noisy sum alone
+			o.SkipContribution = func(step string) bool { return step == fairness.StepNoisy }
+		}},
+		"declines": {nil, func(o *siteagent.Options) {
+			o.Seal = func(r *secagg.Round, values []float64, emit func(int, []byte) error, seeds ...[secagg.SeedBytes]byte) ([][]byte, error) {
+				if len(values) == noisy {
+					return nil, errors.New("not this one")
+				}
+				return siteagent.Seal(r, values, emit, seeds...)
 			}
-		},
-	})
-	if result.Study.State != "completed" {
-		t.Fatalf("the study is %s: %s", result.Study.State, result.Study.Reason)
-	}
-	_, err := independent.Verify(os.DirFS(bundle), "")
-	ok(t, err)
-	_, payload, err := statement.Payload(result.SignedAudit)
-	ok(t, err)
-	var a fairness.Audit
-	ok(t, json.Unmarshal(payload, &a))
-	if n := a.Noise; a.Contributors != 3 || n.Required != 3 || n.Holders != 2 {
-		t.Errorf("%d hospitals contributed, %d were required, and %d make all of the noise", a.Contributors, n.Required, n.Holders)
-	}
-	asked := 0
-	for _, r := range result.Rounds {
-		if r.Step == fairness.StepNoisy {
-			asked++
+		}},
+	} {
+		sites, _, _ := wards()
+		dir := t.TempDir()
+		bundle := filepath.Join(dir, "bundle")
+		result := run(t, Spec{
+			Protocol: []byte(strings.Replace(noisyStudy, "minimum_contributors: 4", "minimum_contributors: 2", 1)),
+			Sites:    sites, Drops: leave.drops, Dir: filepath.Join(dir, "consortium"), Bundle: bundle,
+			onSite: func(site string, o *siteagent.Options) {
+				if site == gone {
+					leave.with(o)
+				}
+			},
+		})
+		if result.Study.State != "completed" {
+			t.Fatalf("%s: the study is %s: %s", name, result.Study.State, result.Study.Reason)
 		}
-	}
-	if asked != 2 {
-		t.Errorf("the noisy sum was asked for %d times, not twice: first of four hospitals, then of three", asked)
+		_, err := independent.Verify(os.DirFS(bundle), "")
+		ok(t, err)
+		_, payload, err := statement.Payload(result.SignedAudit)
+		ok(t, err)
+		var a fairness.Audit
+		ok(t, json.Unmarshal(payload, &a))
+		if n := a.Noise; a.Contributors != 3 || n.Required != 3 || n.Holders != 2 {
+			t.Errorf("%s: %d hospitals contributed, %d were required, and %d make all of the noise", name, a.Contributors, n.Required, n.Holders)
+		}
+		asked := 0
+		for _, r := range result.Rounds {
+			if r.Step == fairness.StepNoisy {
+				asked++
+			}
+		}
+		if asked != 2 {
+			t.Errorf("%s: the noisy sum was asked for %d times, not twice: first of four hospitals, then of three", name, asked)
+		}
 	}
 }
