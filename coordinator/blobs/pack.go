@@ -95,10 +95,9 @@ func (p *pack) readHeadings(file *os.File) error {
 	if err != nil {
 		return err
 	}
-	ahead := readAhead{file: file, size: info.Size()}
+	var h [heading]byte
 	for p.end = 0; info.Size()-p.end >= heading; {
-		h, err := ahead.heading(p.end)
-		if err != nil {
+		if _, err := file.ReadAt(h[:], p.end); err != nil {
 			return err
 		}
 		length := int64(binary.BigEndian.Uint64(h[4:]))
@@ -113,26 +112,6 @@ func (p *pack) readHeadings(file *os.File) error {
 	}
 	p.rest = info.Size() - p.end
 	return nil
-}
-
-// readAhead reads headings, of which many lie close together, with few calls.
-type readAhead struct {
-	file *os.File
-	size int64
-	from int64  // where in the file what was read begins
-	read []byte // of it
-	room [16 << 10]byte
-}
-
-func (r *readAhead) heading(at int64) ([]byte, error) {
-	if at < r.from || at+heading > r.from+int64(len(r.read)) {
-		r.from, r.read = at, r.room[:min(int64(len(r.room)), r.size-at)]
-		if _, err := r.file.ReadAt(r.read, at); err != nil {
-			r.read = nil
-			return nil, err
-		}
-	}
-	return r.read[at-r.from:][:heading], nil
 }
 
 // check takes those blobs out of the index that are not whole: a power cut may

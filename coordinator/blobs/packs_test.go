@@ -289,25 +289,3 @@ func TestAPackInAFolderThatIsGoneIsAnError(t *testing.T) {
 	}
 	mustBe(t, s, put(t, s, []byte("back")), []byte("back"))
 }
-
-// Headings are read many at a time. They are found wherever they lie, also across
-// the end of what was read.
-func TestHeadingsAreFoundWhereverTheyLie(t *testing.T) {
-	for _, length := range []int{0, 1, 300, 1 << 10, 16<<10 - 44, 16<<10 - 43, 16<<10 - 1, 40 << 10} {
-		dir := t.TempDir()
-		var all []blobs.Blob
-		for i := range 50 {
-			data := bytes.Repeat([]byte{byte(i)}, max(0, length-i))
-			all = append(all, blobs.New(append(data, byte(i)+1)))
-		}
-		if err := inPack(t, dir).Put(all...); err != nil {
-			t.Fatal(err)
-		}
-		s := inPack(t, dir)
-		for i, b := range all {
-			if got, err := s.Get(b.Name()); err != nil || len(got) != b.Len() {
-				t.Fatalf("blob %d of about %d bytes: %d bytes, %v", i, length, len(got), err)
-			}
-		}
-	}
-}
