@@ -246,7 +246,13 @@ func toldApart(t *testing.T, where string, all []string) {
 		text := strings.Join(strings.Fields(line), " ")
 		wrapped := func() bool { // on paper a name can end in the next line
 			before := strings.Join(all[max(0, i-2):i], " ")
-			return strings.Contains(before, "Alder, with") || strings.Contains(before, "clan: Alder")
+			first := "" // words of a narrow column
+			for _, line := range all[max(0, i-2):i] {
+				if words := strings.Fields(line); len(words) > 0 {
+					first += words[0] + " "
+				}
+			}
+			return strings.Contains(before, "Alder, with") || strings.Contains(before, "clan: Alder") || first == "Alder, with "
 		}
 		says := func(words ...string) bool {
 			for _, w := range words {
