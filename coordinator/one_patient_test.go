@@ -63,8 +63,7 @@ func TestNothingOnTheWayMovesWithOnePatient(t *testing.T) {
 
 // ear hears what the coordinator answers, and can keep a hospital from contributing.
 type ear struct {
-	t     *testing.T
-	sites map[*grpc.ClientConn]string // whose polls are heard
+	t *testing.T
 
 	mu    sync.Mutex
 	heard map[string]map[string]bool // where: what, without what differs from run to run

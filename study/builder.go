@@ -41,6 +41,23 @@ func SkipReasons() []SkipReason {
 	}
 }
 
+// Misfit tells a study and records that do not speak of the same thing: values
+// that it did not declare leave out more records than it can use. Most likely a
+// unit, a range or the spelling of a level is another one.
+func Misfit(usable int, skipped map[SkipReason]int) bool {
+	undeclared := 0
+	for _, reason := range []SkipReason{
+		Malformed, PeriodUnreadable, OutcomeNotANumber, OutcomeNotACount, OutcomeOutOfRange, OutcomeUndeclared,
+		NotANumber, OutOfRange, UndeclaredLevel,
+	} {
+		undeclared += skipped[reason]
+	}
+	return undeclared > usable
+}
+
+// MisfitAdvice is what to do about it.
+const MisfitAdvice = "more records have values that the study does not declare than it can use: compare its units, ranges and levels with the data's"
+
 // Skip is a reason at a column; the column is empty for a malformed record.
 type Skip struct {
 	Column string

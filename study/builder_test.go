@@ -477,3 +477,23 @@ func BenchmarkAdd(b *testing.B) {
 		builder.Add(record)
 	}
 }
+
+// Records in another unit than the study's are noticed; patients who left, or
+// whose window it is not, are no sign of that.
+func TestMisfit(t *testing.T) {
+	for _, c := range []struct {
+		usable  int
+		skipped map[SkipReason]int
+		want    bool
+	}{
+		{24, map[SkipReason]int{OutOfRange: 165}, true},
+		{24, map[SkipReason]int{OutOfRange: 13, UndeclaredLevel: 12}, true},
+		{24, map[SkipReason]int{OutOfRange: 24}, false},
+		{24, map[SkipReason]int{Excluded: 165, OutsidePeriods: 300, MissingFeature: 40}, false},
+		{0, nil, false},
+	} {
+		if got := Misfit(c.usable, c.skipped); got != c.want {
+			t.Errorf("%d usable, skipped %v: %t", c.usable, c.skipped, got)
+		}
+	}
+}

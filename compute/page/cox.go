@@ -28,6 +28,9 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 		terms = append(terms, coefficient{Name: t.Name, Estimate: t.Estimate, StdError: t.StdError, Lower: t.Estimate - margin, Upper: t.Estimate + margin, Statistic: t.Statistic, PValue: t.PValue})
 	}
 	blocks := []block{text("%s", words)}
+	if m.Stratify == study.StratifyNone {
+		blocks = append(blocks, note("Time is in %s of the study's grid: they were joined until each had no event or enough not to be withheld, and patients who leave without the event count as still followed until enough others left, too. Where few leave that way, coefficients differ from those of exact times; a baseline for each hospital (stratify: site) has none of this.", plot.Plural(len(m.Baseline), "interval", "intervals")))
+	}
 	if f := forest(terms, "Hazard ratio", c); f != nil {
 		blocks = append(blocks, block{Rows: f})
 	}

@@ -83,6 +83,9 @@ func TestPagesShowTheNumbers(t *testing.T) {
 				}
 				wants = append(wants, plot.Likelihood(m.GLM.Deviance), plot.Likelihood(m.GLM.AIC))
 			case m.Cox != nil:
+				if joined := "of the study&#39;s grid: they were joined"; strings.Contains(html, joined) != (s.Model.Stratify == study.StratifyNone) {
+					t.Errorf("%s: what is said of joined intervals", name)
+				}
 				for _, term := range m.Cox.Terms {
 					number(term.HazardRatio, term.Lower, term.Upper, term.StdError)
 				}

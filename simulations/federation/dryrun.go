@@ -105,5 +105,9 @@ func leftOut(rows int, skipped map[study.SkipReason]int) string {
 	if len(why) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the study can use %d of %d records; skipped: %s", rows, total, strings.Join(why, ", "))
+	line := fmt.Sprintf("the study can use %d of %d records; skipped: %s", rows, total, strings.Join(why, ", "))
+	if study.Misfit(rows, skipped) {
+		line += "; " + study.MisfitAdvice
+	}
+	return line
 }

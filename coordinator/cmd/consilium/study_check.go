@@ -156,6 +156,7 @@ type dryRunJSON struct {
 	Records int            `json:"records"`
 	Usable  int            `json:"usable"`
 	Skipped map[string]int `json:"skipped"`
+	Misfit  bool           `json:"misfit,omitempty"` // more do not fit the study than do
 }
 
 // summarise says what a study would make a hospital compute and send.
@@ -276,9 +277,9 @@ func outcomeText(o study.Outcome) string {
 	case o.Type == study.Binary && o.AtLeast != nil:
 		text += " >= " + strconv.FormatFloat(*o.AtLeast, 'g', -1, 64)
 	case o.Type == study.Binary:
-		text += " in " + strings.Join(o.Positive, ", ")
+		text += " being " + strings.Join(o.Positive, " or ")
 	case o.Type == study.Survival:
-		text += " until " + o.Event.Column + " in " + strings.Join(o.Event.Positive, ", ")
+		text += " until " + o.Event.Column + " is " + strings.Join(o.Event.Positive, " or ")
 	case o.Type == study.Count:
 		text = "count of " + text
 	case o.Scale != study.Identity:
@@ -378,6 +379,9 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 				a.Printf("  %6d skipped: %s\n", n, strings.ReplaceAll(string(reason), "_", " "))
 			}
 		}
+		if s.Data.Misfit {
+			a.Printf("Attention: %s.\n", study.MisfitAdvice)
+		}
 		if s.Data.Usable < s.Patients {
 			a.Printf("That is fewer than the %d that the model needs over all hospitals.\n", s.Patients)
 		}
@@ -475,7 +479,7 @@ func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
 	if err != nil {
 		return nil, console.Fail("the study cannot be tried on the data", err, "correct the file, or the study's columns")
 	}
-	out := &dryRunJSON{Records: matrix.Rows(), Usable: matrix.Rows(), Skipped: make(map[string]int)}
+	out := &dryRunJSON{Records: matrix.Rows(), Usable: matrix.Rows(), Skipped: make(map[string]int), Misfit: study.Misfit(matrix.Rows(), skipped)}
 	for reason, n := range skipped {
 		out.Records += n
 		out.Skipped[string(reason)] = n

@@ -147,6 +147,9 @@ func (a *app) showDryRun(d *siteagent.DryRun) {
 			a.Printf(" (%s)", strings.Join(reasons, ", "))
 		}
 		a.Printf(".\n")
+		if study.Misfit(d.Rows, d.Skipped) {
+			a.Printf("  Attention: %s.\n", study.MisfitAdvice)
+		}
 	}
 	a.Printf("  What would leave, encrypted, and be opened only as a sum over hospitals:\n")
 	for _, step := range d.Steps {
