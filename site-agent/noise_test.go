@@ -163,6 +163,12 @@ func TestEpsilonsOfStudiesAddUp(t *testing.T) {
 			reviews, err := Studies(dirs[0])
 			return err == nil && slices.ContainsFunc(reviews, func(r StudyReview) bool { return r.Study == digest && r.State == want })
 		})
+		// Only then does the coordinator take the study from what alpha has to do.
+		waitFor(t, "the coordinator hears of it", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.approvals["alpha"].Study == digest
+		})
 	}
 }
 
