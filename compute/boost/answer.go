@@ -221,7 +221,7 @@ func (q *treeQuestion) answer(s *study.Study, c *cache, m *study.Matrix) ([]floa
 		}
 		out = append(out, float64(train))
 	}
-	return q.addCells(out, c, nodes), nil
+	return q.addCells(out, c, nodes)
 }
 
 func add(values []int64) int64 {
@@ -236,58 +236,40 @@ func add(values []int64) int64 {
 type cell struct{ gradient, hessian, count int64 }
 
 // addCells appends the limbs of the cells of all nodes.
-func (q *treeQuestion) addCells(out []float64, c *cache, nodes [][]int32) []float64 {
+func (q *treeQuestion) addCells(out []float64, c *cache, nodes [][]int32) ([]float64, error) {
 	limbs := &limbWriter{limbs: out, width: uint(q.Limb)}
 	for i, rows := range nodes {
 		own, wire := q.loss.packed(c, rows), q.cells[i]
 		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {
-			if own.words == 1 && limbs.width+wire[0].bits() <= 62 {
-				limbs.putWords(sums[0], l.groups, &own, wire[0])
-			} else {
-				limbs.putSums(sums, l.groups, &own, wire[0])
-			}
+			limbs.putSums(sums, l.groups, &own, wire[0])
 			wire = wire[1:]
 		})
 	}
-	return limbs.finish()
+	out = limbs.finish()
+	if limbs.over {
+		return nil, errMore
+	}
+	return out, nil
 }
 
 // putSums puts the cells of groups of bins, which a site has in words.
 func (l *limbWriter) putSums(sums [][]int64, groups []group, own *packing, to widths) {
+	cells := l.cells[:0]
 	for _, g := range groups {
 		var words [3]int64
-		for bin := int(g.first); bin <= int(g.last); bin++ {
-			for w, s := range sums {
+		for w, s := range sums {
+			for bin := int(g.first); bin <= int(g.last); bin++ {
 				words[w] += s[bin]
 			}
 		}
-		l.putCell(own.get(words[:]), to)
+		if words == [3]int64{} { // in small nodes of small sites most are none
+			cells = append(cells, cell{})
+			continue
+		}
+		cells = append(cells, own.get(words[:]))
 	}
-}
-
-// putWords is putSums for narrow cells that a site has in one word each, which is
-// nearly always so.
-func (l *limbWriter) putWords(sums []int64, groups []group, own *packing, to widths) {
-	limbs, rest, have := l.limbs, l.rest, l.have
-	width, bits := l.width&63, to.bits()
-	low := int64(1)<<(own.count&63) - 1
-	middle := (int64(1)<<(own.hessian&63) - 1) << (own.count & 63)
-	beside := own.count + own.hessian
-	for _, g := range groups {
-		x := sums[g.first]
-		for bin := int(g.first) + 1; bin <= int(g.last); bin++ {
-			x += sums[bin]
-		}
-		if x != 0 { // in small nodes of small sites most are
-			x = x>>(beside&63)<<((to.hessian+to.count)&63) + x&middle>>(own.count&63)<<(to.count&63) + x&low
-			rest += x << (have & 63)
-		}
-		for have += bits; have >= width; have -= width {
-			limbs = append(limbs, float64(rest&(1<<width-1)))
-			rest >>= width
-		}
-	}
-	l.limbs, l.rest, l.have = limbs, rest, have
+	l.putLot(cells, to)
+	l.cells = cells
 }
 
 // packed writes the slopes of records into as few words for each as hold the

@@ -90,7 +90,7 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 	l := newLoss(s)
 	good := func() *treeQuestion {
 		return &treeQuestion{Edges: b.encode(), Base: -0.5, Scale: l.scale(1000, 0, l.expected(moments{patients: 1000, mean: 0.4, spread: 0.5}), manyBits), Patients: 1000,
-			Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{1}, Counts: []int{300}, Limb: 26}
+			Trees: appendTrees([]tree{someTree()}), Tree: someTree()[:1].append(nil), Nodes: []int{1}, Counts: []int{300}, Limb: 40}
 	}
 	encode := func(q *treeQuestion) []byte {
 		out, err := compute.EncodeParameters(q)

@@ -152,7 +152,7 @@ func (q *treeQuestion) open(sum compute.Sum) (*opened, error) {
 		return nil, errHistogram
 	}
 	limbs := sum.Field("cells")
-	if len(limbs) != limbsOf(q.bits, q.Limb) {
+	if len(limbs) != q.limbs {
 		return nil, errHistogram
 	}
 	cells := limbReader{limbs: limbs, width: uint(q.Limb)}
@@ -163,9 +163,9 @@ func (q *treeQuestion) open(sum compute.Sum) (*opened, error) {
 		out.squares = append(out.squares, int64(t[2]))
 		out.cells[i] = make([]cell, 0, q.bins.cells())
 		for k, l := range q.grids[i] {
-			for range l.groups {
-				out.cells[i] = append(out.cells[i], cells.cell(q.cells[i][k], q.loss.constant()))
-			}
+			at := len(out.cells[i])
+			out.cells[i] = append(out.cells[i], make([]cell, len(l.groups))...)
+			cells.lot(out.cells[i][at:], q.cells[i][k], q.loss.constant())
 		}
 	}
 	return out, nil

@@ -5,93 +5,128 @@ import (
 	"math/bits"
 )
 
-// The cells of a level travel as one long number. Each cell's sums have as many
-// bits of it as hold them over all sites: the count lowest, then the hessian, then
-// the gradient with its sign; cell follows cell. A site's long number is written in
-// two's complement and cut into limbs, which are what the secure sum adds up. What
-// the limbs of all sites add up to, carried from each limb to the next, is the sum
-// of the long numbers, modulo its bits. It does not matter where a cell is cut in
-// two, nor that a site's gradients are below zero. A slot of the secure sum has room
-// for as many contributions as there are sites, which a limb with several cells
-// costs once.
+// The sums of a level's cells lie side by side in limbs, the numbers that the
+// secure sum adds up: as many of them in a limb as fit, each with as many bits as
+// hold it over all sites, gradients with their sign. A slot of the secure sum has
+// room for a sign and for as many contributions as there are sites, and a limb with
+// several sums costs that once.
+//
+// No sum is cut in two. The lower part of a number adds up to more than the sum's
+// lower part: how often the sites carry would be seen, and with it something of
+// how a cell's patients are spread over hospitals. So a limb's sum says what the
+// sums in it say, and nothing else.
 
-// widths are the bits of a cell's sums, over all sites.
+// widths are the bits of a cell's sums, over all sites; none of a hessian that is
+// always one.
 type widths struct{ gradient, hessian, count uint }
 
-func (w widths) bits() uint { return w.gradient + w.hessian + w.count }
+// widest of the sums.
+func (w widths) widest() uint { return max(w.gradient, w.hessian, w.count) }
 
-// Limbs are as wide as fits the slots that fill a coefficient of the secure sum: in
-// the smallest ring one of 32 bits, in the next two of 42, in the largest four of
-// 47. All take as much ciphertext, and the larger a ring, the larger its key shares.
-// What is said of the secure sum here saves bytes, and nothing else rests on it.
-var rings = [...]struct{ slot, slots, degree int }{{32, 1, 2048}, {42, 2, 4096}, {47, 4, 8192}}
+// rings are the bits that a coefficient of the secure sum has for slots, those of
+// its ciphertext, and how many coefficients there are. What is said of the secure
+// sum here saves bytes, and nothing else rests on it.
+var rings = [...]struct{ payload, bits, degree int }{{32, 53, 2048}, {84, 106, 4096}, {188, 212, 8192}}
 
 const (
-	slotBytes   = 53.0 / 8 // of ciphertext
-	leastLimb   = 20       // among a thousand sites
-	mostLimb    = 45
+	leastLimb   = 8
+	mostLimb    = exactBits
 	mostMembers = 20 // of a committee
 )
 
-// limbFor is the width that costs a site least, among so many sites: in a slot
-// there is room for the sign that it has, and for the sum. That more are invited
-// only costs bytes.
-func limbFor(length, sites int) int {
+// narrowest is the width that holds the widest sum.
+func narrowest(cells func(each func(w widths, n int))) int {
+	widest := uint(leastLimb)
+	cells(func(w widths, _ int) { widest = max(widest, w.widest()) })
+	return int(widest)
+}
+
+// limbFor is the width that costs a site least, among so many sites, of those that
+// fill a coefficient: in a slot there is room for the sign that it has, and for the
+// sum. That more are invited only costs bytes.
+func limbFor(cells func(each func(w widths, n int)), sites int) int {
+	widest := narrowest(cells)
 	members := min(sites, mostMembers)
 	shares := members - 2*members/3 // that travel, of those that hold one
-	best, least := 0, 0.0
+	best, least := widest, 0
 	for _, r := range rings {
-		limb := min(max(r.slot-1-bits.Len(uint(sites)), leastLimb), mostLimb)
-		chunk := r.slots * r.degree
-		chunks := (limbsOf(length, limb) + chunk - 1) / chunk
-		cost := float64(chunks*chunk)*slotBytes + float64(shares*2*r.degree)
-		if best == 0 || cost < least {
-			best, least = limb, cost
+		for slots := 1; slots <= r.payload/leastLimb; slots++ {
+			limb := min(r.payload/slots-1-bits.Len(uint(sites)), mostLimb)
+			if limb < widest {
+				break
+			}
+			chunk := slots * r.degree
+			chunks := (limbsOf(cells, limb) + chunk - 1) / chunk
+			if cost := chunks*r.degree*r.bits/8 + shares*2*r.degree; least == 0 || cost < least {
+				best, least = limb, cost
+			}
 		}
 	}
 	return best
 }
 
-// limbsOf is how many limbs a number of so many bits has.
-func limbsOf(length, limb int) int { return (length + limb - 1) / limb }
+// limbsOf is how many limbs cells take.
+func limbsOf(cells func(each func(w widths, n int)), limb int) int {
+	width := uint(limb)
+	limbs, have := 0, width // of the last limb
+	add := func(bits uint, n int) {
+		if bits == 0 {
+			return
+		}
+		here := min(n, int((width-have)/bits))
+		have += uint(here) * bits
+		if n -= here; n > 0 {
+			each := int(width / bits)
+			limbs += (n + each - 1) / each
+			have = uint((n-1)%each+1) * bits
+		}
+	}
+	cells(func(w widths, n int) {
+		add(w.count, n)
+		add(w.hessian, n)
+		add(w.gradient, n)
+	})
+	return limbs
+}
 
-// limbWriter cuts a long number, whose lowest bits are put first.
+// limbWriter puts the cells of one lot after another into limbs: the counts of all
+// its cells, then the hessians, then the gradients, as sums of the same width fill
+// a limb best.
 type limbWriter struct {
 	limbs []float64
 	width uint
-	rest  int64 // what is put and in no limb, its carry included
+	rest  int64 // what is put and in no limb
 	have  uint  // bits of it
+	over  bool  // a limb has more than its bits
+
+	cells []cell // of a lot, while it is put
 }
 
-// A long number is written and read a part at a time, of which no more than most
-// bits wait: that leaves some for sums of one site that are larger than they will be
-// over all. Wide sums are put and taken in pieces, beside which a limb can wait.
-const (
-	most  = 56
-	piece = most - mostLimb + 1
-)
-
-// put adds a value of so many bits.
-func (l *limbWriter) put(value int64, bits uint) {
-	for l.have+bits > most {
-		l.put(value&(1<<piece-1), piece)
-		value >>= piece
-		bits -= piece
+func (l *limbWriter) putLot(cells []cell, w widths) {
+	l.put(cells, w.count, func(x *cell) int64 { return x.count })
+	if w.hessian > 0 {
+		l.put(cells, w.hessian, func(x *cell) int64 { return x.hessian })
 	}
-	l.rest += value << l.have
-	l.have += bits
-	for l.have >= l.width {
-		l.cut()
-		l.have -= l.width
+	l.put(cells, w.gradient, func(x *cell) int64 { return x.gradient })
+}
+
+func (l *limbWriter) put(cells []cell, bits uint, of func(*cell) int64) {
+	for i := range cells {
+		if l.have+bits > l.width {
+			l.cut()
+		}
+		l.rest += of(&cells[i]) << l.have
+		l.have += bits
 	}
 }
 
 func (l *limbWriter) cut() {
-	l.limbs = append(l.limbs, float64(l.rest&(1<<l.width-1)))
-	l.rest >>= l.width
+	l.over = l.over || max(l.rest, -l.rest)>>l.width != 0
+	l.limbs = append(l.limbs, float64(l.rest))
+	l.rest, l.have = 0, 0
 }
 
-// finish cuts what is left, and returns the limbs.
+// finish returns the limbs.
 func (l *limbWriter) finish() []float64 {
 	if l.have > 0 {
 		l.cut()
@@ -99,68 +134,43 @@ func (l *limbWriter) finish() []float64 {
 	return l.limbs
 }
 
-// putCell adds a cell.
-func (l *limbWriter) putCell(x cell, w widths) {
-	if w.hessian == 0 {
-		x.hessian = 0
-	}
-	if w.bits() <= most {
-		l.put((x.gradient<<w.hessian+x.hessian)<<w.count+x.count, w.bits())
-		return
-	}
-	l.put(x.count, w.count)
-	l.put(x.hessian, w.hessian)
-	l.put(x.gradient, w.gradient)
-}
-
-// limbReader reads a sum of long numbers.
+// limbReader reads the cells from the sum of limbs.
 type limbReader struct {
 	limbs []float64
 	width uint
-	carry uint64
-	rest  uint64
-	have  uint
-	owed  int64 // by the sums that are next, to one below zero
+	rest  int64
+	left  uint // bits of it
 }
 
-func (l *limbReader) take(bits uint) uint64 {
-	if bits > piece {
-		low := l.take(piece)
-		return l.take(bits-piece)<<piece | low
+// lot fills in the cells of the next lot.
+func (l *limbReader) lot(cells []cell, w widths, constant bool) {
+	for i := range cells {
+		cells[i].count = l.take(w.count, 0)
 	}
-	if l.have < bits {
-		l.carry += uint64(l.limbs[0])
+	for i := range cells {
+		if cells[i].hessian = cells[i].count; !constant {
+			cells[i].hessian = l.take(w.hessian, 0)
+		}
+	}
+	for i := range cells {
+		cells[i].gradient = l.take(w.gradient, -1<<(w.gradient-1))
+	}
+}
+
+// take is the next sum, which lies from least on. What it has below zero it has
+// borrowed from those above.
+func (l *limbReader) take(bits uint, least int64) int64 {
+	if l.left < bits {
+		l.rest, l.left = int64(l.limbs[0]), l.width
 		l.limbs = l.limbs[1:]
-		l.rest |= l.carry & (1<<l.width - 1) << l.have
-		l.carry >>= l.width
-		l.have += l.width
 	}
-	out := l.rest & (1<<bits - 1)
-	l.rest >>= bits
-	l.have -= bits
-	return out
-}
-
-// sum is the next one, which lies from least on.
-func (l *limbReader) sum(bits uint, least int64) int64 {
-	x := int64(l.take(bits)) + l.owed
-	l.owed = 0
+	x := l.rest & (1<<bits - 1)
 	if x >= least+1<<bits {
 		x -= 1 << bits
-		l.owed = 1
 	}
+	l.rest = (l.rest - x) >> bits
+	l.left -= bits
 	return x
 }
 
-// cell is the next one.
-func (l *limbReader) cell(w widths, constant bool) (x cell) {
-	x.count = l.sum(w.count, 0)
-	x.hessian = l.sum(w.hessian, 0)
-	x.gradient = l.sum(w.gradient, -1<<(w.gradient-1))
-	if constant {
-		x.hessian = x.count
-	}
-	return x
-}
-
-var errLimbs = errors.New("the limbs of the sums are of another width than there is")
+var errLimbs = errors.New("the limbs of the sums are of another width than there is, or narrower than a sum")

@@ -220,8 +220,9 @@ func (l *loss) scale(patients, events int, t typical, bits int) scale {
 	if l.cox() {
 		records = 2 * events
 	}
+	// A limb holds a sum with its sign, and where nothing is known with a bit more.
 	room := func(wanted int, bound float64) int {
-		for wanted > -60 && float64(records)*(bound*math.Ldexp(1, wanted)+2)+float64(2*patients) >= math.Ldexp(1, exactBits) {
+		for wanted > -60 && float64(records)*(bound*math.Ldexp(1, wanted)+2)+float64(2*patients) >= math.Ldexp(1, mostLimb-2) {
 			wanted--
 		}
 		return wanted

@@ -77,7 +77,7 @@ type treeQuestion struct {
 	tree  tree
 	grids []grid     // of Nodes
 	cells [][]widths // of the grids' lots
-	bits  int        // of all cells
+	limbs int        // that all cells take
 }
 
 // lately is the tree question that was read last: a site reads each for its
@@ -130,18 +130,30 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 		return nil, err
 	}
 	q.measure()
-	return &q, q.checkSums()
+	if err := q.checkSums(); err != nil {
+		return nil, err
+	}
+	q.inLimbsOf(q.Limb)
+	return &q, nil
 }
 
 // measure finds the widths of all cells.
 func (q *treeQuestion) measure() {
-	q.cells, q.bits = make([][]widths, len(q.grids)), 0
+	q.cells = make([][]widths, len(q.grids))
 	for i, g := range q.grids {
 		q.cells[i] = make([]widths, len(g))
 		for k := range g {
-			w := q.widths(i, &g[k])
-			q.cells[i][k] = w
-			q.bits += int(w.bits()) * len(g[k].groups)
+			q.cells[i][k] = q.widths(i, &g[k])
+		}
+	}
+}
+
+// eachLot goes through the cells that are asked, so many of the same widths at a
+// time.
+func (q *treeQuestion) eachLot(each func(w widths, n int)) {
+	for i, g := range q.grids {
+		for k := range g {
+			each(q.cells[i][k], len(g[k].groups))
 		}
 	}
 }
@@ -149,7 +161,12 @@ func (q *treeQuestion) measure() {
 // inLimbs has the cells travel among so many sites.
 func (q *treeQuestion) inLimbs(sites int) {
 	q.measure()
-	q.Limb = limbFor(q.bits, sites)
+	q.inLimbsOf(limbFor(q.eachLot, sites))
+}
+
+// inLimbsOf has the cells travel in limbs of so many bits.
+func (q *treeQuestion) inLimbsOf(limb int) {
+	q.Limb, q.limbs = limb, limbsOf(q.eachLot, limb)
 }
 
 // loose says that nothing is known of the nodes' histograms.
@@ -248,8 +265,8 @@ func (q *treeQuestion) checkSums() error {
 	}
 	for _, lots := range q.cells {
 		for _, w := range lots {
-			if max(w.gradient-2, w.hessian, w.count) > exactBits {
-				return errInexact
+			if int(w.widest()) > q.Limb {
+				return errLimbs
 			}
 		}
 	}
@@ -284,8 +301,8 @@ func (q *treeQuestion) layout() []compute.Field {
 		}
 		out = append(out, total)
 	}
-	if q.bits > 0 {
-		out = append(out, compute.Field{Name: "cells", Length: limbsOf(q.bits, q.Limb), Bound: math.Ldexp(1, q.Limb) - 1})
+	if q.limbs > 0 {
+		out = append(out, compute.Field{Name: "cells", Length: q.limbs, Bound: math.Ldexp(1, q.Limb) - 1})
 	}
 	return out
 }

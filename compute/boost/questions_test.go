@@ -118,11 +118,12 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 	to := limbWriter{limbs: cells[:0], width: uint(q.Limb)}
 	for i, g := range q.grids {
 		for k, l := range g {
-			for range l.groups {
-				x := from.cell(q.cells[i][k], q.loss.constant())
-				x.gradient = -x.gradient
-				to.putCell(x, q.cells[i][k])
+			lot := make([]cell, len(l.groups))
+			from.lot(lot, q.cells[i][k], q.loss.constant())
+			for n := range lot {
+				lot[n].gradient = -lot[n].gradient
 			}
+			to.putLot(lot, q.cells[i][k])
 		}
 	}
 	to.finish()

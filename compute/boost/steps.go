@@ -65,7 +65,7 @@ func summarise(s *study.Study) []compute.StepSummary {
 
 // largestFields are those of the largest question about trees that there can be:
 // for both children of every split above the last level, after hospitals came or
-// went, in the shortest limbs.
+// went, in the narrowest limbs.
 func largestFields(s *study.Study) []compute.Field {
 	loss := newLoss(s)
 	q := &treeQuestion{bins: largestBins(s), loss: loss, Patients: maxRows, HeldOut: maxRows}
@@ -77,8 +77,8 @@ func largestFields(s *study.Study) []compute.Field {
 	for i := range 1 << (s.Model.Boost.Depth - 1) {
 		q.Nodes, q.Counts, q.grids = append(q.Nodes, i), append(q.Counts, maxRows), append(q.grids, all)
 	}
-	q.Limb = leastLimb
 	q.measure()
+	q.inLimbsOf(narrowest(q.eachLot))
 	return q.layout()
 }
 
@@ -140,7 +140,7 @@ func expectedLevels(s *study.Study) []compute.Expected {
 		out = append(out, compute.Expected{Rounds: b.Trees, Fields: level(depth).layout()})
 	}
 	end := level(0)
-	end.Nodes, end.Counts, end.grids, end.Limb, end.bits = nil, nil, nil, 0, 0
+	end.Nodes, end.Counts, end.grids, end.Limb, end.limbs = nil, nil, nil, 0, 0
 	return append(out, compute.Expected{Rounds: 1, Fields: end.layout()})
 }
 
