@@ -25,7 +25,7 @@ const (
 )
 
 // benchLengths fill whole chunks of the suite that a plan would use for them.
-var benchLengths = map[string]int{"rlwe2048": 8 * 2048, "rlwe4096": 8 * 4 * 4096, "rlwe8192": 16 * 9 * 8192}
+var benchLengths = map[string]int{"rlwe2048": 4 * 2048, "rlwe4096": 8 * 4 * 4096, "rlwe8192": 16 * 9 * 8192}
 
 func benchRound(b *testing.B, suite string) (*Round, []float64) {
 	b.Helper()
