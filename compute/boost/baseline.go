@@ -42,14 +42,7 @@ func readBaselineQuestion(s *study.Study, parameters []byte) (*baselineQuestion,
 	if err != nil {
 		return nil, err
 	}
-	if q.bins, err = decodeBins(s, q.Edges); err != nil {
-		return nil, err
-	}
-	b := s.Model.Boost
-	if q.trees, err = readTrees(q.bins, b.Depth, b.Trees, q.Trees); err != nil {
-		return nil, err
-	}
-	if err := checkBase(q.Base, newLoss(s)); err != nil {
+	if q.bins, q.trees, err = readEnsemble(s, q.Edges, q.Base, q.Trees); err != nil {
 		return nil, err
 	}
 	return &q, q.Check(s.Outcome.Grid)

@@ -110,20 +110,13 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 	if err != nil {
 		return nil, err
 	}
-	if q.bins, err = decodeBins(s, q.Edges); err != nil {
+	if q.bins, q.trees, err = readEnsemble(s, q.Edges, q.Base, q.Trees); err != nil {
 		return nil, err
 	}
-	b := s.Model.Boost
-	if q.trees, err = readTrees(q.bins, b.Depth, b.Trees, q.Trees); err != nil {
+	if q.tree, err = readGrowing(q.bins, s.Model.Boost.Depth, q.Tree); err != nil {
 		return nil, err
 	}
-	if q.tree, err = readGrowing(q.bins, b.Depth, q.Tree); err != nil {
-		return nil, err
-	}
-	if err := checkBase(q.Base, q.loss); err != nil {
-		return nil, err
-	}
-	if err := q.check(b); err != nil {
+	if err := q.check(s.Model.Boost); err != nil {
 		return nil, err
 	}
 	if err := q.readGrids(); err != nil {
@@ -135,6 +128,18 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 	}
 	q.inLimbsOf(q.Limb)
 	return &q, nil
+}
+
+// readEnsemble reads the trees so far, and what they rest on.
+func readEnsemble(s *study.Study, edges []byte, base float64, finished []byte) (b bins, trees []tree, err error) {
+	if b, err = decodeBins(s, edges); err != nil {
+		return nil, nil, err
+	}
+	model := s.Model.Boost
+	if trees, err = readTrees(b, model.Depth, model.Trees, finished); err != nil {
+		return nil, nil, err
+	}
+	return b, trees, checkBase(base, newLoss(s))
 }
 
 // measure finds the widths of all cells.
