@@ -288,10 +288,12 @@ func (h *Hospital) checkReceipt(signed []byte, id statement.Digest, made *Contri
 // Seal makes the contribution to a round, once; after that it is the same.
 func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []byte) (*Contribution, error) {
 	id := plan.RoundSpec().ID
-	if made := h.made[id]; made != nil {
+	h.mu.Lock()
+	made, s := h.made[id], h.studies[plan.Study]
+	h.mu.Unlock()
+	if made != nil {
 		return made, nil
 	}
-	s := h.studies[plan.Study]
 	builder, err := s.NewBuilder([]string{"dose", "age", "variant", "sex"})
 	if err != nil {
 		return nil, err
@@ -308,7 +310,7 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 		return nil, err
 	}
 	header := statement.ContributionHeader{Round: id, Site: h.Name}
-	made := &Contribution{Round: id2hex(id), Chunks: plain.Chunks}
+	made = &Contribution{Round: id2hex(id), Chunks: plain.Chunks}
 	for _, chunk := range plain.Chunks {
 		header.Chunks = append(header.Chunks, statement.DigestOf(chunk))
 	}
@@ -331,7 +333,9 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 	}
 	made.Header = header
 	made.Signed, err = h.Sign(statement.KindContributionHeader, header)
+	h.mu.Lock()
 	h.made[id] = made
+	h.mu.Unlock()
 	return made, err
 }
 
