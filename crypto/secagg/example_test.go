@@ -53,5 +53,5 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Println(suite, sum.Contributors(), sum.Values())
-	// Output: rlwe2048 3 [496 16733.75]
+	// Output: rlwe4096 3 [496 16733.75]
 }

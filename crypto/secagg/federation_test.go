@@ -36,6 +36,11 @@ func newRoundWith(t testing.TB, l Layout, invited, committee, threshold int) *Ro
 	return r
 }
 
+// carried are the fields of a layout that a suite's coefficients are as wide as.
+func carried(s *suite, l Layout, invited int) Layout {
+	return slices.DeleteFunc(slices.Clone(l), func(f Field) bool { return !s.carries(Layout{f}, invited) })
+}
+
 // suiteRound is a round of the given suite whatever its layout calls for, so
 // that small vectors reach the large rings.
 func suiteRound(t testing.TB, suite string, l Layout, invited, committee int) *Round {
@@ -44,6 +49,9 @@ func suiteRound(t testing.TB, suite string, l Layout, invited, committee int) *R
 		t.Fatal(err)
 	}
 	a := arithmetics[suite]()
+	if !a.carries(l, invited) {
+		t.Fatalf("%s does not carry %v", suite, l)
+	}
 	spec := RoundSpec{ID: [32]byte{byte(invited), 8}, Suite: suite, Layout: l, Invited: invited, Committee: committee, Threshold: Supermajority(committee)}
 	return &Round{spec: spec, packing: newPacking(l, invited, a.suite), arithmetic: a}
 }

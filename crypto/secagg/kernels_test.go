@@ -86,7 +86,7 @@ func streamed(r *Round, values []float64, seed []byte) (c Contribution, err erro
 	return c, err
 }
 
-// A stream gives the bytes of Seal, also where a value's limbs lie in two chunks.
+// A stream gives the bytes of Seal, whatever lies in a chunk.
 func TestSealStreamIsSeal(t *testing.T) {
 	layouts := []Layout{
 		{{"v", 20000, 0, 32767}},
@@ -96,6 +96,7 @@ func TestSealStreamIsSeal(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, s := range suites {
 		for i, l := range layouts {
+			l := carried(s, l, 4)
 			r := suiteRound(t, s.name, l, 4, 4)
 			values := randomValues(random, l, 1)[0]
 			seed := bytes.Repeat([]byte{byte(i)}, 32)
@@ -217,6 +218,7 @@ func TestSumsAtTheEndOfTheirRange(t *testing.T) {
 		l = append(l, widthField(width, 3))
 	}
 	for _, s := range suites {
+		l := carried(s, l, 4)
 		r := suiteRound(t, s.name, l, 4, 3)
 		for _, sign := range []float64{1, -1} {
 			f := seal(t, r, uniformValues(l, 4, func(f Field) float64 { return sign * f.Bound }))

@@ -1,16 +1,21 @@
 package secagg
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // packing is where a layout's values go: compiled once for each round.
 //
 // A coefficient of the ring carries `payload` message bits. Each field starts a
-// fresh coefficient. A field whose slots fit puts as many of them side by side
-// in a coefficient as fit, the first in the lowest bits. A field whose slots do
-// not fit splits each offset value into limbs, one to a coefficient, lowest
-// first, each small enough that the sum over all invited sites fits. Bits and
-// coefficients that the layout does not use are zero in every contribution and
-// are checked to be zero when the sum is opened.
+// fresh coefficient and puts as many of its slots side by side in a coefficient
+// as fit, the first in the lowest bits. Bits and coefficients that the layout
+// does not use are zero in every contribution and are checked to be zero when
+// the sum is opened.
+//
+// No value is cut in two: the lower parts of several sites' values add up to more
+// than the lower part of the sum, and an opening would tell how often they carry.
+// So a suite whose coefficient is narrower than a slot cannot carry the layout.
 type packing struct {
 	degree, words int
 	invited       int
@@ -21,17 +26,14 @@ type packing struct {
 }
 
 type segment struct {
-	field       Field
-	scale       float64 // 2^FracBits
-	bound       word128 // largest magnitude of an encoded value
-	first       int     // index of the field's first value
-	start       int     // its first coefficient
-	end         int     // one past its last coefficient
-	slotBits    uint    // of the sum of an offset value
-	perCoeff    int     // slots side by side in a coefficient; 1 when split into limbs
-	limbs       int     // coefficients to a value; 1 when it fits
-	limbBits    uint    // of one contribution's limb, when limbs > 1
-	topLimbBits uint    // of the highest limb
+	field    Field
+	scale    float64 // 2^FracBits
+	bound    word128 // largest magnitude of an encoded value
+	first    int     // index of the field's first value
+	start    int     // its first coefficient
+	end      int     // one past its last coefficient
+	slotBits uint    // of the sum of an offset value
+	perCoeff int     // slots side by side in a coefficient
 }
 
 func newPacking(l Layout, invited int, s *suite) *packing {
@@ -50,25 +52,19 @@ func newPacking(l Layout, invited int, s *suite) *packing {
 
 // newSegment is a field's segment, except for where it is.
 func newSegment(f Field, invited int, s *suite) segment {
-	g := segment{field: f, scale: scale(f.FracBits), bound: f.integerBound(), slotBits: f.slotBits(invited), perCoeff: 1, limbs: 1}
-	if g.slotBits <= s.payload {
-		g.perCoeff = int(s.payload / g.slotBits)
-		return g
-	}
-	// slotBits - headroom bits hold one offset value.
-	one := g.slotBits - uint(headroom(invited))
-	g.limbBits = s.payload - uint(headroom(invited))
-	g.limbs = int((one + g.limbBits - 1) / g.limbBits)
-	g.topLimbBits = one - uint(g.limbs-1)*g.limbBits
-	return g
+	bits := f.slotBits(invited)
+	return segment{field: f, scale: scale(f.FracBits), bound: f.integerBound(), slotBits: bits, perCoeff: int(s.payload / bits)}
 }
 
 // coefficients is how many the segment takes.
-func (g *segment) coefficients() int {
-	return (g.field.Length + g.perCoeff - 1) / g.perCoeff * g.limbs
+func (g *segment) coefficients() int { return (g.field.Length + g.perCoeff - 1) / g.perCoeff }
+
+// carries says whether a suite's coefficients are as wide as a layout's slots.
+func (s *suite) carries(l Layout, invited int) bool {
+	return !slices.ContainsFunc(l, func(f Field) bool { return f.slotBits(invited) > s.payload })
 }
 
-// chunksOf is the number of chunks that a layout takes.
+// chunksOf is the number of chunks that a layout takes in a suite that carries it.
 func chunksOf(l Layout, invited int, s *suite) int {
 	n := 0
 	for _, f := range l {
@@ -86,9 +82,7 @@ func (g *segment) encoded(v float64) word128 {
 	return integer128(math.RoundToEven(v * g.scale)).add(g.bound)
 }
 
-// span is the range of values that a chunk carries: from inclusive, to
-// exclusive. A value in limbs can be in two chunks, as the last of one and the
-// first of the next.
+// span is the range of values that a chunk carries: from inclusive, to exclusive.
 func (p *packing) span(chunk int) (from, to int) {
 	lo, hi := chunk*p.degree, (chunk+1)*p.degree
 	from = p.values
@@ -98,8 +92,8 @@ func (p *packing) span(chunk int) (from, to int) {
 			continue
 		}
 		first, last := max(g.start, lo)-g.start, min(g.end, hi)-g.start
-		from = min(from, g.first+first/g.limbs*g.perCoeff)
-		to = g.first + min((last+g.limbs-1)/g.limbs*g.perCoeff, g.field.Length)
+		from = min(from, g.first+first*g.perCoeff)
+		to = g.first + min(last*g.perCoeff, g.field.Length)
 	}
 	return from, to
 }
@@ -144,7 +138,7 @@ func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint6
 		if start >= end {
 			continue
 		}
-		if g.slotBits < 64 && g.limbs == 1 {
+		if g.slotBits < 64 {
 			from := (start - g.start) * g.perCoeff
 			to := min((end-g.start)*g.perCoeff, g.field.Length)
 			kernel.encodeSlots(g, values[g.first+from-first:g.first+to-first], p.words, message[(start-lo)*p.words:(end-lo)*p.words])
@@ -152,15 +146,6 @@ func (p *packing) encodeFrom(chunk, first int, values []float64, message []uint6
 		}
 		for c := start; c < end; c++ {
 			m := message[(c-lo)*p.words : (c-lo+1)*p.words]
-			if g.limbs > 1 {
-				value, limb := (c-g.start)/g.limbs, (c-g.start)%g.limbs
-				bits := g.limbBits
-				if limb == g.limbs-1 {
-					bits = g.topLimbBits
-				}
-				put(m, 0, g.encoded(values[g.first+value-first]).shr(uint(limb)*g.limbBits).low(bits))
-				continue
-			}
 			from := (c - g.start) * g.perCoeff
 			to := min(from+g.perCoeff, g.field.Length)
 			slots := values[g.first+from-first : g.first+to-first]
@@ -206,7 +191,7 @@ func (p *packing) decode(chunk, contributors int, message []uint64, sums []run) 
 			continue
 		}
 		m := message[(start-lo)*p.words : (end-lo)*p.words]
-		if g.limbs == 1 && g.slotBits < 64 {
+		if g.slotBits < 64 {
 			done, ok := kernel.decodeSlots(g, start-g.start, contributors, p.words, m, sums[s])
 			if !ok {
 				return ErrSlotOverflow
@@ -244,16 +229,6 @@ func (g *segment) decodeSlotsPlain(first, contributors, words int, message []uin
 func (g *segment) decode(c, contributors int, m []uint64, out run) bool {
 	offset := g.bound.times(uint64(contributors))
 	highest := offset.shl(1)
-	if g.limbs > 1 {
-		value, limb := c/g.limbs, c%g.limbs
-		total, ok := g.addLimb(out.at(value), m, limb, contributors)
-		if limb == g.limbs-1 {
-			ok = ok && !highest.less(total)
-			total = total.sub(offset)
-		}
-		out.set(value, total)
-		return ok
-	}
 	from := c * g.perCoeff
 	slots := min(g.perCoeff, g.field.Length-from)
 	for i := range slots {
@@ -264,24 +239,6 @@ func (g *segment) decode(c, contributors int, m []uint64, out run) bool {
 		out.set(from+i, v.sub(offset))
 	}
 	return zeroFrom(m, uint(slots)*g.slotBits)
-}
-
-// addLimb adds a limb's sum in its place; false means that no contributions
-// can make it. Bounding each limb keeps the total below contributors * 2^(bits
-// of one offset value), hence below 2^127. A suite whose coefficients are too
-// narrow for a slot has at most two words to a message, so that take sees all
-// of them.
-func (g *segment) addLimb(total word128, m []uint64, limb, contributors int) (word128, bool) {
-	bits := g.limbBits
-	if limb == g.limbs-1 {
-		bits = g.topLimbBits
-	}
-	v := take(m, 0, 128)
-	highest := (word128{0, 1}).shl(bits).sub(word128{0, 1}).times(uint64(contributors))
-	if limb == 0 {
-		total = word128{}
-	}
-	return total.add(v.shl(uint(limb) * g.limbBits)), !highest.less(v)
 }
 
 // put ORs v into the bits of m from shift on. v ends within two words: a slot

@@ -67,11 +67,13 @@ func (s *suite) shareBytes() int { return 2 * s.degree }
 // coefficient, and whatever a wrong key makes of them.
 func (s *suite) messageWords() int { return (int(s.payload) + 1 + 63) / 64 }
 
-// SelectSuite names the suite that a plan must use: the one with the least
-// bytes of ciphertext and key shares in a contribution, chunks * chunk bytes +
-// (committee - threshold + 1) * 2N, as threshold - 1 of the shares are agreed on
-// and not sent; of equals, the one with the smaller ring. The rule is frozen.
-// Sites recompute it and refuse a plan that chose otherwise.
+// SelectSuite names the suite that a plan must use: of those whose coefficients
+// are as wide as the layout's slots, the one with the least bytes of ciphertext and
+// key shares in a contribution, chunks * chunk bytes + (committee - threshold + 1)
+// * 2N, as threshold - 1 of the shares are agreed on and not sent; of equals, the
+// one with the smaller ring. The widest slot that a layout may have fits the
+// largest. The rule is frozen. Sites recompute it and refuse a plan that chose
+// otherwise.
 func SelectSuite(l Layout, invited, committee, threshold int) (string, error) {
 	if err := l.Validate(invited); err != nil {
 		return "", err
@@ -87,6 +89,9 @@ func SelectSuite(l Layout, invited, committee, threshold int) (string, error) {
 	sent := committee - threshold + 1
 	best, least := "", 0
 	for _, s := range suites {
+		if !s.carries(l, invited) {
+			continue
+		}
 		if total := chunksOf(l, invited, s)*s.chunkBytes() + sent*s.shareBytes(); best == "" || total < least {
 			best, least = s.name, total
 		}

@@ -69,10 +69,10 @@ func TestSelectSuiteIsFrozen(t *testing.T) {
 		bytes              int // of the ciphertext and of the key shares that travel
 	}{
 		{"one count", Layout{{"n", 1, 0, 1000}}, 3, 3, 3, "rlwe2048", 13568 + 1*4096},
-		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 13568 + 6*4096},
-		// 682 values of three limbs fill 2046 coefficients; one value more needs a second chunk.
-		{"wide, one chunk", Layout{{"v", 682, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 13568 + 6*4096},
-		{"wide, two chunks", Layout{{"v", 683, 40, 1 << 33}}, 17, 17, 12, "rlwe2048", 2*13568 + 6*4096},
+		{"as wide as a coefficient", Layout{{"v", 160, 0, 1<<26 - 1}}, 17, 17, 12, "rlwe2048", 13568 + 6*4096},
+		{"wider by a bit", Layout{{"v", 160, 0, 1 << 26}}, 17, 17, 12, "rlwe4096", 54272 + 6*8192},
+		{"regression, 17 hospitals", Layout{{"gram", 160, 40, 1 << 33}}, 17, 17, 12, "rlwe4096", 54272 + 6*8192},
+		{"one value that is wide", Layout{{"n", 2000, 0, 1000}, {"v", 1, 60, 1 << 33}}, 17, 17, 12, "rlwe8192", 217088 + 6*16384},
 		{"a level of a tree", Layout{{"cells", 30000, 0, 65535}}, 20, 20, 14, "rlwe4096", 3*54272 + 7*8192},
 		{"a smaller one", Layout{{"cells", 12000, 0, 65535}}, 20, 20, 14, "rlwe2048", 6*13568 + 7*4096},
 		{"a smaller one, where one share travels", Layout{{"cells", 12000, 0, 65535}}, 20, 20, 20, "rlwe4096", 54272 + 8192},
@@ -112,6 +112,12 @@ func TestSelectSuiteSendsLeast(t *testing.T) {
 		}
 		mine, _ := suiteNamed(got)
 		for _, s := range suites {
+			if !s.carries(l, invited) {
+				if s == mine {
+					t.Fatalf("%+v, %d invited: chose %s, whose coefficients are narrower than a value", l, invited, got)
+				}
+				continue
+			}
 			if total(s) < total(mine) || total(s) == total(mine) && s.degree < mine.degree {
 				t.Fatalf("%+v, %d invited, committee %d, threshold %d: chose %s, but %s sends less", l, invited, committee, threshold, got, s.name)
 			}

@@ -109,7 +109,7 @@ func TestTheEncodingOfAPlanIsFrozen(t *testing.T) {
 	p := plan(t)
 	const (
 		question = "476c215b08a9a767c592ef64efe67ab6889565be1c04e4e9ee25f5651d6b8c46"
-		round    = "7630b1d618e5b2a779e73379b00e7f61b8d8033125dcc0d344536f06a7295adf"
+		round    = "1262eb6a3ebef5cd2e489bbf8872aa6a705de561c2581bcf89b2723601d88f3e"
 	)
 	if got := p.QuestionDigest().String(); got != question {
 		t.Errorf("question %s, want %s", got, question)

@@ -80,7 +80,7 @@ func TestEveryRefusalOfAPlan(t *testing.T) {
 		})
 	}
 	invalid := map[string]func(p *statement.Plan){
-		"a suite that does not follow from the layout": func(p *statement.Plan) { p.Suite = "rlwe8192" },
+		"a suite that does not follow from the layout": func(p *statement.Plan) { p.Suite = "rlwe4096" },
 		"times out of order":                           func(p *statement.Plan) { p.OpenUntil = p.Issued },
 		"a question digest of something else":          func(p *statement.Plan) { p.Question = statement.Digest{1} },
 		"sites not in ascending order":                 func(p *statement.Plan) { slices.Reverse(p.Invited) },
