@@ -75,6 +75,41 @@ func (c *chance) metric(estimate float64, draw func() float64) Metric {
 	return m
 }
 
+// apart is a figure of how far apart groups are, 0 if they are alike, such as the
+// larger of two gaps whichever way: chance moves it away from 0 only. Replicates
+// carry the chance of the counts and that of the draw, so nearly all of them are
+// farther from 0 than the figure is, and their middle 95% leaves out the truth
+// where groups are alike, every time. The upper limit is theirs; the lower is as
+// far below the estimate, the basic bootstrap limit of Davison and Hinkley
+// (Bootstrap Methods and their Application, 1997, chapter 5).
+func (c *chance) apart(estimate float64, draw func() float64) Metric {
+	m := Metric{Estimate: estimate}
+	if _, upper, ok := c.interval(draw); ok {
+		upper = max(upper, estimate)
+		m.bounded(max(0, 2*estimate-upper), upper)
+	}
+	return m
+}
+
+// ratioApart is apart of a ratio of the smaller to the larger, 1 if groups are
+// alike: what is far on one side is divided by as much on the other.
+func (c *chance) ratioApart(estimate float64, draw func() float64) Metric {
+	m := Metric{Estimate: estimate}
+	if lower, _, ok := c.interval(draw); ok {
+		lower = min(lower, estimate)
+		upper := 1.0
+		if lower > 0 {
+			upper = min(1, estimate*estimate/lower)
+		}
+		m.bounded(lower, upper)
+	}
+	return m
+}
+
+func (m *Metric) bounded(lower, upper float64) {
+	m.Lower, m.Upper, m.Method = &lower, &upper, "Poisson bootstrap, basic limit towards being alike"
+}
+
 // drawn is a replicate of a confusion.
 func (c *chance) drawn(x Confusion) Confusion {
 	d := c.poisson([]float64{x.TP, x.FP, x.TN, x.FN})
@@ -151,16 +186,16 @@ func (c *chance) odds(a *Audit, i, r int, x, y *tally) (o Odds, known bool) {
 		return &m
 	}
 	if shown("confusion0", "positives") {
-		o.EqualizedOdds = value(c.metric(EqualizedOdds(x.at[0], y.at[0]), func() float64 { return EqualizedOdds(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
+		o.EqualizedOdds = value(c.apart(EqualizedOdds(x.at[0], y.at[0]), func() float64 { return EqualizedOdds(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
 		if ratio := EqualizedOddsRatio(x.at[0], y.at[0]); !math.IsNaN(ratio) {
-			o.OddsRatio = value(c.metric(ratio, func() float64 { return EqualizedOddsRatio(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
+			o.OddsRatio = value(c.ratioApart(ratio, func() float64 { return EqualizedOddsRatio(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
 		}
 		o.AverageOdds = value(c.metric(AverageOdds(x.at[0], y.at[0]), func() float64 { return AverageOdds(c.drawn(x.at[0]), c.drawn(y.at[0])) }))
 	}
 	both := x.positives > 0 && x.positives < x.n && y.positives > 0 && y.positives < y.n
 	if both && shown("positives") {
 		between, bound := abroca(x.scoresUp, x.scoresDown, y.scoresUp, y.scoresDown)
-		m := c.metric(between, func() float64 {
+		m := c.apart(between, func() float64 {
 			v, _ := abroca(c.poisson(x.scoresUp), c.poisson(x.scoresDown), c.poisson(y.scoresUp), c.poisson(y.scoresDown))
 			return v
 		})

@@ -54,12 +54,12 @@ func (c *chance) inequality(a *Audit, s *study.Study, tallies []*tally) {
 				return of(drawn)
 			}
 		}
-		one.Differential = c.metric(epsilon, again(func(g []Confusion) float64 { e, _, _ := differential(g); return e }))
+		one.Differential = c.apart(epsilon, again(func(g []Confusion) float64 { e, _, _ := differential(g); return e }))
 		between := BetweenGEI(groups...)
 		if math.IsNaN(between) {
 			continue // nobody has a benefit
 		}
-		one.Between = c.metric(between, again(func(g []Confusion) float64 { return BetweenGEI(g...) }))
+		one.Between = c.apart(between, again(func(g []Confusion) float64 { return BetweenGEI(g...) }))
 		var all Confusion
 		for _, g := range groups {
 			all = all.Plus(g)

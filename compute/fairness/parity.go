@@ -124,7 +124,7 @@ func (c *chance) parity(a, b []float64, fewest float64) *Parity {
 	edge := func(k int) float64 { return float64(k) / float64(len(a)) }
 	p := &Parity{}
 	mean, meanBound := meanSelectionGap(a, b)
-	p.Mean = c.metric(mean, func() float64 {
+	p.Mean = c.apart(mean, func() float64 {
 		v, _ := meanSelectionGap(c.poisson(a), c.poisson(b))
 		return v
 	})

@@ -137,8 +137,8 @@ func represent(a *Audit, s *study.Study, tallies []*tally, against []int, c *cha
 				one.Reference = a.Groups[r].Level
 				imbalance := classImbalance(tallies[i].n, tallies[r].n)
 				one.Imbalance = &imbalance
-				one.KL = c.ofCounts(func(l [][]float64) float64 { return divergence(l[1], l[0]) }, tallies[i].labels(), tallies[r].labels())
-				one.JS = c.ofCounts(func(l [][]float64) float64 { return jensenShannon(l[0], l[1]) }, tallies[i].labels(), tallies[r].labels())
+				one.KL = c.divergence(func(l [][]float64) float64 { return divergence(l[1], l[0]) }, tallies[i].labels(), tallies[r].labels())
+				one.JS = c.divergence(func(l [][]float64) float64 { return jensenShannon(l[0], l[1]) }, tallies[i].labels(), tallies[r].labels())
 			}
 			one.Disparity = c.disparity(tallies[i].labels(), tallies[0].labels())
 			one.Called = c.disparity(tallies[i].called(), tallies[0].called())
@@ -157,6 +157,15 @@ func represent(a *Audit, s *study.Study, tallies []*tally, against []int, c *cha
 // ofCounts is a figure of several counts, with an interval where there is chance;
 // nil if one of them is withheld or the figure has no value.
 func (c *chance) ofCounts(of func([][]float64) float64, counts ...[]float64) *Metric {
+	return c.counted(of, (*chance).metric, counts)
+}
+
+// divergence is a figure of several counts that is 0 of groups that are alike.
+func (c *chance) divergence(of func([][]float64) float64, counts ...[]float64) *Metric {
+	return c.counted(of, (*chance).apart, counts)
+}
+
+func (c *chance) counted(of func([][]float64) float64, interval func(*chance, float64, func() float64) Metric, counts [][]float64) *Metric {
 	if slices.ContainsFunc(counts, func(x []float64) bool { return x == nil }) {
 		return nil
 	}
@@ -166,7 +175,7 @@ func (c *chance) ofCounts(of func([][]float64) float64, counts ...[]float64) *Me
 	}
 	m := Metric{Estimate: v}
 	if c != nil {
-		m = c.metric(v, func() float64 {
+		m = interval(c, v, func() float64 {
 			drawn := make([][]float64, len(counts))
 			for k, x := range counts {
 				drawn[k] = c.poisson(x)
