@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -74,8 +75,30 @@ func Write(path string, mode os.FileMode, fill func(io.Writer) error) error {
 type Lock struct{ file *os.File }
 
 // Acquire takes the lock file at path without waiting. It returns ErrLocked
-// when another process has it.
+// when another process has it. A file that its last holder has removed meanwhile
+// is no lock, and is made anew.
 func Acquire(path string) (*Lock, error) {
+	for {
+		l, err := acquire(path)
+		if err != nil {
+			return nil, err
+		}
+		there, err := os.Stat(path)
+		mine, failed := l.file.Stat()
+		if err == nil && failed == nil && os.SameFile(there, mine) {
+			return l, nil
+		}
+		l.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if failed != nil {
+			return nil, failed
+		}
+	}
+}
+
+func acquire(path string) (*Lock, error) {
 	l, err := OpenLock(path)
 	if err != nil {
 		return nil, err

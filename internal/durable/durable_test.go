@@ -94,3 +94,37 @@ func TestALockIsTakenAndGivenBackManyTimes(t *testing.T) {
 		other.Close()
 	}
 }
+
+// Whoever takes a lock that was removed while another waited has the file that is
+// there now: two processes never both hold the lock at one path.
+func TestALockThatWasRemovedIsMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	for range 200 {
+		first, err := Acquire(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken := make(chan *Lock)
+		go func() {
+			for {
+				if l, err := Acquire(path); err == nil {
+					taken <- l
+					return
+				}
+			}
+		}()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second := <-taken
+		if third, err := Acquire(path); !errors.Is(err, ErrLocked) {
+			t.Fatalf("a third has %v, %v beside the second", third, err)
+		}
+		if err := second.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

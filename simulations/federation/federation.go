@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -119,13 +118,16 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 		return nil, err
 	}
 	if spec.Dir == "" {
-		dir, disk, err := temporary(protocol, len(spec.Sites))
-		defer os.RemoveAll(dir)
-		defer os.RemoveAll(disk)
-		if err != nil {
-			return nil, err
+		dir, disk, made := temporary(protocol, len(spec.Sites))
+		if made != nil {
+			return nil, made
 		}
-		spec.Dir, spec.disk = dir, disk
+		defer func() { err = errors.Join(err, dir.Close()) }()
+		spec.Dir = dir.dir
+		if disk != nil {
+			defer func() { err = errors.Join(err, disk.Close()) }()
+			spec.disk = disk.dir
+		}
 	}
 	c, err := newConsortium(ctx, spec, protocol)
 	if err != nil {

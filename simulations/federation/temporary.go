@@ -2,7 +2,6 @@ package federation
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -16,17 +15,20 @@ import (
 // that no simulated hospital waits for a disk to keep what is thrown away at the
 // end: in memory where the system has a file system there and what has to be there
 // fits many times over. Rounds that no longer fit beside it go to disk, which is
-// a folder on the disk; empty where everything is there already.
-func temporary(s *study.Study, sites int) (dir, disk string, err error) {
-	const prefix = "consilium-federation-"
+// a folder on the disk; nil where everything is there already.
+func temporary(s *study.Study, sites int) (dir, disk *scratch, err error) {
+	if disk, err = newScratch(""); err != nil {
+		return nil, nil, err
+	}
+	if inMemory != "" {
+		sweep(inMemory) // before it is measured
+	}
 	if largestState(s, sites) < freeMemory()/4 {
-		if dir, err := os.MkdirTemp(inMemory, prefix); err == nil {
-			disk, err = os.MkdirTemp("", prefix)
-			return dir, disk, err
+		if dir, err := newScratch(inMemory); err == nil {
+			return dir, disk, nil
 		}
 	}
-	dir, err = os.MkdirTemp("", prefix)
-	return dir, "", err
+	return disk, nil, nil
 }
 
 // largestState is at least what a study keeps beside the ciphertexts of rounds that

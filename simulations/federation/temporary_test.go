@@ -3,7 +3,6 @@ package federation
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
@@ -35,15 +34,20 @@ func TestStateThatFitsIsInMemory(t *testing.T) {
 		t.Skip("this machine has no free memory to choose")
 	}
 	dir, disk, err := temporary(boosted(t, 100, 100), 20)
-	defer os.RemoveAll(dir)
-	defer os.RemoveAll(disk)
-	if err != nil || !strings.HasPrefix(dir, inMemory) || disk == "" || strings.HasPrefix(disk, inMemory) {
-		t.Errorf("state in %q, rounds that do not fit in %q, %v", dir, disk, err)
+	ok(t, err)
+	defer dir.Close()
+	if disk == nil {
+		t.Fatal("nothing is there for rounds that do not fit")
+	}
+	defer disk.Close()
+	if !strings.HasPrefix(dir.dir, inMemory) || strings.HasPrefix(disk.dir, inMemory) {
+		t.Errorf("state in %q, rounds that do not fit in %q", dir.dir, disk.dir)
 	}
 	dir, disk, err = temporary(boosted(t, 100, 100), 1<<20)
-	defer os.RemoveAll(dir)
-	if err != nil || strings.HasPrefix(dir, inMemory) || disk != "" {
-		t.Errorf("a study among a million hospitals has its state in %q and %q, %v", dir, disk, err)
+	ok(t, err)
+	defer dir.Close()
+	if strings.HasPrefix(dir.dir, inMemory) || disk != nil {
+		t.Errorf("a study among a million hospitals has its state in %q and %v", dir.dir, disk)
 	}
 }
 
