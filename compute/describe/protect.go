@@ -6,45 +6,26 @@ import (
 	"github.com/consilium-fl/consilium/study"
 )
 
-// mostTogether counts are protected as one table. Of a description with more, the
-// cohort is protected first, and then each cross table beside it by itself.
-const mostTogether = 1500
-
 // protected is the cohort and the description of a study that withholds whatever
 // would give a small count away.
 func (d *Descriptions) protected(cells []float64, tables [][]Lifetable) {
-	c, cell := d.counts, d.study.Fairness.MinimumCell
+	c := d.counts
 	l, at := c.lattice()
 	crossed := crossings(d.study)
 	counts := crossedCounts(crossed, whole(cells))
-	together := len(l.table.Counts)
-	for _, t := range counts {
-		together += len(t) * len(t[0])
-	}
-	joint := together <= mostTogether
 	var cross [][][]int
-	if joint {
-		for i, pair := range crossed {
-			cross = append(cross, l.cross(d.study, c, at, pair, counts[i]))
-		}
+	for i, pair := range crossed {
+		cross = append(cross, l.cross(d.study, c, at, pair, counts[i]))
 	}
-	hidden := l.protect(cell)
+	hidden := l.protect(d.study.Fairness.MinimumCell)
 	d.cohort = c.cohort(c.complementary(l, at, hidden))
 	for i, pair := range crossed {
-		in, of, gone := l, [][]int(nil), hidden
-		if joint {
-			of = cross[i]
-		} else {
-			in = l.given(hidden)
-			of = in.cross(d.study, c, at, pair, counts[i])
-			gone = in.protect(cell)
-		}
 		t := CrossTable{Rows: pair[0].Column, Columns: pair[1].Column, RowNames: pair[0].Names, ColumnNames: pair[1].Names}
-		for _, row := range of {
+		for _, row := range cross[i] {
 			var out []Count
 			for _, k := range row {
-				n := Suppress(in.table.Counts[k], 0)
-				if gone[k] {
+				n := Suppress(l.table.Counts[k], 0)
+				if hidden[k] {
 					n = Count{State: Suppressed}
 				}
 				out = append(out, n)
@@ -105,19 +86,6 @@ func (l *lattice) leftover(n int) []int {
 		return nil
 	}
 	return []int{l.rest(n)}
-}
-
-// given is the lattice once it is settled what of it is shown.
-func (l *lattice) given(hidden []bool) *lattice {
-	out := &lattice{table: l.table}
-	out.table.Counts = append([]int(nil), l.table.Counts...)
-	for i := range hidden {
-		out.withhold = append(out.withhold, hidden[i] && !l.silent[i])
-		out.public = append(out.public, !hidden[i])
-		out.silent = append(out.silent, l.silent[i])
-	}
-	out.table.Sums = append(out.table.Sums[:0:0], l.table.Sums...)
-	return out
 }
 
 func crossedCounts(crossed [][2]Grouping, all []int) (out [][][]int) {

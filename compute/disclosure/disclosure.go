@@ -83,13 +83,16 @@ func (t Table) Protect(floor int, withhold, public, silent []bool) []bool {
 func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []bool {
 	s := newSearch(t, floor, hidden, secret, fixed, kind)
 	for cell, needs := range secret {
-		for needs && !s.exhausted() && !s.proven(cell) {
+		for needs && !s.exhausted() && !s.proven(cell, neighbourhoods[:usual]) {
 			if !s.judged[cell] {
 				s.attainable(cell)
 				continue
 			}
 			next := s.complement(cell)
 			if next < 0 {
+				if s.proven(cell, neighbourhoods) {
+					break
+				}
 				s.need[cell] = s.hi[cell] - s.lo[cell]
 				break
 			}
@@ -111,10 +114,10 @@ func (t Table) Extend(floor int, hidden, secret, fixed []bool, kind []int) []boo
 func (t Table) Safe(floor int, hidden, secret, fixed []bool) bool {
 	s := newSearch(t, floor, hidden, secret, fixed, nil)
 	for cell, needs := range secret {
-		if !needs || s.proven(cell) {
+		if !needs || s.proven(cell, neighbourhoods) {
 			continue
 		}
-		if s.attainable(cell); s.exhausted() || !s.proven(cell) {
+		if s.attainable(cell); s.exhausted() || !s.proven(cell, neighbourhoods) {
 			return false
 		}
 	}

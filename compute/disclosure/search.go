@@ -5,14 +5,20 @@ import (
 	"slices"
 )
 
-// Sizes of the neighbourhoods in which tables are looked for, and in which what is
-// to be withheld beside a count.
-var neighbourhoods = []int{24, 96, 384}
+// neighbourhood says how many counts about one are looked at for tables: so many in
+// all, so many of a long sum, and none of more sums than degree: what changes a total
+// of many tables changes all of them.
+type neighbourhood struct{ counts, beside, degree int }
+
+// neighbourhoods in which tables are looked for; the last one only where nothing can
+// be withheld instead.
+var neighbourhoods = []neighbourhood{{24, 6, 4}, {24, 6, any}, {96, 3, any}, {384, 4, any}}
 
 const (
-	surroundings = 600
-	fewestBeside = 6   // counts of a long sum that are tried at first
-	mostEffort   = 2e9 // multiplications; a table that needs more shows nothing
+	usual        = 3
+	any          = math.MaxInt / 4
+	surroundings = 150 // in which what is to be withheld beside a count is looked for
+	mostEffort   = 4e9 // multiplications; a table that needs more shows nothing
 )
 
 // search grows the set of withheld counts. A table that was found stays possible as
@@ -32,6 +38,7 @@ type search struct {
 	lo, hi        []int         // of a secret count in the tables found
 	low, high     []*found      // the tables that have them
 	changing      map[int][]*found
+	fewest, most  []int // of a count where all is withheld that can be, as far as was looked
 	from, to      []int // bounds of what narrow looks at; to is 0 of the others
 	stamp         []int // of counts and, after them, sums: the last visit that came by
 	visit         int
@@ -50,7 +57,7 @@ func newSearch(t Table, floor int, hidden, secret, fixed []bool, kind []int) *se
 	s := &search{table: t, floor: floor, hidden: slices.Clone(hidden), fixed: fixed, secret: secret, kind: kind,
 		need: slices.Repeat([]int{floor}, n), judged: make([]bool, n),
 		of: make([][]int, n), lo: slices.Clone(t.Counts), hi: slices.Clone(t.Counts), low: make([]*found, n), high: make([]*found, n),
-		changing: map[int][]*found{}, from: make([]int, n), to: make([]int, n), stamp: make([]int, n+len(t.Sums))}
+		changing: map[int][]*found{}, fewest: slices.Clone(t.Counts), most: slices.Clone(t.Counts), from: make([]int, n), to: make([]int, n), stamp: make([]int, n+len(t.Sums))}
 	for k, sum := range t.Sums {
 		s.of[sum.Total] = append(s.of[sum.Total], k)
 		for _, i := range sum.Parts {
@@ -104,37 +111,41 @@ func (s *search) withhold(cell int) {
 func (s *search) attainable(cell int) {
 	s.judged[cell], s.all = true, true
 	defer func() { s.all = false }()
-	most := 0
-	for k, size := range neighbourhoods {
-		cells, whole := s.around(cell, size, fewestBeside<<k)
+	for _, near := range neighbourhoods {
+		if s.most[cell]-s.fewest[cell] >= s.floor {
+			break
+		}
+		cells, whole := s.around(cell, near)
 		w := s.newWalk(cells)
 		w.pivots *= 10 // what is not found here is not protected
-		lo, hi := w.truth[0], w.truth[0]
+		truth := w.truth[0]
 		for _, sign := range []int{1, -1} {
-			w.push(0, sign, lo+sign*s.floor)
-			if w.sound() {
-				lo, hi = min(lo, w.above[0]), max(hi, w.above[0])
+			if w.push(0, sign, truth+sign*s.floor); !w.sound() {
+				continue
+			}
+			for j, i := range cells { // others have come along
+				n := w.above[j] + s.least
+				s.fewest[i], s.most[i] = min(s.fewest[i], n), max(s.most[i], n)
 			}
 		}
-		s.effort += w.effort
-		if most = max(most, hi-lo); most >= s.floor || whole {
+		if s.effort += w.effort; whole {
 			break
 		}
 	}
-	s.need[cell] = min(most, s.floor)
+	s.need[cell] = min(s.most[cell]-s.fewest[cell], s.floor)
 }
 
-// proven reports whether tables are known, or found, in which the count is different
-// enough.
-func (s *search) proven(cell int) bool {
+// proven reports whether tables are known, or found in the neighbourhoods, in which
+// the count is different enough.
+func (s *search) proven(cell int, in []neighbourhood) bool {
 	if s.wide(cell) {
 		return true
 	}
-	for k, most := range neighbourhoods {
+	for _, near := range in {
 		if s.exhausted() {
 			return false
 		}
-		cells, whole := s.around(cell, most, fewestBeside<<k)
+		cells, whole := s.around(cell, near)
 		s.explore(cell, cells)
 		if s.wide(cell) {
 			return true
@@ -147,8 +158,8 @@ func (s *search) proven(cell int) bool {
 }
 
 // around are withheld counts that are bound to one by sums, the nearest first, and
-// whether these are all; of a long sum only so many, the largest, which leave room.
-func (s *search) around(cell, most, beside int) (cells []int, whole bool) {
+// whether these are all; of a long sum the largest, which leave room.
+func (s *search) around(cell int, near neighbourhood) (cells []int, whole bool) {
 	s.visit++
 	cells, whole = []int{cell}, true
 	s.stamp[cell] = s.visit
@@ -164,18 +175,22 @@ func (s *search) around(cell, most, beside int) (cells []int, whole bool) {
 				if !s.unknown(i) || s.stamp[i] == s.visit {
 					continue
 				}
+				if len(s.of[i]) > near.degree {
+					whole = false
+					continue
+				}
 				at := len(next)
 				for at > 0 && s.table.Counts[next[at-1]] < s.table.Counts[i] {
 					at--
 				}
-				if at < beside {
+				if at < near.beside {
 					next = slices.Insert(next, at, i)
 				}
-				if len(next) > beside {
-					next, whole = next[:beside], false
+				if len(next) > near.beside {
+					next, whole = next[:near.beside], false
 				}
 			}
-			if left := most - len(cells); len(next) > left {
+			if left := near.counts - len(cells); len(next) > left {
 				next, whole = next[:left], false
 			}
 			for _, i := range next {
@@ -202,7 +217,6 @@ func (s Sum) each(yield func(int) bool) {
 // narrow reports whether bounds that follow from the sums of these counts, one after
 // the other, leave the count no room: whatever else is withheld, it is not safe.
 func (s *search) narrow(cell int, cells []int) bool {
-	const any = math.MaxInt / 4
 	lo, hi := s.from, s.to
 	for _, i := range cells {
 		lo[i], hi[i] = s.least, any
@@ -329,7 +343,7 @@ func (s *search) learn(w *walk) {
 // away what the cell is hidden behind, else of its own sums, else of those of the
 // counts that it is bound to; -1 if there is none.
 func (s *search) complement(cell int) int {
-	cells, whole := s.around(cell, surroundings, surroundings)
+	cells, whole := s.around(cell, neighbourhood{surroundings, surroundings, any})
 	given := s.given(cells)
 	inside := make(map[int]bool, 8)
 	for at, chain := 0, []int{cell}; at < len(chain); at++ {
@@ -364,7 +378,7 @@ func (s *search) complement(cell int) int {
 		if whole {
 			return best
 		}
-		cells, whole = s.around(cell, len(s.table.Counts), len(s.table.Counts))
+		cells, whole = s.around(cell, neighbourhood{any, any, any})
 	}
 }
 
@@ -450,7 +464,7 @@ func (s *search) tryToShow(cells []int) {
 		}
 	}
 	for _, a := range affected {
-		if s.proven(a.cell) {
+		if s.proven(a.cell, neighbourhoods[:usual]) {
 			continue
 		}
 		for _, i := range cells {
