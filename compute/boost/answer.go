@@ -62,6 +62,7 @@ type cache struct {
 	placed placed // in the tree that grows
 
 	words [3][]int64 // of the records of a node, from one use to the next
+	sums  classes    // of the cells of an answer, likewise
 }
 
 type cacheKey struct{}
@@ -237,39 +238,40 @@ type cell struct{ gradient, hessian, count int64 }
 
 // addCells appends the limbs of the cells of all nodes.
 func (q *treeQuestion) addCells(out []float64, c *cache, nodes [][]int32) ([]float64, error) {
-	limbs := &limbWriter{limbs: out, width: uint(q.Limb)}
+	c.sums.clear()
 	for i, rows := range nodes {
 		own, wire := q.loss.packed(c, rows), q.cells[i]
 		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {
-			limbs.putSums(sums, l.groups, &own, wire[0])
+			c.sums.put(sums, l.groups, &own, wire[0])
 			wire = wire[1:]
 		})
 	}
-	out = limbs.finish()
-	if limbs.over {
+	out, ok := q.limbs.write(out, &c.sums)
+	if !ok {
 		return nil, errMore
 	}
 	return out, nil
 }
 
-// putSums puts the cells of groups of bins, which a site has in words.
-func (l *limbWriter) putSums(sums [][]int64, groups []group, own *packing, to widths) {
-	cells := l.cells[:0]
-	for _, g := range groups {
-		var words [3]int64
-		for w, s := range sums {
-			for bin := int(g.first); bin <= int(g.last); bin++ {
-				words[w] += s[bin]
+// put the cells of groups of bins, which a site has in words.
+func (c *classes) put(words [][]int64, groups []group, own *packing, to widths) {
+	var joined [3][]int64
+	for w, sums := range words {
+		out := c.joined[w][:len(groups)]
+		for i, g := range groups {
+			x := sums[g.first]
+			for bin := int(g.first) + 1; bin <= int(g.last); bin++ {
+				x += sums[bin]
 			}
+			out[i] = x
 		}
-		if words == [3]int64{} { // in small nodes of small sites most are none
-			cells = append(cells, cell{})
-			continue
-		}
-		cells = append(cells, own.get(words[:]))
+		joined[w] = out
 	}
-	l.putLot(cells, to)
-	l.cells = cells
+	own.counts(joined, c.room(unsigned, to.count, len(groups)))
+	if !own.constant {
+		own.hessians(joined, c.room(unsigned, to.hessian, len(groups)))
+	}
+	own.gradients(joined, c.room(signed, to.gradient, len(groups)))
 }
 
 // packed writes the slopes of records into as few words for each as hold the

@@ -152,10 +152,10 @@ func (q *treeQuestion) open(sum compute.Sum) (*opened, error) {
 		return nil, errHistogram
 	}
 	limbs := sum.Field("cells")
-	if len(limbs) != q.limbs {
+	if len(limbs) != q.limbs.limbs {
 		return nil, errHistogram
 	}
-	cells := limbReader{limbs: limbs, width: uint(q.Limb)}
+	cells := q.limbs.read(limbs)
 	out := &opened{cells: make([][]cell, len(q.Nodes))}
 	for i := range q.Nodes {
 		t := totals[4*i:]

@@ -78,19 +78,31 @@ func (p *packing) put(x cell, words []int64) {
 	}
 }
 
-// get is put's inverse, of sums.
-func (p *packing) get(words []int64) (x cell) {
-	switch p.words {
-	case 1:
-		high := words[0] >> p.count
-		x = cell{high >> p.hessian, high & (1<<p.hessian - 1), words[0] & (1<<p.count - 1)}
-	case 2:
-		x = cell{words[0], words[1] >> p.count, words[1] & (1<<p.count - 1)}
-	default:
-		x = cell{words[0], words[1], words[2]}
+// counts, hessians and gradients are what sums of words hold, which have as many.
+func (p *packing) counts(words [3][]int64, out []int64) {
+	mask := int64(1)<<p.count - 1
+	for i, x := range words[p.words-1] {
+		out[i] = x & mask
 	}
-	if p.constant {
-		x.hessian = x.count
+}
+
+func (p *packing) hessians(words [3][]int64, out []int64) {
+	if p.words == 3 {
+		copy(out, words[1])
+		return
 	}
-	return x
+	mask, shift := int64(1)<<p.hessian-1, p.count&63
+	for i, x := range words[p.words-1] {
+		out[i] = x >> shift & mask
+	}
+}
+
+func (p *packing) gradients(words [3][]int64, out []int64) {
+	shift := uint(0)
+	if p.words == 1 {
+		shift = (p.count + p.hessian) & 63
+	}
+	for i, x := range words[0] {
+		out[i] = x >> shift
+	}
 }

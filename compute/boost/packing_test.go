@@ -22,8 +22,16 @@ func TestPackedCellsAddUp(t *testing.T) {
 			for w := range p.words {
 				a[w] += b[w]
 			}
-			if got := p.get(a[:]); got != all {
-				t.Fatalf("%+v: %v came out, %v went in", p, got, all)
+			var got [3][1]int64
+			words := [3][]int64{a[:1], a[1:2], a[2:]}
+			p.counts(words, got[0][:])
+			got[1] = got[0]
+			if !constant {
+				p.hessians(words, got[1][:])
+			}
+			p.gradients(words, got[2][:])
+			if out := (cell{got[2][0], got[1][0], got[0][0]}); out != all {
+				t.Fatalf("%+v: %v came out, %v went in", p, out, all)
 			}
 		}
 	}

@@ -71,13 +71,15 @@ type treeQuestion struct {
 	Grids   []byte  `json:"grids,omitempty"`
 	Limb    int     `json:"limb,omitempty"` // bits of the limbs that the cells travel in, if any are asked
 
-	loss  *loss
-	bins  bins
-	trees []tree
-	tree  tree
-	grids []grid     // of Nodes
-	cells [][]widths // of the grids' lots
-	limbs int        // that all cells take
+	loss   *loss
+	bins   bins
+	trees  []tree
+	tree   tree
+	grids  []grid     // of Nodes
+	cells  [][]widths // of the grids' lots
+	widest uint       // of their sums
+	tally  tally      // of them
+	limbs  arrangement
 }
 
 // lately is the tree question that was read last: a site reads each for its
@@ -123,10 +125,13 @@ func decodeTreeQuestion(s *study.Study, parameters []byte) (*treeQuestion, error
 		return nil, err
 	}
 	q.measure()
+	if int(q.widest) > q.Limb {
+		return nil, errLimbs
+	}
+	q.inLimbsOf(q.Limb)
 	if err := q.checkSums(); err != nil {
 		return nil, err
 	}
-	q.inLimbsOf(q.Limb)
 	return &q, nil
 }
 
@@ -144,21 +149,16 @@ func readEnsemble(s *study.Study, edges []byte, base float64, finished []byte) (
 
 // measure finds the widths of all cells.
 func (q *treeQuestion) measure() {
-	q.cells = make([][]widths, len(q.grids))
+	q.cells, q.widest, q.tally = make([][]widths, len(q.grids)), 0, tally{}
 	for i, g := range q.grids {
 		q.cells[i] = make([]widths, len(g))
 		for k := range g {
-			q.cells[i][k] = q.widths(i, &g[k])
-		}
-	}
-}
-
-// eachLot goes through the cells that are asked, so many of the same widths at a
-// time.
-func (q *treeQuestion) eachLot(each func(w widths, n int)) {
-	for i, g := range q.grids {
-		for k := range g {
-			each(q.cells[i][k], len(g[k].groups))
+			w := q.widths(i, &g[k])
+			q.cells[i][k] = w
+			q.widest = max(q.widest, w.widest())
+			if q.widest <= mostLimb {
+				q.tally.add(w, len(g[k].groups))
+			}
 		}
 	}
 }
@@ -166,12 +166,17 @@ func (q *treeQuestion) eachLot(each func(w widths, n int)) {
 // inLimbs has the cells travel among so many sites.
 func (q *treeQuestion) inLimbs(sites int) {
 	q.measure()
-	q.inLimbsOf(limbFor(q.eachLot, sites))
+	q.limbs = arrangement{}
+	beside := uint(0)
+	for _, f := range q.layout() {
+		beside = max(beside, 1+widthOf(f.Bound))
+	}
+	q.inLimbsOf(limbFor(&q.tally, max(int(q.widest), leastLimb), sites, beside))
 }
 
 // inLimbsOf has the cells travel in limbs of so many bits.
 func (q *treeQuestion) inLimbsOf(limb int) {
-	q.Limb, q.limbs = limb, limbsOf(q.eachLot, limb)
+	q.Limb, q.limbs = limb, arrange(&q.tally, uint(limb))
 }
 
 // loose says that nothing is known of the nodes' histograms.
@@ -268,13 +273,6 @@ func (q *treeQuestion) checkSums() error {
 			return errInexact
 		}
 	}
-	for _, lots := range q.cells {
-		for _, w := range lots {
-			if int(w.widest()) > q.Limb {
-				return errLimbs
-			}
-		}
-	}
 	return nil
 }
 
@@ -306,8 +304,8 @@ func (q *treeQuestion) layout() []compute.Field {
 		}
 		out = append(out, total)
 	}
-	if q.limbs > 0 {
-		out = append(out, compute.Field{Name: "cells", Length: q.limbs, Bound: math.Ldexp(1, q.Limb) - 1})
+	if q.limbs.limbs > 0 {
+		out = append(out, compute.Field{Name: "cells", Length: q.limbs.limbs, Bound: math.Ldexp(1, q.Limb-1) - 1})
 	}
 	return out
 }

@@ -114,8 +114,7 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 		sum.Field("totals")[4*i] *= -1
 	}
 	cells := sum.Field("cells")
-	from := limbReader{limbs: slices.Clone(cells), width: uint(q.Limb)}
-	to := limbWriter{limbs: cells[:0], width: uint(q.Limb)}
+	from, to := q.limbs.read(cells), &classes{}
 	for i, g := range q.grids {
 		for k, l := range g {
 			lot := make([]cell, len(l.groups))
@@ -126,7 +125,9 @@ func turnGradients(t *testing.T, f *Fit, sum compute.Sum) {
 			to.putLot(lot, q.cells[i][k])
 		}
 	}
-	to.finish()
+	if _, ok := q.limbs.write(cells[:0], to); !ok {
+		t.Fatal("the opposites have no room")
+	}
 }
 
 // Of two siblings the smaller is asked; it has the fewer records to add up and

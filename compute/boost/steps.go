@@ -78,7 +78,7 @@ func largestFields(s *study.Study) []compute.Field {
 		q.Nodes, q.Counts, q.grids = append(q.Nodes, i), append(q.Counts, maxRows), append(q.grids, all)
 	}
 	q.measure()
-	q.inLimbsOf(narrowest(q.eachLot))
+	q.inLimbsOf(max(int(q.widest), leastLimb))
 	return q.layout()
 }
 
@@ -140,7 +140,7 @@ func expectedLevels(s *study.Study) []compute.Expected {
 		out = append(out, compute.Expected{Rounds: b.Trees, Fields: level(depth).layout()})
 	}
 	end := level(0)
-	end.Nodes, end.Counts, end.grids, end.Limb, end.limbs = nil, nil, nil, 0, 0
+	end.Nodes, end.Counts, end.grids, end.Limb, end.limbs = nil, nil, nil, 0, arrangement{}
 	return append(out, compute.Expected{Rounds: 1, Fields: end.layout()})
 }
 
