@@ -125,6 +125,47 @@ func (e estimated) over(other figure) (lower, upper float64, ok bool) {
 	return ratio / factor, ratio * factor, true
 }
 
+// limited is a value with the limits of its interval, which need not be as far from
+// it on both sides; NaN limits for none.
+type limited struct{ of, lower, upper float64 }
+
+func (l limited) value() float64 { return l.of }
+func (limited) method() string   { return "MOVER of the limits of each" }
+func (l limited) known() bool    { return l.lower < l.upper }
+func (l limited) se() float64    { return (l.upper - l.lower) / (2 * normal) }
+
+// minus recovers variances from the limits of each (Zou and Donner, Statistics in
+// Medicine 27, 2008). The p-value is of the variance on the sides that face each
+// other, so that it is below 0.05 where the interval leaves out zero.
+func (l limited) minus(other figure) (lower, upper, p float64, ok bool) {
+	o := other.(limited)
+	if !l.known() || !o.known() {
+		return 0, 0, 1, false
+	}
+	d := l.of - o.of
+	below, above := math.Hypot(l.of-l.lower, o.upper-o.of), math.Hypot(l.upper-l.of, o.of-o.lower)
+	facing := below
+	if d < 0 {
+		facing = above
+	}
+	p = 1
+	if facing > 0 {
+		p = 2 * distuv.UnitNormal.CDF(-normal*math.Abs(d)/facing)
+	}
+	return d - below, d + above, p, true
+}
+
+// over does the same on the logarithm.
+func (l limited) over(other figure) (lower, upper float64, ok bool) {
+	o := other.(limited)
+	if !l.known() || !o.known() || !(l.lower > 0) || !(o.lower > 0) {
+		return 0, 0, false
+	}
+	below := math.Hypot(math.Log(l.of/l.lower), math.Log(o.upper/o.of))
+	above := math.Hypot(math.Log(l.upper/l.of), math.Log(o.of/o.lower))
+	return l.of / o.of * math.Exp(-below), l.of / o.of * math.Exp(above), true
+}
+
 // alike draws figures of groups as large as these that do not differ: shares and
 // rates at the pooled one, other values with each group's own standard error.
 // False where there is nothing to draw.
@@ -165,8 +206,11 @@ func alike(list []figure) (draw func(random *rand.Rand, out []float64), ok bool)
 			se[i] = math.Sqrt(f.variance() / f.n)
 		case estimated:
 			se[i] = f.se
-		case interface{ se() float64 }: // under noise
+		case interface{ se() float64 }: // of limits, and under noise
 			se[i] = f.se()
+		}
+		if !(se[i] >= 0) {
+			return nil, false // too few for a standard error
 		}
 	}
 	return func(random *rand.Rand, out []float64) {

@@ -26,7 +26,7 @@ import (
 // patient would be another figure, for which there is nothing here: a study has one
 // outcome, and its model one prediction for a record.
 type ranking struct {
-	ndcg, adjusted       estimated
+	ndcg, adjusted       limited
 	chance               float64 // ndcg of an order by chance, on average
 	bound, adjustedBound float64
 }
@@ -36,7 +36,7 @@ type ranking struct {
 var rankingMetrics = []string{"ndcg", "ndcg_adjusted"}
 
 // rankingLimit says in the report what its figures cannot tell.
-const rankingLimit = "The normalised discounted cumulative gain is of the order of a group's patients among themselves. In larger groups, and where the outcome is more common, it is higher whatever the model does; a gap of it is to be read beside what chance has, or by the gain beyond chance. Where fewer than about one in five of a group have the outcome, its interval is somewhat too narrow."
+const rankingLimit = "The normalised discounted cumulative gain is of the order of a group's patients among themselves. In larger groups, and where the outcome is more common, it is higher whatever the model does; a gap of it is to be read beside what chance has, or by the gain beyond chance. Where fewer than ten of a group have the outcome, or do not, it has no interval and no gap."
 
 // ranks reports whether a study asks for them.
 func ranks(s *study.Study) bool {
@@ -70,19 +70,12 @@ func gain(gains, n []float64) (total float64) {
 	return total
 }
 
-// tiedBin is a bin of patients who share ranks.
-type tiedBin struct {
-	up, n    float64
-	discount float64 // mean of its ranks
-}
-
 // newRanking reads the counts by score, lowest first. Without patients with the
-// outcome and without there is nothing to rank: NaN. With fewer than two of either
-// there is no standard error.
+// outcome and without there is nothing to rank: NaN.
 func newRanking(positive, negative []float64) ranking {
-	var bins []tiedBin // highest score first
+	var o ordering
 	var d discounted
-	var got, best, worst, positives float64
+	var got, best, worst float64
 	for b := len(positive) - 1; b >= 0; b-- {
 		up, down := positive[b], negative[b]
 		n := up + down
@@ -92,7 +85,7 @@ func newRanking(positive, negative []float64) ranking {
 		rank, before := d.rank, d.sum
 		afterFewer := d.to(rank + min(up, down)) // ranks only ascend
 		afterMore := d.to(rank + max(up, down))
-		one := tiedBin{up, n, (d.to(rank+n) - before) / n}
+		one := tiedBin{n: n, up: up, discount: (d.to(rank+n) - before) / n}
 		afterUp, afterDown := afterFewer, afterMore
 		if up > down {
 			afterUp, afterDown = afterMore, afterFewer
@@ -100,63 +93,27 @@ func newRanking(positive, negative []float64) ranking {
 		got += up * one.discount
 		best += afterUp - before
 		worst += d.sum - afterDown
-		positives += up
-		bins = append(bins, one)
+		o.positives += up
+		o.bins = append(o.bins, one)
 	}
-	n := d.rank
-	if positives == 0 || positives == n {
-		none := estimated{math.NaN(), math.NaN()}
+	o.n = d.rank
+	if o.positives == 0 || o.positives == o.n {
+		none := limited{math.NaN(), math.NaN(), math.NaN()}
 		return ranking{ndcg: none, adjusted: none}
 	}
 	var top discounted
-	ideal, byChance := top.to(positives), positives/n*d.sum
+	o.ideal = top.to(o.positives)
+	average := d.sum / o.n
+	byChance := o.positives * average
 	off := max(best-got, got-worst)
 	r := ranking{
-		ndcg: estimated{of: got / ideal}, adjusted: estimated{of: (got - byChance) / (ideal - byChance)}, chance: byChance / ideal,
-		bound: off / ideal, adjustedBound: off / (ideal - byChance),
+		ndcg: limited{of: got / o.ideal}, adjusted: limited{of: (got - byChance) / (o.ideal - byChance)}, chance: byChance / o.ideal,
+		bound: off / o.ideal, adjustedBound: off / (o.ideal - byChance),
 	}
-	// One patient more with the outcome adds the discount of the rank, less what the
-	// figure loses by a longer best order, and by more that chance has.
-	last, average := discount(positives), d.sum/n
-	r.ndcg.se = rankingError(bins, positives, r.ndcg.of*last) / ideal
-	r.adjusted.se = rankingError(bins, positives, average+r.adjusted.of*(last-average)) / (ideal - byChance)
-	if positives < 2 || n-positives < 2 {
-		r.ndcg.se, r.adjusted.se = math.NaN(), math.NaN()
-	}
+	o.place()
+	r.ndcg.lower, r.ndcg.upper = o.limits(r.ndcg.of, 0)
+	r.adjusted.lower, r.adjusted.upper = o.limits(r.adjusted.of, average)
 	return r
-}
-
-// steadyBin is how many patients the chance of the outcome at a score is taken from,
-// at least.
-const steadyBin = 20
-
-// rankingError is the standard error of a sum over patients with the outcome of the
-// discounts of their scores, each less a number: whether a patient of a score has it
-// is binomial. The few of the first ranks decide most of it, so their own share is no
-// measure of how it varies: bins are taken together, from the first rank on, until
-// they have enough patients, and one patient more has the outcome as often as the
-// whole. Where the outcome is rare, intervals of two such errors are too narrow: of
-// drawn groups of 100 to 1600 they cover 73 to 95 in 100 where one in twenty or ten
-// has it, 92 to 99 where three in ten or half have it (TestIntervalOfTheRanking).
-func rankingError(bins []tiedBin, positives, less float64) float64 {
-	all := 0.0
-	for _, b := range bins {
-		all += b.n
-	}
-	variance, first := 0.0, 0
-	up, n := positives/all, 1.0
-	for i, b := range bins {
-		up, n = up+b.up, n+b.n
-		if n-1 < steadyBin && i < len(bins)-1 {
-			continue
-		}
-		q := up / n
-		for _, c := range bins[first : i+1] {
-			variance += c.n * q * (1 - q) * (c.discount - less) * (c.discount - less)
-		}
-		first, up, n = i+1, positives/all, 1
-	}
-	return math.Sqrt(variance)
 }
 
 // measureRanking fills in the figures of a study that asks for them.
@@ -171,28 +128,27 @@ func (t *tally) measureRanking(g *Group) {
 		}
 		return
 	}
-	figure := func(e estimated, bound float64, lowest float64) func() Metric {
+	figure := func(l limited, bound float64) func() Metric {
 		return func() Metric {
-			m := Metric{Estimate: e.of, Bound: &bound}
-			if !math.IsNaN(e.se) {
-				lower, upper := max(lowest, e.of-normal*e.se), min(1, e.of+normal*e.se)
-				m.Lower, m.Upper, m.Method = &lower, &upper, "binomial, of the binned scores"
+			m := Metric{Estimate: l.of, Bound: &bound}
+			if l.known() {
+				m.Lower, m.Upper, m.Method = &l.lower, &l.upper, "test inversion over tilted orders, of the binned scores"
 			}
 			return m
 		}
 	}
-	t.put(g, "ndcg", figure(r.ndcg, r.bound, 0), "positives")
-	t.put(g, "ndcg_adjusted", figure(r.adjusted, r.adjustedBound, math.Inf(-1)), "positives")
+	t.put(g, "ndcg", figure(r.ndcg, r.bound), "positives")
+	t.put(g, "ndcg_adjusted", figure(r.adjusted, r.adjustedBound), "positives")
 	t.put(g, "ndcg_by_chance", func() Metric { return Metric{Estimate: r.chance} }, "positives")
 }
 
 func rankingComparisons() []comparison {
-	one := func(metric, words string, of func(r *ranking) estimated) comparison {
+	one := func(metric, words string, of func(r *ranking) limited) comparison {
 		return comparison{metric: metric, words: words, margin: marginOfRate, scale: 1, needs: []string{"positives"},
 			of: func(t *tally) figure { return of(t.order) }}
 	}
 	return []comparison{
-		one("ndcg", "the normalised discounted cumulative gain", func(r *ranking) estimated { return r.ndcg }),
-		one("ndcg_adjusted", "the discounted cumulative gain beyond chance", func(r *ranking) estimated { return r.adjusted }),
+		one("ndcg", "the normalised discounted cumulative gain", func(r *ranking) limited { return r.ndcg }),
+		one("ndcg_adjusted", "the discounted cumulative gain beyond chance", func(r *ranking) limited { return r.adjusted }),
 	}
 }
