@@ -18,12 +18,12 @@ type pairs struct{ concordant, tied, comparable, surplus2, surplusPairs, pairs2 
 
 // figure is Harrell's C with its standard error. A pair of hospitals has no
 // comparable patients, so the sums over hospitals are those of one stratum each.
-func (p pairs) figure() estimated {
+func (p pairs) figure() ordered {
 	if p.comparable == 0 {
-		return estimated{math.NaN(), 0}
+		return ordered{estimated: estimated{math.NaN(), 0}}
 	}
 	d := (2*p.concordant + p.tied - p.comparable) / p.comparable // Somers' D
-	return estimated{(d + 1) / 2, math.Sqrt(max(0, p.surplus2-2*d*p.surplusPairs+d*d*p.pairs2)) / p.comparable / 2}
+	return ordered{estimated: estimated{(d + 1) / 2, math.Sqrt(max(0, p.surplus2-2*d*p.surplusPairs+d*d*p.pairs2)) / p.comparable / 2}}
 }
 
 // tree counts by rank (Fenwick, Software: Practice and Experience 24, 1994).

@@ -336,10 +336,12 @@ func (t *tally) measureScores(g *Group) {
 		t.put(g, "auc", func() Metric {
 			auc, bound := area(t.scoresUp, t.scoresDown)
 			m := Metric{Estimate: auc, Bound: &bound}
-			if t.positives > 1 && t.n-t.positives > 1 {
-				margin := normal * math.Sqrt(areaVariance(t.scoresUp, t.scoresDown))
-				lower, upper := max(0, auc-margin), min(1, auc+margin)
-				m.Lower, m.Upper, m.Method = &lower, &upper, "DeLong, of the binned scores"
+			ranked := t.ranked()
+			if lower, upper, ok := ranked.limits(); ok {
+				m.Lower, m.Upper, m.Method = &lower, &upper, "DeLong on the logit, of the binned scores"
+				if ranked.estimated.se == 0 {
+					m.Method = "Newcombe's score limits, of the binned scores"
+				}
 			}
 			return m
 		}, "positives")

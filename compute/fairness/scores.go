@@ -22,12 +22,12 @@ func area(positive, negative []float64) (auc, bound float64) {
 }
 
 // ranked is the area with its standard error.
-func (t *tally) ranked() estimated {
+func (t *tally) ranked() ordered {
 	if t.positives < 2 || t.n-t.positives < 2 {
-		return estimated{math.NaN(), 0}
+		return ordered{estimated: estimated{math.NaN(), 0}}
 	}
 	auc, _ := area(t.scoresUp, t.scoresDown)
-	return estimated{auc, math.Sqrt(areaVariance(t.scoresUp, t.scoresDown))}
+	return ordered{estimated{auc, math.Sqrt(areaVariance(t.scoresUp, t.scoresDown))}, t.positives, t.n - t.positives}
 }
 
 // areaVariance is DeLong's variance of the binned scores (Biometrics 44, 1988).

@@ -156,9 +156,8 @@ func (t *tally) measureSurvival(g *Group) {
 	t.put(g, "event_share", func() Metric { return proportion(t.events, t.n, 1) }, "events")
 	if c := t.pairs.figure(); !math.IsNaN(c.of) {
 		m := Metric{Estimate: c.of}
-		if c.se > 0 {
-			lower, upper := max(0, c.of-normal*c.se), min(1, c.of+normal*c.se)
-			m.Lower, m.Upper, m.Method = &lower, &upper, "infinitesimal jackknife, inside hospitals"
+		if lower, upper, ok := c.limits(); ok {
+			m.Lower, m.Upper, m.Method = &lower, &upper, "infinitesimal jackknife on the logit, inside hospitals"
 		}
 		t.put(g, "cindex", func() Metric { return m }, "events") // each pair has one with the event
 	} else {

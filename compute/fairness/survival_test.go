@@ -121,7 +121,7 @@ func TestSurvivalEqualsR(t *testing.T) {
 		near(t, "predicted risk", g.Metrics["predicted_risk"+want.suffix].Estimate, want.predicted, 1e-9)
 		near(t, "predicted minus observed", g.Metrics["calibration_in_the_large"+want.suffix].Estimate, want.predicted-want.observed, 1e-9)
 		near(t, "C", c.Estimate, want.c, 1e-9)
-		near(t, "C lower", *c.Lower, want.c-normal*want.seC, 1e-8)
+		near(t, "C lower", *c.Lower, 1/(1+(1-want.c)/want.c*math.Exp(normal*want.seC/(want.c*(1-want.c)))), 1e-8)
 	}
 	if len(a.Criteria) != 4 || a.Criteria[0].Verdict == "" || a.Criteria[0].Groups[0].Estimate == nil || a.Criteria[1].Groups[0].Detectable == nil {
 		t.Errorf("criteria of a survival study: %+v", a.Criteria)

@@ -305,6 +305,7 @@ func (s *Session) audit() error {
 		if err := s.progress(a); err != nil {
 			return err
 		}
+		s.concordance()
 		s.protect()
 		return s.trade(a)
 	})

@@ -51,6 +51,15 @@ type Prediction struct {
 	Coverage  float64 `json:"coverage"` // share of the tried patients inside
 }
 
+// OnTheLogit is the interval of a share between 0 and 1 of pairs of patients that
+// are in the right order, by its standard error on the scale of the logit: near 1
+// the interval on the scale of the share leaves the truth out too often (Pepe, The
+// Statistical Evaluation of Medical Tests, 2003, section 5.2.3).
+func OnTheLogit(share, se float64) Interval {
+	odds, factor := share/(1-share), math.Exp(normal*se/(share*(1-share)))
+	return Interval{odds / (odds + factor), odds * factor / (1 + odds*factor)}
+}
+
 // Level of the prediction interval and of every other.
 const Level = 0.95
 
@@ -212,8 +221,9 @@ func (r *reader) area(positives, negatives float64) {
 	r.Bounds["auc"] = bound / (positives * negatives)
 	if positives > 1 && negatives > 1 {
 		variance := max(0, placedUp-positives*auc*auc)/(positives*(positives-1)) + max(0, placedDown-negatives*auc*auc)/(negatives*(negatives-1))
-		margin := normal * math.Sqrt(variance)
-		r.Intervals["auc"] = Interval{max(0, auc-margin), min(1, auc+margin)}
+		if variance > 0 && auc > 0 && auc < 1 {
+			r.Intervals["auc"] = OnTheLogit(auc, math.Sqrt(variance))
+		}
 	}
 }
 

@@ -1,0 +1,91 @@
+package fairness
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/consilium-fl/consilium/compute/validation"
+)
+
+// ordered is how often two patients of a group are in the right order: the area
+// under a curve, or a concordance. Its estimate lies near 1 in small groups by
+// chance, where its standard error vanishes: of six patients with the outcome and
+// six without, whom a model orders rightly in nine of ten pairs, one sample in
+// five has no error at all. Wald's interval, which then has no width, covers that
+// model's area in 80 of 100 samples. So the interval is made on the scale of the
+// logit; where the standard error is zero it is Newcombe's by a score (Statistics in
+// Medicine 25, 2006, method 5).
+type ordered struct {
+	estimated
+	with, without float64 // patients with the outcome and without, of an area; 0 of a concordance
+}
+
+func (ordered) method() string { return "MOVER of the limits on the logit" }
+
+// limits are false where nothing says how far the estimate may be off.
+func (o ordered) limits() (lower, upper float64, ok bool) {
+	switch {
+	case o.estimated.se > 0 && o.of > 0 && o.of < 1:
+		i := validation.OnTheLogit(o.of, o.estimated.se)
+		return i.Lower, i.Upper, true
+	case o.with > 0 && o.without > 0:
+		return o.score(0), o.score(1), true
+	}
+	return 0, 0, false
+}
+
+// score is the area towards an end at which the estimate would be 1.96 standard
+// errors away, with Hanley and McNeil's standard error of that area, their two
+// sizes replaced by the mean of both.
+func (o ordered) score(end float64) float64 {
+	inside, outside := o.of, end
+	size := (o.with + o.without) / 2
+	for range 60 {
+		a := (inside + outside) / 2
+		variance := a * (1 - a) / (o.with * o.without) * (1 + (size-1)*((1-a)/(2-a)+a/(1+a)))
+		if math.Abs(o.of-a) <= normal*math.Sqrt(variance) {
+			inside = a
+		} else {
+			outside = a
+		}
+	}
+	return inside
+}
+
+// se is that of an interval as wide as the limits.
+func (o ordered) se() float64 {
+	lower, upper, _ := o.limits()
+	return (upper - lower) / (2 * normal)
+}
+
+// minus recovers variances from the limits of each (Zou and Donner, 2008). Its
+// p-value is of the standard error on the side of no difference, so that it is
+// below 0.05 where the interval leaves that out.
+func (o ordered) minus(other figure) (lower, upper, p float64, ok bool) {
+	x := other.(ordered)
+	l1, u1, ok1 := o.limits()
+	l2, u2, ok2 := x.limits()
+	if !ok1 || !ok2 {
+		return 0, 0, 1, false
+	}
+	d := o.of - x.of
+	below, above := math.Hypot(o.of-l1, u2-x.of), math.Hypot(u1-o.of, x.of-l2)
+	towards := below
+	if d < 0 {
+		towards = above
+	}
+	return d - below, d + above, 2 * distuv.UnitNormal.CDF(-math.Abs(d)/towards*normal), true
+}
+
+// over is the same of the logarithms.
+func (o ordered) over(other figure) (lower, upper float64, ok bool) {
+	x := other.(ordered)
+	l1, u1, ok1 := o.limits()
+	l2, u2, ok2 := x.limits()
+	if !ok1 || !ok2 || !(l1 > 0) || !(l2 > 0) {
+		return 0, 0, false
+	}
+	ratio := o.of / x.of
+	return ratio / math.Exp(math.Hypot(math.Log(o.of/l1), math.Log(u2/x.of))), ratio * math.Exp(math.Hypot(math.Log(u1/o.of), math.Log(x.of/l2))), true
+}
