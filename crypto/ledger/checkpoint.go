@@ -112,17 +112,17 @@ func looseBase64(text string) bool {
 	return err != nil || base64.StdEncoding.EncodeToString(decoded) != text
 }
 
-// ParseCheckpoint reads a checkpoint WITHOUT verifying its signature: for
-// display.
+// ParseCheckpoint reads a checkpoint WITHOUT verifying its signature, or those of
+// the witnesses below it, of which there may be many: for display.
 func ParseCheckpoint(data []byte) (*Checkpoint, error) {
-	if len(data) > maxCheckpoint {
-		return nil, fmt.Errorf("checkpoint of %d bytes is too large", len(data))
+	text, _, found := bytes.Cut(data, []byte("\n\n"))
+	if len(text) > maxCheckpoint {
+		return nil, fmt.Errorf("checkpoint of %d bytes is too large", len(text))
 	}
-	text, _, found := strings.Cut(string(data), "\n\n")
 	if !found {
 		return nil, errors.New("checkpoint is not a signed note")
 	}
-	return parseBody(text + "\n")
+	return parseBody(string(text) + "\n")
 }
 
 func parseBody(text string) (*Checkpoint, error) {

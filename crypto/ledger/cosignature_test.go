@@ -249,3 +249,19 @@ func FuzzVerifyCosigned(f *testing.F) {
 		}
 	})
 }
+
+// The cosignatures of a large consortium are below its checkpoint, which is read
+// for display all the same.
+func TestACheckpointWithManyCosignatures(t *testing.T) {
+	var members []string
+	for i := range 200 {
+		members = append(members, fmt.Sprintf("hospital %03d", i))
+	}
+	data := cosigned(t, logOf(t, 5, 5, ""), members...)
+	if c, err := ParseCheckpoint(data); err != nil || c.Size != 5 {
+		t.Errorf("read without verifying: %v, %v", c, err)
+	}
+	if _, seen, err := VerifyCosigned(data, origin, public("coordinator"), witnesses(members...)); err != nil || len(seen) != len(members) {
+		t.Errorf("%d of %d cosignatures verified, %v", len(seen), len(members), err)
+	}
+}
