@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"maps"
+	"math"
 
 	"github.com/consilium-fl/consilium/compute/validation"
 )
@@ -17,7 +18,7 @@ func (s *Session) concordance() {
 	}
 	c, audited := a.Groups[0].Metrics["cindex"]
 	of, tried := v.Metrics["cindex"]
-	if !audited || !tried || c.Estimate != of || c.Lower == nil || c.Upper == nil {
+	if !audited || !tried || math.Abs(c.Estimate-of) > 1e-12 || c.Lower == nil || c.Upper == nil {
 		return
 	}
 	with := *v
