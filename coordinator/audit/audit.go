@@ -27,6 +27,7 @@
 //   - release: it lists those rounds, that model and that audit, and the
 //     hospitals' decisions about it are theirs
 //   - model cards: those in the log are of this release
+//   - entries: each says what its statement says, once, in an order that a study has
 //   - attestation: the coordinator's in-toto statement says the same
 //
 // What it cannot prove: that a hospital's records are true, and that the
@@ -171,6 +172,7 @@ func (v *verifier) checks() []check {
 		{"release", v.checkRelease},
 		{"release decisions", v.checkDecisions},
 		{"model cards", v.checkCards},
+		{"entries", v.checkEntries},
 		{"attestation", v.checkAttestation},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -109,7 +110,8 @@ type lies struct {
 	invited  func(step string, again bool) []string // again: an earlier round of the step has ended
 	share    func(member string, share []byte) []byte
 	sum      func(step string, sum []byte) []byte
-	more     bool // a round after the end
+	more     bool     // a round after the end
+	blames   []string // whose key shares do not open, by so many that a failed round is their fault
 	decline  func(step, site string) bool
 	anyway   bool                // who declines contributes, too
 	end      *statement.StudyEnd // the study ends before its second question
@@ -242,6 +244,9 @@ func (b *builder) run() {
 		b.round(last, siteNames, "published")
 	}
 	result := session.Result()
+	text, err := json.Marshal(result)
+	must(b.t, err)
+	b.leaf(ledger.Entry{Type: ledger.TypeResult, Study: b.id.String(), Subject: b.put(text), Actor: "coordinator"})
 	payload, err := statement.Encode(result.Audit)
 	must(b.t, err)
 	raw := rawAudit(payload)
@@ -342,7 +347,15 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 	}
 	request := b.state(ledger.TypeOpeningRequest, statement.KindOpeningRequest, &statement.OpeningRequest{Round: id, Contributors: contributors, Headers: headers}, "coordinator", id.String())
 	openings := make(map[int][]byte)
-	for j, member := range plan.Committee {
+	openers := plan.Committee
+	if state == "failed-integrity" && b.lies.blames != nil {
+		openers = plan.Committee[:plan.Threshold-1]
+		for _, member := range plan.Committee[plan.Threshold-1:] {
+			b.state(ledger.TypeOpeningFault, statement.KindOpeningFault, &statement.OpeningFault{Round: id, Member: member, Request: request, Senders: b.lies.blames}, member, id.String())
+		}
+		end.AtFault = b.lies.blames
+	}
+	for j, member := range openers {
 		var column [][]byte
 		for i := range shares {
 			column = append(column, shares[i][j])
@@ -356,7 +369,7 @@ func (b *builder) round(question compute.Question, invited []string, state strin
 		}
 		b.state(ledger.TypeOpeningShare, statement.KindOpeningShare, &statement.OpeningShare{Round: id, Member: member, Request: request, Share: b.put(answer)}, member, id.String())
 	}
-	end.Request, end.Openers, end.SharesGiven = &request, plan.Committee, true
+	end.Request, end.Openers, end.SharesGiven = &request, openers, true
 	if state == "failed-integrity" {
 		end.Reason = "noise overflow"
 		b.state(ledger.TypeRoundEnd, statement.KindRoundEnd, end, "coordinator", id.String())

@@ -19,7 +19,6 @@ var said = map[string]string{
 	"Approval.Reason":          "why, in words",
 	"RoundEnd.Reason":          "why, in words",
 	"RoundEnd.Missing":         "who was waited for: silence leaves no evidence",
-	"RoundEnd.AtFault":         "of a published round, where it has no effect",
 	"Release.Time":             "by the coordinator's clock",
 	"ReleaseDecision.Time":     "by the site's clock",
 	"ReleaseDecision.Accepted": "the site's own word",

@@ -57,11 +57,7 @@ func TestTheSecondVerifierAgreesOnHonestBundles(t *testing.T) {
 				}
 				return nil
 			},
-			change: func(v any) {
-				if e, ok := v.(*statement.RoundEnd); ok && e.State == "failed-integrity" {
-					e.AtFault = []string{"Wiese"}
-				}
-			},
+			blames:  []string{"Wiese"},
 			invited: without,
 		}), true},
 		"few witnesses": {build(t, c, lies{witnesses: map[string]int{"Aare": 20}}), true},
@@ -303,7 +299,7 @@ func TestTheSecondVerifierNamesWhatDoesNotFit(t *testing.T) {
 		"a contribution after the request": {lies{order: func(leaves [][]byte) {
 			i := slices.IndexFunc(leaves, func(l []byte) bool { return typeOf(t, l) == ledger.TypeOpeningRequest })
 			leaves[i], leaves[i-1] = leaves[i-1], leaves[i]
-		}}, "late"},
+		}}, "does not list the contributions"},
 	} {
 		t.Run(name, func(t *testing.T) { both(t, c, build(t, c, test.lies), test.words) })
 	}

@@ -187,6 +187,14 @@ func (r *round) checkDecline(d *record) error {
 	if _, c := r.header(site); c != nil {
 		return fmt.Errorf("%q declined the round to which it contributes in %s", site, c)
 	}
+	for _, other := range r.declines {
+		if other != d && other.fact.(*statement.Decline).Site == site {
+			return fmt.Errorf("%q declined the round a second time", site)
+		}
+	}
+	if len(r.requests) > 0 && d.index > r.requests[0].index {
+		return fmt.Errorf("%q declined the round after %s had fixed the set to open", site, r.requests[0])
+	}
 	return nil
 }
 
@@ -195,6 +203,11 @@ func (r *round) checkDecline(d *record) error {
 func (v *verifier) checkOpenings() (string, error) {
 	requests := 0
 	for _, round := range v.rounds {
+		if len(round.requests) < 2 {
+			if err := round.checkFaults(); err != nil {
+				return "", err
+			}
+		}
 		if len(round.requests) == 0 {
 			if len(round.shares) > 0 {
 				return "", fmt.Errorf("%s opens %s, which nobody asked to open", round.shares[0], round)
@@ -318,6 +331,14 @@ func (r *round) checkEnd() error {
 	case request != nil && !slices.Equal(end.Contributors, request.Contributors):
 		return fmt.Errorf("%s lists other contributors than the opening request", at)
 	}
+	var sent []string
+	for _, c := range r.contributions {
+		sent = append(sent, c.fact.(*statement.ContributionHeader).Site)
+	}
+	slices.Sort(sent)
+	if !slices.Equal(end.Contributors, sent) {
+		return fmt.Errorf("%s lists other contributors (%s) than contributed in the log (%s)", at, strings.Join(end.Contributors, ", "), strings.Join(sent, ", "))
+	}
 	var gave []string
 	for _, share := range r.shares {
 		gave = append(gave, share.fact.(*statement.OpeningShare).Member)
@@ -325,6 +346,9 @@ func (r *round) checkEnd() error {
 	slices.Sort(gave)
 	if !slices.Equal(end.Openers, gave) {
 		return fmt.Errorf("%s counts other openers (%s) than gave an opening share in the log (%s)", at, strings.Join(end.Openers, ", "), strings.Join(gave, ", "))
+	}
+	if blamed := r.blamed(); !slices.Equal(end.AtFault, blamed) {
+		return fmt.Errorf("%s blames others (%s) than the committee's reports in the log do (%s)", at, strings.Join(end.AtFault, ", "), strings.Join(blamed, ", "))
 	}
 	switch end.State {
 	case "published":

@@ -9,6 +9,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
+	"github.com/consilium-fl/consilium/crypto/ledger"
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
 
@@ -185,7 +186,8 @@ func (v *verifier) checkStudyEnd() (string, error) {
 		return "", fmt.Errorf("%s ends another study", at)
 	}
 	for _, r := range v.records[at.index+1:] {
-		if r.entry.Study == v.digest.String() {
+		// A hospital may take its approval back at any time.
+		if r.entry.Study == v.digest.String() && r.entry.Type != ledger.TypeApproval {
 			return "", fmt.Errorf("%s comes after %s", r, at)
 		}
 	}

@@ -449,22 +449,15 @@ func TestAfterAFailedOpeningOnlyTheSameSetLessThoseAtFault(t *testing.T) {
 		}
 		return nil
 	}
-	blamed := func(sites ...string) func(any) {
-		return func(v any) {
-			if e, ok := v.(*statement.RoundEnd); ok && e.State == "failed-integrity" {
-				e.AtFault = sites
-			}
-		}
-	}
 	expect(t, build(t, c, lies{rounds: failing}), trust, "questions", "pinned on no site")
-	expect(t, build(t, c, lies{rounds: failing, change: blamed("Wiese")}), trust, "questions", "another set")
+	expect(t, build(t, c, lies{rounds: failing, blames: []string{"Wiese"}}), trust, "questions", "another set")
 	without := func(step string, again bool) []string {
 		if step != "describe/counts" && again {
 			return siteNames[:3]
 		}
 		return siteNames
 	}
-	f, err := Verify(build(t, c, lies{rounds: failing, change: blamed("Wiese"), invited: without}), trust)
+	f, err := Verify(build(t, c, lies{rounds: failing, blames: []string{"Wiese"}, invited: without}), trust)
 	must(t, err)
 	if failed, bad := f.First(Failed); bad {
 		t.Errorf("the same set less the site at fault is refused: %s: %s", failed.Check, failed.Detail)

@@ -68,6 +68,7 @@ type verifier struct {
 	cards                        map[string]string // by format
 	ended                        bool              // without a release
 	missing                      string            // the first ciphertext that is not there
+	result                       *result           // nil until the log has one
 	published                    []*round
 	released                     *releaseStatement
 }
@@ -88,7 +89,7 @@ func Verify(bundle fs.FS, governance string) (*Summary, error) {
 	v := &verifier{bundle: bundle, expects: make(map[string]bool), rosters: make(map[string]*roster), notes: make(map[string]note), byID: make(map[string]*round), cards: make(map[string]string)}
 	for _, step := range []func() error{
 		v.checkNames, v.readLog, func() error { return v.checkRosters(governance) }, v.checkHead, v.checkTiles, v.checkCosigned,
-		v.checkProofs, v.checkStatements, v.checkRounds, v.checkRelease, v.checkGate, v.checkAttestation, v.checkEarlier, v.checkNothingElse,
+		v.checkProofs, v.checkStatements, v.checkRounds, v.checkQuestions, v.checkOrder, v.checkRelease, v.checkGate, v.checkAttestation, v.checkEarlier, v.checkNothingElse,
 	} {
 		if err := step(); err != nil {
 			return nil, err

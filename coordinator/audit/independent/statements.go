@@ -75,6 +75,10 @@ type fact struct {
 	Reason       string   `json:"reason"`
 	Format       string   `json:"format"`
 	Card         string   `json:"card"`
+	Question     string   `json:"question"`
+	Senders      []string `json:"senders"`
+	AtFault      []string `json:"at_fault"`
+	SharesGiven  bool     `json:"shares_given"`
 }
 
 // statement is a fact with its place in the log.
@@ -86,10 +90,11 @@ type statement struct {
 
 // round gathers what the log holds of one.
 type round struct {
-	id                    string
-	plan                  statement
-	contributions, shares []statement
-	request, end          *statement
+	id                            string
+	plan                          statement
+	contributions, shares, faults []statement
+	declined                      []string
+	request, end                  *statement
 }
 
 // signers says in which role each type of entry is signed.
@@ -107,7 +112,7 @@ var kinds = map[string]string{"contribution": "contribution-header"}
 func (v *verifier) checkStatements() error {
 	var inForce *roster
 	approved := make(map[string]bool)
-	started := false
+	started, proposer := false, ""
 	for i, e := range v.entries {
 		if e.Type == "roster" {
 			inForce = v.rosters[e.Subject]
@@ -120,12 +125,21 @@ func (v *verifier) checkStatements() error {
 		if err != nil {
 			return err
 		}
+		if inForce == nil {
+			return fmt.Errorf("entry %d (%s): before the first roster", i, e.Type)
+		}
+		if running := len(v.rounds) > 0 && v.rounds[len(v.rounds)-1].end == nil; running && slices.Contains([]string{"plan", "result", "study-end"}, e.Type) {
+			return fmt.Errorf("entry %d (%s): before the end of the round before it", i, e.Type)
+		}
 		if e.Type == "result" || e.Type == "monitor-report" {
+			if err := v.takeResult(e, inForce, data); err != nil {
+				return fmt.Errorf("entry %d (%s), blobs/%s: %w", i, e.Type, e.Subject, err)
+			}
 			continue
 		}
 		role, known := signers[e.Type]
-		if !known || inForce == nil {
-			return fmt.Errorf("entry %d (%s): of an unknown type, or before the first roster", i, e.Type)
+		if !known {
+			return fmt.Errorf("entry %d (%s): of an unknown type", i, e.Type)
 		}
 		kind := e.Type
 		if other, ok := kinds[e.Type]; ok {
@@ -151,12 +165,16 @@ func (v *verifier) checkStatements() error {
 		if s.Study != "" && s.Study != v.study {
 			return fmt.Errorf("entry %d (%s): of another study", i, e.Type)
 		}
-		if v.ended {
+		if v.ended && e.Type != "approval" { // which a hospital may take back at any time
 			return fmt.Errorf("entry %d (%s): after the end of the study", i, e.Type)
 		}
 		switch e.Type {
+		case "proposal":
+			proposer = s.Researcher
 		case "start":
-			started = true
+			if started = true; s.Researcher != proposer {
+				return fmt.Errorf("entry %d (start): by another researcher than proposed the study", i)
+			}
 		case "study-end":
 			if v.ended = true; s.State != "failed" {
 				if _, err := v.blob(s.Result); err != nil {
@@ -205,7 +223,7 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 			return errors.New("a second audit")
 		}
 		v.audit = s.digest
-		return v.readReport(payload)
+		return cmp.Or(v.readReport(payload), v.checkSame(payload, nil))
 	case "release-override":
 		return v.takeOverride(s)
 	case "card":
@@ -221,7 +239,10 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 		}
 		v.release, v.released = s.digest, new(releaseStatement)
 		v.released.index, v.overrideBefore = s.index, v.override
-		return json.Unmarshal(payload, v.released)
+		if err := json.Unmarshal(payload, v.released); err != nil {
+			return err
+		}
+		return v.checkSame(nil, v.released.Body)
 	case "release-decision":
 		if s.Release != v.release {
 			return errors.New("about another release than the one in the log")
@@ -243,19 +264,22 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 	}
 	switch e.Type {
 	case "contribution":
-		if r.request != nil || !slices.Contains(r.plan.Invited, s.Site) || len(s.Shares) != len(r.plan.Committee) {
-			return errors.New("late, not invited, or with too few key shares")
+		if r.request != nil || !slices.Contains(r.plan.Invited, s.Site) || slices.Contains(r.declined, s.Site) || len(s.Shares) != len(r.plan.Committee) {
+			return errors.New("late, not invited, of a hospital that declined, or with too few key shares")
 		}
 		r.contributions = append(r.contributions, s)
 	case "decline":
-		if !slices.Contains(r.plan.Invited, s.Site) {
-			return errors.New("of a hospital that was not invited")
+		contributed := func(c statement) bool { return c.Site == s.Site }
+		if r.request != nil || !slices.Contains(r.plan.Invited, s.Site) || slices.Contains(r.declined, s.Site) || slices.ContainsFunc(r.contributions, contributed) {
+			return errors.New("late, or of a hospital that was not invited or has answered")
 		}
+		r.declined = append(r.declined, s.Site)
 	case "opening-request":
 		if r.request != nil {
 			return errors.New("a second opening of a round")
 		}
 		r.request = &s
+		return r.checkRequest()
 	case "opening-share":
 		if r.request == nil || s.Request != r.request.digest || !slices.Contains(r.plan.Committee, s.Member) {
 			return errors.New("answers no request, or another, or is of nobody on the committee")
@@ -263,8 +287,11 @@ func (v *verifier) place(s statement, e entry, payload []byte) error {
 		r.shares = append(r.shares, s)
 		_, err := v.blob(s.Share)
 		return err
+	case "opening-fault":
+		return r.takeFault(s)
 	case "round-end":
 		r.end = &s
+		return r.checkEnd()
 	}
 	return nil
 }
@@ -292,6 +319,28 @@ func (v *verifier) checkRound(r *round) error {
 		}
 		return nil
 	}
+	if r.end == nil || r.end.Sum == "" {
+		return nil
+	}
+	if len(r.shares) < r.plan.Threshold {
+		return errors.New("published with fewer opening shares than its threshold")
+	}
+	data, err := v.blob(r.end.Sum)
+	if err != nil {
+		return err
+	}
+	// A sum begins with its tag, its round and how many it is over.
+	id, _ := hex.DecodeString(r.id)
+	head := binary.LittleEndian.AppendUint32(append([]byte("consilium sum 1\n"), id...), uint32(len(r.request.Contributors)))
+	if !bytes.HasPrefix(data, head) {
+		return fmt.Errorf("blobs/%s: no sum of this round over %d hospitals", r.end.Sum, len(r.request.Contributors))
+	}
+	v.published = append(v.published, r)
+	return v.checkCiphertext(r)
+}
+
+// checkRequest holds that an opening request lists the contributions in the log.
+func (r *round) checkRequest() error {
 	var sites, headers []string
 	slices.SortFunc(r.contributions, func(a, b statement) int { return bytes.Compare([]byte(a.Site), []byte(b.Site)) })
 	for _, c := range r.contributions {
@@ -303,30 +352,7 @@ func (v *verifier) checkRound(r *round) error {
 	if len(sites) < r.plan.Minimum {
 		return fmt.Errorf("opened over %d hospitals, fewer than its minimum of %d", len(sites), r.plan.Minimum)
 	}
-	if r.end == nil || r.end.Sum == "" {
-		return nil
-	}
-	var openers []string
-	for _, s := range r.shares {
-		openers = append(openers, s.Member)
-	}
-	slices.Sort(openers)
-	if r.end.Request != r.request.digest || !slices.Equal(r.end.Contributors, sites) || !slices.Equal(r.end.Openers, openers) ||
-		len(slices.Compact(openers)) != len(r.shares) || len(openers) < r.plan.Threshold || r.end.State != "published" {
-		return errors.New("its end does not fit the opening request and the shares in the log")
-	}
-	data, err := v.blob(r.end.Sum)
-	if err != nil {
-		return err
-	}
-	// A sum begins with its tag, its round and how many it is over.
-	id, _ := hex.DecodeString(r.id)
-	head := binary.LittleEndian.AppendUint32(append([]byte("consilium sum 1\n"), id...), uint32(len(sites)))
-	if !bytes.HasPrefix(data, head) {
-		return fmt.Errorf("blobs/%s: no sum of this round over %d hospitals", r.end.Sum, len(sites))
-	}
-	v.published = append(v.published, r)
-	return v.checkCiphertext(r)
+	return nil
 }
 
 // checkCiphertext holds that the ciphertexts are all there or none is.

@@ -36,6 +36,7 @@ type studyState struct {
 	overridden *overridden
 	cards      []carded
 	releases   map[string]releaseDecided // the latest of each site
+	heard      map[statement.Digest]bool // envelopes of sites' decisions: each counts once
 	rounds     []*roundState
 
 	session *pipeline.Session // rebuilt from the opened sums at first use
@@ -82,7 +83,7 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 	}
 	switch f := f.(type) {
 	case decided:
-		s.decisions[f.Site] = f
+		s.decisions[f.Site], s.heard[f.Envelope] = f, true
 	case started:
 		s.started = &f
 	case missed:
@@ -106,7 +107,7 @@ func (d *Driver) applyStudy(hex string, f fact) error {
 	case carded:
 		s.cards = append(s.cards, f)
 	case releaseDecided:
-		s.releases[f.Site] = f
+		s.releases[f.Site], s.heard[f.Envelope] = f, true
 	default:
 		return fmt.Errorf("a %s fact is of no study", kindOf(f))
 	}
@@ -122,7 +123,7 @@ func (d *Driver) addStudy(id statement.Digest, p proposed) error {
 	if err != nil {
 		return fmt.Errorf("study %s no longer parses: %w", id, err)
 	}
-	s := &studyState{id: id, study: parsed, proposed: p, decisions: map[string]decided{}, missed: map[statement.Digest]bool{}, releases: map[string]releaseDecided{}}
+	s := &studyState{id: id, study: parsed, proposed: p, decisions: map[string]decided{}, missed: map[statement.Digest]bool{}, releases: map[string]releaseDecided{}, heard: map[statement.Digest]bool{}}
 	d.studies[id] = s
 	d.order = append(d.order, s)
 	return nil
@@ -180,12 +181,21 @@ func (d *Driver) DecideStudy(site string, envelope []byte) error {
 	if before, ok := s.decisions[site]; ok && before.Approved == a.Approved && before.Reason == a.Reason {
 		return nil
 	}
+	if s.heard[statement.DigestOf(envelope)] {
+		return saidBefore()
+	}
 	name, err := d.put(envelope)
 	if err != nil {
 		return err
 	}
 	return d.commit([]write{{studyStream(s.id), decided{Site: site, Approved: a.Approved, Reason: a.Reason, Envelope: name, At: d.time()}}},
 		d.entry(ledger.TypeApproval, s.id, statement.Digest{}, name, site))
+}
+
+// saidBefore refuses a decision that was taken back since it was signed: entered
+// once more it would say what its site no longer says, and auditors refuse it.
+func saidBefore() error {
+	return problem(Invalid, "said-before", "the decision was not recorded", "this very statement was recorded before, and another after it", "decide again: a new statement has another time")
 }
 
 // Start begins a study's rounds with the sites that have approved so far.
@@ -255,6 +265,9 @@ func (d *Driver) DecideRelease(site string, envelope []byte) error {
 	}
 	if before, ok := s.releases[site]; ok && before.Accepted == r.Accepted && before.Reason == r.Reason {
 		return nil
+	}
+	if s.heard[statement.DigestOf(envelope)] {
+		return saidBefore()
 	}
 	name, err := d.put(envelope)
 	if err != nil {
