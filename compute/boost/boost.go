@@ -88,7 +88,7 @@
 // number times the squares of the parent's gradients (Cauchy and Schwarz).
 // A level's gradients, hessians and counts lie side by side in limbs as wide as a
 // slot of the secure sum (limbs.go): for such a tree of 10^5 patients 200 000 bins
-// of 17 to 46 bits, among 20 sites 1.3 MB of ciphertext, beside the key shares of
+// of 17 to 45 bits, among 20 sites 1.0 MB of ciphertext, beside the key shares of
 // six sums.
 //
 // # Hospitals that come and go

@@ -116,7 +116,7 @@ func TestRoundingByChanceIsFair(t *testing.T) {
 			t.Errorf("%v is off by %v in the mean", x, total/n)
 		}
 	}
-	for cells, want := range map[int]int{1: manyBits, 1 << 10: manyBits, 1 << 13: 10, 1 << 16: fewBits, 1 << 25: fewBits} {
+	for cells, want := range map[int]int{1: manyBits, 1 << 9: manyBits, 1 << 13: 8, 1 << 16: fewBits, 1 << 25: fewBits} {
 		if got := precision(cells); got != want {
 			t.Errorf("of %d cells %d bits, want %d", cells, got, want)
 		}

@@ -176,14 +176,15 @@ type scale struct {
 }
 
 // Trees need little of a single record's slope: LightGBM grows as good ones with
-// three bits of it, rounded up or down by chance so that sums err in neither
-// direction (Shi et al., NeurIPS 2022). Here a gradient has fewBits below the
-// typical one where a level of a tree asks many cells, whose every bit costs,
-// and up to manyBits where it asks few. The mean over n records then errs, in its
-// standard deviation, by a typical gradient over 2^fewBits times the root of n at
-// most: a sixteenth of what chance has done to that mean already.
+// two or three bits of the largest, rounded up or down by chance so that sums err
+// in neither direction (Shi et al., NeurIPS 2022). Here a gradient has fewBits below
+// the power of two above the typical one where a level of a tree asks many cells,
+// whose every bit costs, and up to manyBits where it asks few. The mean over n
+// records then errs, in its standard deviation, by a typical gradient over 2^fewBits
+// times the root of n at most: a quarter of what chance has done to that mean
+// already, which is the accuracy of six patients in a hundred.
 const (
-	fewBits   = 4
+	fewBits   = 2
 	manyBits  = 16
 	manyCells = 17 // bits of a number of cells that is many
 	curveBits = 2  // that a hessian has more: the denominator of a leaf
