@@ -63,7 +63,7 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 	case review.DryRun.Unreadable != "":
 		a.log.Error("a study waits because the records cannot be read", zap.Stringer("study", proposal.Study), zap.String("why", review.DryRun.Unreadable))
 		return nil
-	case review.DryRun.Rows < a.o.Policy.MinimumRows && parsed.Monitor == nil: // whose patients may be still to come
+	case !a.o.Policy.enough(review.DryRun.Rows, review.DryRun.Skipped) && parsed.Monitor == nil: // whose patients may be still to come
 		return a.decideStudy(ctx, link, review, w.Protocol, false, noUsableRecords)
 	case a.o.Policy.tooLoud(parsed, a.spent()):
 		return a.decideStudy(ctx, link, review, w.Protocol, false, tooLittleNoise)

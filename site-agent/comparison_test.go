@@ -82,6 +82,8 @@ func TestAPolicyThatCannotBeIsRefused(t *testing.T) {
 		"warnings overlooked":    {Warnings: "ignore"},
 		"sums over one hospital": {MinimumContributors: 1},
 		"fewer than no records":  {MinimumRows: -1},
+		"a share above 1":        {MinimumShare: 1.5},
+		"a share that is none":   {MinimumShare: math.NaN()},
 		"a negative error ratio": {WorstErrorRatio: -1},
 		"a ratio below 1":        {WorstEventRatio: 0.5},
 		"a C-index above 1":      {WorstConcordance: 1.1},

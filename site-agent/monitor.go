@@ -33,7 +33,10 @@ func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int
 	}
 	site.Records = own.matrix
 	if round.Study.Monitor == nil {
-		return site, own.matrix.Rows(), ""
+		if rows = own.matrix.Rows(); !a.o.Policy.enough(rows, own.skipped) {
+			rows = 0
+		}
+		return site, rows, ""
 	}
 	if site.Installed, err = installedModel(a.o.Dir, round.Study); err != nil {
 		a.log.Error("the installed release cannot be watched", zap.Error(err))

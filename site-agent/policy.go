@@ -28,6 +28,10 @@ type Policy struct {
 	// MinimumRows is the least number of own usable records for taking part;
 	// 0 is 1.
 	MinimumRows int
+	// MinimumShare is the least share of own records in a study's cohort that must be
+	// usable for taking part, 0 to 1; not of a study that watches a release, whose
+	// patients may be still to come.
+	MinimumShare float64
 	// MinimumContributors is the least number of hospitals in any opened sum;
 	// 0 is 3, and no policy goes below 2.
 	MinimumContributors int
@@ -105,6 +109,8 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: studies that count hospitals are met with %q: say %s, %s or %s", p.HospitalCounts, Accept, Ask, Refuse)
 	case p.MinimumRows < 1:
 		return fmt.Errorf("policy: a minimum of %d own records: it is at least 1", p.MinimumRows)
+	case !(p.MinimumShare >= 0 && p.MinimumShare <= 1):
+		return fmt.Errorf("policy: a minimum share of %g usable records: it is from 0 to 1", p.MinimumShare)
 	case p.MinimumContributors != 0 && p.MinimumContributors < 2:
 		return fmt.Errorf("policy: a minimum of %d contributors: a sum over fewer than 2 hospitals is one hospital's data", p.MinimumContributors)
 	case !(p.LargestEpsilon >= 0) || !(p.TotalEpsilon >= 0):
@@ -117,6 +123,12 @@ func (p *Policy) check() error {
 		return fmt.Errorf("policy: a C-index of at least %g: it is above 0 and at most 1, and 0.5 is what a coin gets", p.WorstConcordance)
 	}
 	return nil
+}
+
+// enough reports whether so many usable records, beside those skipped, are enough
+// for taking part.
+func (p *Policy) enough(rows int, skipped map[study.SkipReason]int) bool {
+	return rows >= p.MinimumRows && study.UsableShare(rows, skipped) >= p.MinimumShare
 }
 
 // tooLoud reports whether a study opens more about groups of patients than the

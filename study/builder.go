@@ -55,6 +55,18 @@ func Misfit(usable int, skipped map[SkipReason]int) bool {
 	return undeclared > usable
 }
 
+// UsableShare is how many of the records that are in the cohort, and in the periods
+// of a study that has some, are usable; 0 where there are none.
+func UsableShare(usable int, skipped map[SkipReason]int) float64 {
+	all := usable
+	for reason, n := range skipped {
+		if reason != Excluded && reason != OutsidePeriods {
+			all += n
+		}
+	}
+	return float64(usable) / float64(max(all, 1))
+}
+
 // MisfitAdvice is what to do about it.
 const MisfitAdvice = "more records have values that the study does not declare than it can use: compare its units, ranges and levels with the data's"
 

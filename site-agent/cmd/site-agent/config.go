@@ -57,6 +57,7 @@ func (c *config) keys() settings.Keys {
 			return err
 		}},
 		"studies.minimum_rows":         settings.AtLeast(&c.policy.MinimumRows, 1),
+		"studies.minimum_share":        positiveOrNone(&c.policy.MinimumShare),
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
 		"studies.largest_epsilon":      positiveOrNone(&c.policy.LargestEpsilon),
 		"studies.total_epsilon":        positiveOrNone(&c.policy.TotalEpsilon),
