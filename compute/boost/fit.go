@@ -34,7 +34,8 @@ type Fit struct {
 	trees    []tree
 	encoded  []byte // the trees
 	gains    [][]gain
-	growth   *growth // nil when no tree grows
+	growth   *growth       // nil when no tree grows
+	asked    *treeQuestion // the question of now; nil until it is made
 	curve    []compute.Point
 	best     int // trees at the least loss of the held-out
 	bestLoss float64
@@ -109,6 +110,13 @@ func (f *Fit) Next() (q compute.Question, done bool, err error) {
 
 // question about the tree that grows, or about the loss of all.
 func (f *Fit) question() *treeQuestion {
+	if f.asked == nil {
+		f.asked = f.newQuestion()
+	}
+	return f.asked
+}
+
+func (f *Fit) newQuestion() *treeQuestion {
 	q := &treeQuestion{Edges: f.edges, Base: f.base, Scale: f.scale, Patients: f.present, HeldOut: f.heldOut,
 		Events: f.events, Trees: f.encoded, loss: f.loss, bins: f.bins, trees: f.trees}
 	if g := f.growth; g != nil {
@@ -223,7 +231,7 @@ func (f *Fit) begin() {
 
 func (f *Fit) absorbTree(sum compute.Sum) error {
 	q := f.question()
-	f.contributors = sum.Contributors
+	f.asked, f.contributors = nil, sum.Contributors
 	if q.root() {
 		if err := f.absorbLoss(sum); err != nil {
 			return err

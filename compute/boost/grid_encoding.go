@@ -1,6 +1,7 @@
 package boost
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -17,29 +18,29 @@ const (
 )
 
 func (g grid) append(out []byte, b bins, constant bool) []byte {
-	var last []byte
+	var last, one, entries []byte
 	for j, c := range b {
 		if c.width() == 0 {
 			continue
 		}
-		var one []byte
 		if len(g) > 0 && g[0].column == j {
-			one = g[0].append(nil, constant)
+			one, entries = g[0].append(one[:0], entries[:0], constant)
 			g = g[1:]
 		} else {
-			one = []byte{0}
+			one = append(one[:0], 0)
 		}
-		if last != nil && string(one) == string(last) {
+		if last != nil && bytes.Equal(one, last) {
 			out = append(out, 1)
 			continue
 		}
-		out, last = append(out, one...), one
+		out = append(out, one...)
+		last, one = one, last
 	}
 	return out
 }
 
-func (l *lot) append(out []byte, constant bool) []byte {
-	var entries []byte
+// append the lot, with room for its entries.
+func (l *lot) append(out, entries []byte, constant bool) (lot, room []byte) {
 	n := uint64(0)
 	entry := func(bins, kind int) {
 		if bins > 0 {
@@ -67,7 +68,7 @@ func (l *lot) append(out []byte, constant bool) []byte {
 	if !constant {
 		out = append(out, byte(l.hessian))
 	}
-	return out
+	return out, entries
 }
 
 var errGrid = errors.New("what is asked of the nodes cannot be read")

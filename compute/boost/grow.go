@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/consilium-fl/consilium/compute"
 )
@@ -98,15 +99,25 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 	}
 	open := g.open
 	g.open, g.asked, g.parted = nil, nil, false
-	for _, n := range open {
-		var f found
-		ok := false
+	type choice struct {
+		found
+		ok bool
+	}
+	best := make([]choice, len(open))
+	var choosing sync.WaitGroup
+	for k, n := range open {
 		// With other hospitals than at the parent a node can be too small.
 		if n.histogram != nil && n.actual.count >= r.minLeaf {
 			n.total = n.actual
-			f, ok = r.best(b, n.histogram, n.total, n.limits, monotone)
+			choosing.Go(func() {
+				best[k].found, best[k].ok = r.best(b, n.histogram, n.total, n.limits, monotone)
+			})
 		}
-		if !ok {
+	}
+	choosing.Wait()
+	for k, n := range open {
+		f := best[k].found
+		if !best[k].ok {
 			value, _ := r.value(n.total, n.limits)
 			g.tree = g.tree.close(float64(value * rate))
 			continue
@@ -114,9 +125,9 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 		g.tree = g.tree.split(f.column, f.bin, f.left)
 		g.gains = append(g.gains, gain{f.column, f.gain})
 		left, right := f.below(n.limits, monotone[f.column])
-		k := len(g.open)
-		low := &branch{total: f.low, limits: left, sibling: k + 1, parent: n.histogram, bound: n.squares}
-		high := &branch{total: f.high, limits: right, sibling: k, parent: n.histogram, bound: n.squares}
+		at := len(g.open)
+		low := &branch{total: f.low, limits: left, sibling: at + 1, parent: n.histogram, bound: n.squares}
+		high := &branch{total: f.high, limits: right, sibling: at, parent: n.histogram, bound: n.squares}
 		g.open = append(g.open, low, high)
 		// The smaller child is asked if either can be split.
 		if level+1 >= depth || max(low.total.count, high.total.count) < 2*r.minLeaf {
@@ -124,10 +135,10 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 		}
 		above, smaller := g.tree[len(g.tree)-1], low
 		if high.total.count < low.total.count {
-			smaller, k = high, k+1
+			smaller, at = high, at+1
 		}
 		smaller.plan = newPlan(b, n.histogram, above, smaller == high, smaller.total, r.minLeaf)
-		g.asked = append(g.asked, k)
+		g.asked = append(g.asked, at)
 	}
 	if len(g.asked) == 0 { // leaves all
 		for _, n := range g.open {

@@ -109,7 +109,7 @@ func TestWeightsWidenTheBoundsOfAQuestion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.scale.Hessian = 0 // the only one that the plain fit knows
+	f.scale.Hessian, f.asked = 0, nil // the only one that the plain fit knows
 	if q, _, err = f.Next(); err != nil {
 		t.Fatal(err)
 	}
