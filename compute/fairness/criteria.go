@@ -146,14 +146,50 @@ func (j *Judged) conclude() {
 	switch {
 	case count[Fail] > 0:
 		j.Verdict = Fail
-		j.Sentence = fmt.Sprintf("%s of %s: a %s beyond %v was found for %s.", j.Metric, j.Attribute, j.Kind, j.Margin, strings.Join(failed, "; "))
+		j.Sentence = fmt.Sprintf("%s: %s was found for %s.", j.subject(), j.beyond(), strings.Join(failed, "; "))
 	case count[Insufficient] == 0 && count[Pass] > 0:
 		j.Verdict = Pass
-		j.Sentence = fmt.Sprintf("%s of %s: no %s beyond %v was found in any of %d comparisons.", j.Metric, j.Attribute, j.Kind, j.Margin, count[Pass])
+		j.Sentence = fmt.Sprintf("%s: %s was found in none of %d comparisons.", j.subject(), j.beyond(), count[Pass])
+		if count[Pass] == 1 {
+			j.Sentence = fmt.Sprintf("%s: %s was not found in the one comparison.", j.subject(), j.beyond())
+		}
 	default:
 		j.Verdict = Insufficient
-		j.Sentence = fmt.Sprintf("%s of %s: whether a %s is beyond %v cannot be told for %d of %d groups.", j.Metric, j.Attribute, j.Kind, j.Margin, count[Insufficient], len(j.Groups))
+		j.Sentence = fmt.Sprintf("%s: whether there is %s cannot be told for %d of %d groups.", j.subject(), j.beyond(), count[Insufficient], len(j.Groups))
 	}
+}
+
+// inWords are metrics of criteria for people who do not know their names.
+var inWords = map[string]string{
+	"mae": "mean absolute error", "bias": "mean of predicted minus actual", "mse": "mean squared error", "rmse": "root mean square error",
+	"correlation": "correlation of predicted and actual", "mean_predicted": "mean prediction", "log_fold_error": "mean logarithm of predicted over actual",
+	"within10": "share predicted within 10%", "within20": "share predicted within 20%", "within30": "share predicted within 30%",
+	"under20": "share predicted more than 20% too low", "over20": "share predicted more than 20% too high",
+	"tpr": "true positive rate", "fpr": "false positive rate", "ppv": "positive predictive value", "npv": "negative predictive value",
+	"accuracy": "accuracy", "selection_rate": "share called positive", "brier": "Brier score", "log_loss": "log loss",
+	"calibration_in_the_large": "mean of predicted minus observed risk", "auc": "area under the curve",
+	"ndcg": "discounted gain of the order", "ndcg_adjusted": "discounted gain of the order beyond chance",
+	"event_share": "share with the event", "cindex": "C-index", "oe": "observed over expected events",
+}
+
+// subject is what a criterion is about.
+func (j *Judged) subject() string {
+	metric := j.Metric
+	if words := inWords[metric]; words != "" {
+		metric = words
+	}
+	if j.Attribute == All {
+		return metric + ", by every attribute"
+	}
+	return metric + ", by " + j.Attribute
+}
+
+// beyond is what a criterion calls a disparity.
+func (j *Judged) beyond() string {
+	if j.Kind == ratio {
+		return fmt.Sprintf("a ratio above %s or below %.2f", decimal(1+j.Margin), 1/(1+j.Margin))
+	}
+	return fmt.Sprintf("a difference of more than %s", decimal(j.Margin))
 }
 
 // crude are the differences over all hospitals of the measures that are compared

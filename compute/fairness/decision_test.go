@@ -200,3 +200,29 @@ func TestAnAuditCarriesItsDecision(t *testing.T) {
 		}
 	}
 }
+
+// A criterion is said in words: its measure by a name that people know, and a
+// ratio as the ratios that count, not as the margin that makes them.
+func TestCriteriaAreSaidInWords(t *testing.T) {
+	for _, outcome := range []study.Type{study.Number, study.Binary, study.Survival} {
+		for _, metric := range study.ComparableMetrics(outcome) {
+			if inWords[metric] == "" {
+				t.Errorf("no words for %s", metric)
+			}
+		}
+	}
+	for want, j := range map[string]Judged{
+		"observed over expected events, by every attribute: a ratio above 1.25 or below 0.80 was found in none of 2 comparisons.": {
+			Metric: "oe", Attribute: All, Kind: ratio, Margin: 0.25, Groups: []JudgedGroup{{Verdict: Pass}, {Verdict: Pass}}},
+		"mean absolute error, by sex: a difference of more than 2 was found for sex male.": {
+			Metric: "mae", Attribute: "sex", Kind: difference, Margin: 2, Groups: []JudgedGroup{{Attribute: "sex", Level: "male", Verdict: Fail}}},
+		"C-index, by sex: a difference of more than 0.1 was not found in the one comparison.": {
+			Metric: "cindex", Attribute: "sex", Kind: difference, Margin: 0.1, Groups: []JudgedGroup{{Verdict: Pass}}},
+		"true positive rate, by sex: whether there is a difference of more than 0.05 cannot be told for 1 of 2 groups.": {
+			Metric: "tpr", Attribute: "sex", Kind: difference, Margin: 0.05, Groups: []JudgedGroup{{Verdict: Pass}, {Verdict: Insufficient}}},
+	} {
+		if j.conclude(); j.Sentence != want {
+			t.Errorf("%q, want %q", j.Sentence, want)
+		}
+	}
+}

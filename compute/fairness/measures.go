@@ -356,9 +356,11 @@ func (t *tally) measureScores(g *Group) {
 	} else {
 		g.Undefined["pr_auc"] = "no patient of the group has the outcome"
 	}
-	t.put(g, "mce", func() Metric {
-		return Metric{Estimate: largestCalibrationError(t.binN, t.binPositive, t.binPredicted, t.fewest)}
-	}, "positives")
+	if worst := largestCalibrationError(t.binN, t.binPositive, t.binPredicted, t.fewest); math.IsNaN(worst) {
+		g.Undefined["mce"] = "no bin of probabilities has the minimum cell of patients"
+	} else {
+		t.put(g, "mce", func() Metric { return Metric{Estimate: worst} }, "positives")
+	}
 	statistic, bins := hosmerLemeshow(t.binN, t.binPositive, t.binPredicted)
 	df := bins // of new patients; those of the fit used up two
 	if !t.unseen {

@@ -161,7 +161,7 @@ func survivalMeasures(a *fairness.Audit) []measure {
 		out = append(out,
 			measure{Name: "predicted_risk" + suffix, Table: atTimeTable, Short: "Predicted" + at, Unit: "%", Scale: 100, Digits: 1},
 			measure{Name: "observed_risk" + suffix, Table: atTimeTable, Short: "Observed" + at, Unit: "%", Scale: 100, Digits: 1},
-			measure{Name: "calibration_in_the_large" + suffix, Table: atTimeTable, Short: "Predicted less observed" + at, Noun: "predicted minus observed risk" + at, Title: "Predicted minus observed risk" + at, Unit: "%", Scale: 100, Digits: 1, Plot: true, Zero: true,
+			measure{Name: "calibration_in_the_large" + suffix, Table: atTimeTable, Short: "Predicted less observed" + at, Noun: "mean of predicted minus observed risk" + at, Title: "Predicted minus observed risk" + at, Unit: "%", Scale: 100, Digits: 1, Plot: true, Zero: true,
 				Meaning: "In percentage points; what is observed is " + observedRisk(a) + ". Left of zero the model predicts too little risk, right of it too much."})
 	}
 	return out
@@ -178,7 +178,7 @@ func binaryMeasures(a *fairness.Audit) []measure {
 			Meaning: "True positive rate: share of the patients with the outcome whom the model calls positive, at a probability of " + at + ". Further right is better."},
 		{Name: "fpr", Table: calledTable, Short: "False positive rate", Noun: "false positive rate", Title: "Called positive by mistake", Tile: "false positive rate", Unit: "%", Scale: 100, Digits: 1, Plot: true, Floor: zero, Ceiling: one,
 			Meaning: "False positive rate: share of the patients without the outcome whom the model calls positive, at a probability of " + at + ". Further left is better."},
-		{Name: "calibration_in_the_large", Table: scoreTable, Short: "Predicted minus observed", Noun: "predicted minus observed", Title: "Probabilities too high or too low", Unit: "%", Scale: 100, Digits: 1, Plot: true, Zero: true,
+		{Name: "calibration_in_the_large", Table: scoreTable, Short: "Predicted minus observed", Noun: "mean of predicted minus observed", Title: "Probabilities too high or too low", Unit: "%", Scale: 100, Digits: 1, Plot: true, Zero: true,
 			Meaning: "Mean predicted probability minus the share who have the outcome, in percentage points. Zero is right; a model that has the attribute among its features gets there on its own training patients by construction."},
 		{Name: "auc", Table: scoreTable, Short: "AUC", Noun: "area under the curve", Title: "Are those with the outcome given the higher probabilities?", Scale: 1, Digits: 3, Plot: true, Floor: zero, Ceiling: one,
 			Meaning: "Area under the curve: of pairs of a patient with the outcome and one without, the share in which the first has the higher probability. Further right is better; 0.5 is what chance does."},

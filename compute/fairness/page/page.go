@@ -67,6 +67,10 @@ func Render(d Document) ([]byte, error) {
 	v := newView(d.Audit, nil)
 	v.Document = d
 	v.Features = features(d.Cohort)
+	if n := d.Cohort.Patients.N; n != nil && d.Audit.Unseen && d.Audit.Noise == nil && d.Audit.N < *n && d.Audit.Groups[0].State == fairness.OK {
+		v.Tiles[0].Label = "patients whom the model had not seen, of " + plot.Grouped(*n)
+		v.Tried = fmt.Sprintf("These are all %s patients; the errors further down are of the %s whom the model had not seen.", plot.Grouped(*n), plot.Grouped(d.Audit.N))
+	}
 	if v.Populations = populations(d.Cohort); d.Audit.Noise != nil {
 		v.Populations = noisyPopulations(d.Audit) // the cohort has none
 	}
@@ -111,8 +115,10 @@ type view struct {
 	Tiles        []tile
 	Gaps         []gapView
 	Found        []gapView
-	Missing      int // comparisons with insufficient evidence
-	Clear        int // comparisons without a disparity
+	Errs         bool   // one of them is of errors
+	Tried        string // of all patients, whom the figures are about; empty for all
+	Missing      int    // comparisons with insufficient evidence
+	Clear        int    // comparisons without a disparity
 	Shares       *shares
 	Boxes        *boxes
 	Curve        *curve
@@ -178,6 +184,7 @@ func newView(whole, local *fairness.Audit) *view {
 		switch gap.Verdict {
 		case fairness.Disparity:
 			v.Found = append(v.Found, g)
+			v.Errs = v.Errs || !g.NoError
 		case fairness.NoDisparity:
 			v.Clear++
 		default:
@@ -211,10 +218,15 @@ type gapView struct {
 	fairness.Gap
 	What, Size, Unit, Difference, Interval, Effect, Bound, Detectable string
 	Symbol, Class                                                     string
+	NoError                                                           bool // the measure is what groups have, or are called
 }
 
+// noErrors are measures in which groups may differ although the model errs for
+// none: what they have, and what they are called.
+var noErrors = []string{"event_share", "mean_predicted", "selection_rate"}
+
 func newGapView(g fairness.Gap, measures []measure) gapView {
-	v := gapView{Gap: g, What: g.Metric, Symbol: "○", Class: "unsure"}
+	v := gapView{Gap: g, What: g.Metric, Symbol: "○", Class: "unsure", NoError: slices.Contains(noErrors, g.Metric)}
 	switch g.Verdict {
 	case fairness.Disparity:
 		v.Symbol, v.Class = "◆", "found"
