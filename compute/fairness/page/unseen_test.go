@@ -31,8 +31,7 @@ func TestTheReportSaysOfWhomItIs(t *testing.T) {
 // A difference in what groups have is not said to be an error of the model.
 func TestWhatGroupsHaveIsNoError(t *testing.T) {
 	_, _, r := completed(t, false)
-	gap := r.Audit.Gaps[0]
-	gap.Metric, gap.Estimate, gap.Lower, gap.Upper, gap.Margin, gap.Verdict = "mean_predicted", 3, 2, 4, 1, fairness.Disparity
+	gap := fairness.Gap{Attribute: "h", Level: "x", Reference: "none", Estimate: 3, Lower: 2, Upper: 4, Margin: 1, Verdict: fairness.Disparity}
 	audit := *r.Audit
 	audit.Gaps = []fairness.Gap{gap}
 	for metric, errs := range map[string]bool{"mean_predicted": false, "mae": true} {
