@@ -47,6 +47,11 @@ var (
 	starValue = regexp.MustCompile(`(?:[\[{,:]\s*|-\s+)(\*[^\s,\[\]{}"']+)`)
 )
 
+// tabbed is of a line that a tab indents, which YAML does not know and no eye sees.
+func tabbed(line string) bool {
+	return strings.Contains(line[:len(line)-len(strings.TrimLeft(line, " \t"))], "\t")
+}
+
 // syntaxError words a complaint of the YAML parser.
 func syntaxError(src []byte, err error) *Error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -74,5 +79,8 @@ func syntaxError(src []byte, err error) *Error {
 		}
 	}
 	e.Message = "not valid YAML: " + clip(text)
+	if lines := strings.Split(string(src), "\n"); e.Line >= 1 && e.Line <= len(lines) && tabbed(lines[e.Line-1]) {
+		e.Message, e.Hint = "not valid YAML: a tab indents the line", "indent with spaces"
+	}
 	return e
 }

@@ -53,7 +53,7 @@ func TestMalformedFiles(t *testing.T) {
 		{name: "not YAML at the end", edit: func(string) string { return "study: [1\n" }, want: "S.yaml:2: not valid YAML: did not find expected ',' or ']'"},
 		{name: "a colon too many", old: "small", new: "small: 1", want: "S.yaml:1: not valid YAML: mapping values are not allowed in this context"},
 		{name: "not indented", old: model, new: "privacy:\n  threshold: unanimous\n minimum_contributors: 3\n", want: "S.yaml:8: not valid YAML: did not find expected key"},
-		{name: "a tab", old: "  - {", new: "\t- {", want: "S.yaml:5: not valid YAML: found character that cannot start any token"},
+		{name: "a tab", old: "  - {", new: "\t- {", want: "S.yaml:5: not valid YAML: a tab indents the line; indent with spaces"},
 		{name: "an anchor", old: "small", new: "&s small", want: "S.yaml:1: YAML anchors and references are not allowed; write the value out, in quotes if it begins with * or &"},
 		{name: "a reference", old: "features:\n", new: "title: &t x\nprivacy: *t\nfeatures:\n",
 			want: "S.yaml:4: YAML anchors and references are not allowed; write the value out, in quotes if it begins with * or &"},

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/consilium-fl/consilium/coordinator/audit/independent"
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 )
 
 // An auditor has the proof beside the report, demands witnesses, computes the
@@ -78,4 +80,22 @@ func TestAnAuditorProvesAndReplaysAStudy(t *testing.T) {
 	data[len(data)/2] ^= 1
 	must(t, os.WriteFile(entries, data, 0o644))
 	w.refused("ines", []string{"does not hold"}, "audit", "replay", bundle, "--out", filepath.Join(w.dir, "again"))
+}
+
+// Whoever names the folder of a simulation, in which the bundle lies, is told.
+func TestTheFolderAroundABundleNamesIt(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "bundle"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var p *console.Problem
+	if err := isBundle(dir); !errors.As(err, &p) || strings.Contains(p.Next, dir) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bundle", "entries.jsonl"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := isBundle(dir); !errors.As(err, &p) || p.Next != "name the bundle in it: "+filepath.Join(dir, "bundle") {
+		t.Errorf("a folder around a bundle: %v", err)
+	}
 }

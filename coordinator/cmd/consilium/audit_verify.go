@@ -75,7 +75,11 @@ func isBundle(dir string) error {
 		return &console.Problem{What: "the bundle cannot be read", Why: dir + " is not a directory", Next: "consilium audit fetch DIGEST --out DIR"}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "entries.jsonl")); err != nil {
-		return &console.Problem{What: dir + " is no evidence bundle", Why: "it holds no entries.jsonl, the leaves of the ledger", Next: "consilium audit fetch DIGEST --out DIR"}
+		next := "consilium audit fetch DIGEST --out DIR"
+		if _, err := os.Stat(filepath.Join(dir, "bundle", "entries.jsonl")); err == nil {
+			next = "name the bundle in it: " + filepath.Join(dir, "bundle")
+		}
+		return &console.Problem{What: dir + " is no evidence bundle", Why: "it holds no entries.jsonl, the leaves of the ledger", Next: next}
 	}
 	return nil
 }
@@ -247,6 +251,10 @@ func (a *app) showFindings(bundle string, f *audit.Findings) error {
 	}
 	a.warn(f)
 	if bad {
+		if failed.Check == f.Checks[0].Check { // what a copy that was cut off looks like too
+			return &console.Problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
+				Next: "copy or fetch it again, in case that was cut off; if it stays so, keep the bundle as it is and show this to the consortium's governance", Code: "bundle-does-not-hold"}
+		}
 		return &console.Problem{What: bundle + " does not hold", Why: failed.Check + ": " + failed.Detail,
 			Next: "keep the bundle as it is, and show this to the consortium's governance", Code: "bundle-does-not-hold"}
 	}
