@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/consilium-fl/consilium/study"
@@ -19,7 +20,8 @@ import (
 // figure that is made of counts of different patients, such as those of a
 // confusion matrix or of the bins of a histogram, it needs no patient: the sum of
 // the weights of m of them is Poisson with mean m, whoever they are. So it is
-// drawn from the opened counts, and nothing more leaves a hospital. Sums of
+// drawn from the opened counts, and nothing more leaves a hospital. Of a few classes
+// it is not Poisson what is drawn, but what their shares can be (possible). Sums of
 // weighted errors are not asked for: of weights that the coordinator knows, as
 // many replicates as a group has patients are equations that give each of their
 // errors; and of weights that it does not know, sums as exact as ours are still
@@ -70,7 +72,8 @@ func (c *chance) interval(draw func() float64) (lower, upper float64, ok bool) {
 func (c *chance) metric(estimate float64, draw func() float64) Metric {
 	m := Metric{Estimate: estimate}
 	if lower, upper, ok := c.interval(draw); ok {
-		m.Lower, m.Upper, m.Method = &lower, &upper, "Poisson bootstrap"
+		lower, upper = min(lower, estimate), max(upper, estimate)
+		m.Lower, m.Upper, m.Method = &lower, &upper, "drawn from the counts, Jeffreys' prior"
 	}
 	return m
 }
@@ -81,12 +84,14 @@ func (c *chance) metric(estimate float64, draw func() float64) Metric {
 // farther from 0 than the figure is, and their middle 95% leaves out the truth
 // where groups are alike, every time. The upper limit is theirs; the lower is as
 // far below the estimate, the basic bootstrap limit of Davison and Hinkley
-// (Bootstrap Methods and their Application, 1997, chapter 5).
+// (Bootstrap Methods and their Application, 1997, chapter 5). Where a figure has an
+// upper end the replicates do not pass it, and that limit would come too near: then
+// it is the replicates' own.
 func (c *chance) apart(estimate float64, draw func() float64) Metric {
 	m := Metric{Estimate: estimate}
-	if _, upper, ok := c.interval(draw); ok {
+	if lower, upper, ok := c.interval(draw); ok {
 		upper = max(upper, estimate)
-		m.bounded(max(0, 2*estimate-upper), upper)
+		m.bounded(max(0, min(lower, 2*estimate-upper)), upper)
 	}
 	return m
 }
@@ -95,24 +100,42 @@ func (c *chance) apart(estimate float64, draw func() float64) Metric {
 // alike: what is far on one side is divided by as much on the other.
 func (c *chance) ratioApart(estimate float64, draw func() float64) Metric {
 	m := Metric{Estimate: estimate}
-	if lower, _, ok := c.interval(draw); ok {
+	if lower, upper, ok := c.interval(draw); ok {
 		lower = min(lower, estimate)
-		upper := 1.0
 		if lower > 0 {
-			upper = min(1, estimate*estimate/lower)
+			upper = max(upper, estimate*estimate/lower)
+		} else {
+			upper = 1
 		}
-		m.bounded(lower, upper)
+		m.bounded(lower, min(1, upper))
 	}
 	return m
 }
 
 func (m *Metric) bounded(lower, upper float64) {
-	m.Lower, m.Upper, m.Method = &lower, &upper, "Poisson bootstrap, basic limit towards being alike"
+	m.Lower, m.Upper, m.Method = &lower, &upper, "drawn from the counts, basic limit towards being alike"
+}
+
+// possible draws what the counts of a few classes can be: from the posterior of their
+// shares with Jeffreys' prior, half a patient in each class (Brown, Cai and DasGupta,
+// Statistical Science 16, 2001, who show that of proportions it holds its level where
+// few are counted). Replicates of a class in which nobody was seen are all zero, and
+// intervals made of these are too narrow; here somebody can be in it. Of nobody at
+// all there is nothing to draw.
+func (c *chance) possible(counts []float64) []float64 {
+	out := make([]float64, len(counts))
+	if floats.Sum(counts) == 0 {
+		return out
+	}
+	for i, m := range counts {
+		out[i] = distuv.Gamma{Alpha: m + 0.5, Beta: 1, Src: c.source}.Rand()
+	}
+	return out
 }
 
 // drawn is a replicate of a confusion.
 func (c *chance) drawn(x Confusion) Confusion {
-	d := c.poisson([]float64{x.TP, x.FP, x.TN, x.FN})
+	d := c.possible([]float64{x.TP, x.FP, x.TN, x.FN})
 	return Confusion{d[0], d[1], d[2], d[3]}
 }
 

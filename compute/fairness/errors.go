@@ -24,8 +24,10 @@
 // cannot be told from so few patients.
 //
 // Intervals are at 95%: Wilson for proportions, Newcombe's hybrid for their
-// differences, Student's t for means, the delta method for roots, ratios and R²,
-// the Poisson bootstrap of the opened counts for what is made of several counts.
+// differences, Student's t for means, of the logarithm for those that cannot be
+// negative, the delta method for ratios and R², draws of the opened counts for what
+// is made of several counts. What each covers, of few patients and of outcomes that
+// are rare, is measured: TestIntervalsHold, TestLimitsOfTheRankingHold.
 package fairness
 
 import (

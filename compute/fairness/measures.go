@@ -211,9 +211,9 @@ func (t *tally) measure(g *Group) {
 func (t *tally) rounding() float64 { return 1e-13 * t.n * t.width * t.width }
 
 func (t *tally) measureDose(g *Group) {
-	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
+	g.Metrics["mae"] = positiveMean(t.absolute)
 	t.put(g, "bias", func() Metric { return mean(t.err) }, totalOutcome) // beside the mean prediction it is the mean outcome
-	g.Metrics["mse"] = atLeastZero(mean(t.square))
+	g.Metrics["mse"] = positiveMean(t.square)
 	g.Metrics["rmse"] = rootMean(t.square)
 	for i, share := range closeness {
 		t.put(g, fmt.Sprintf("within%.0f", 100*share), func() Metric { return proportion(t.within[i], t.n, 100) }, fmt.Sprint("within", i))
@@ -224,7 +224,7 @@ func (t *tally) measureDose(g *Group) {
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
 	if t.folds {
 		g.Metrics["log_fold_error"] = mean(t.fold)
-		g.Metrics["fold_error"] = exponential(mean(t.absoluteFold))
+		g.Metrics["fold_error"] = exponential(positiveMean(t.absoluteFold))
 	}
 	if t.bands != nil {
 		t.put(g, "same_band", func() Metric {
@@ -266,7 +266,7 @@ func (t *tally) measureDose(g *Group) {
 		for name, limit := range map[string]float64{"agreement_lower": center - normal*sd, "agreement_upper": center + normal*sd} {
 			lower, upper := limit-margin, limit+margin
 			t.put(g, name, func() Metric {
-				return Metric{Estimate: limit, Lower: &lower, Upper: &upper, Method: "Bland and Altman, Student t"}
+				return Metric{Estimate: limit, Lower: &lower, Upper: &upper, Method: "Bland and Altman, Student t, of normal errors"}
 			}, totalOutcome)
 		}
 	}
@@ -308,10 +308,10 @@ func whole(x []float64) []int {
 func (t *tally) measureBinary(g *Group) {
 	t.put(g, "prevalence", func() Metric { return proportion(t.positives, t.n, 1) }, "positives")
 	t.put(g, "mean_predicted", func() Metric { return Metric{Estimate: t.predicted / t.n} }, predictedSum)
-	g.Metrics["brier"] = atLeastZero(mean(t.square))
-	g.Metrics["log_loss"] = atLeastZero(mean(t.loss))
+	g.Metrics["brier"] = positiveMean(t.square)
+	g.Metrics["log_loss"] = positiveMean(t.loss)
 	// Beside the mean prediction it gives the number of positives away.
-	t.put(g, "calibration_in_the_large", func() Metric { return mean(t.err) }, "positives")
+	t.put(g, "calibration_in_the_large", t.overall, "positives")
 	if t.positives > 0 && t.predicted > 0 {
 		t.put(g, "observed_over_expected", func() Metric {
 			ratio := t.positives / t.predicted
@@ -339,8 +339,11 @@ func (t *tally) measureScores(g *Group) {
 			ranked := t.ranked()
 			if lower, upper, ok := ranked.limits(); ok {
 				m.Lower, m.Upper, m.Method = &lower, &upper, "DeLong on the logit, of the binned scores"
-				if ranked.estimated.se == 0 {
+				switch {
+				case ranked.estimated.se == 0:
 					m.Method = "Newcombe's score limits, of the binned scores"
+				case min(t.positives, t.n-t.positives) < fewOrdered:
+					m.Method = "DeLong on the logit or Newcombe's score limits, the outer ones, of the binned scores"
 				}
 			}
 			return m
@@ -407,35 +410,55 @@ func mean(s sample) Metric {
 	return m
 }
 
-// exponential of a mean of logarithms and of its interval.
+// positiveMean is of what cannot be negative, and where a few patients have most of
+// it: the interval is of the logarithm, so that it reaches further to the side where
+// a group without these few has its mean too low. For means of squares of normal
+// errors, and of the losses of an outcome that is rare, it covers more than that of
+// the mean itself, which is too low as often as not.
+func positiveMean(s sample) Metric {
+	m := Metric{Estimate: s.mean()}
+	if lower, upper, ok := s.interval(); ok {
+		if m.Estimate > 0 {
+			factor := math.Exp((upper - m.Estimate) / m.Estimate)
+			lower, upper = m.Estimate/factor, m.Estimate*factor
+		}
+		m.Lower, m.Upper, m.Method = &lower, &upper, "Student t of the logarithm"
+	}
+	return m
+}
+
+// exponential of a mean of magnitudes of logarithms, and of its interval.
 func exponential(m Metric) Metric {
 	m.Estimate = math.Exp(m.Estimate)
 	if m.Lower != nil {
 		*m.Lower, *m.Upper = max(1, math.Exp(*m.Lower)), math.Exp(*m.Upper)
-		m.Method = "Student t of the logarithm"
 	}
 	return m
 }
 
-// atLeastZero cuts the interval of a measure that cannot be negative.
-func atLeastZero(m Metric) Metric {
-	if m.Lower != nil && *m.Lower < 0 {
-		*m.Lower = 0
-	}
-	return m
-}
-
-// rootMean is the root of a mean of squares, with the delta method's interval:
-// se(sqrt(m)) = se(m) / (2 sqrt(m)).
+// rootMean is the root of a mean of squares, and of its interval.
 func rootMean(s sample) Metric {
-	root := math.Sqrt(s.mean())
-	m := Metric{Estimate: root}
-	if s.n >= 2 && root > 0 {
-		margin := normal * math.Sqrt(s.variance()/s.n) / (2 * root)
-		lower, upper := max(0, root-margin), root+margin
-		m.Lower, m.Upper, m.Method = &lower, &upper, "delta method"
+	m := positiveMean(s)
+	m.Estimate = math.Sqrt(m.Estimate)
+	if m.Lower != nil {
+		*m.Lower, *m.Upper = math.Sqrt(*m.Lower), math.Sqrt(*m.Upper)
 	}
 	return m
+}
+
+// overall is the mean of predicted minus actual of a binary outcome. Where few have
+// the outcome the mean of the errors is skewed as their count is, so the limits are
+// Wilson's of the share who have it, as much nearer as the errors vary less than the
+// outcome does.
+func (t *tally) overall() Metric {
+	p, centre := t.positives/t.n, t.err.mean()
+	nearer := 1.0
+	if p > 0 && p < 1 && t.n > 1 {
+		nearer = min(1, math.Sqrt(t.err.variance()/(p*(1-p)*t.n/(t.n-1))))
+	}
+	l, u := wilson(t.positives, t.n)
+	lower, upper := centre-nearer*(u-p), centre+nearer*(p-l)
+	return Metric{Estimate: centre, Lower: &lower, Upper: &upper, Method: "Wilson, of the share with the outcome"}
 }
 
 // proportion is k of n times unit: 1, or 100 for percent.

@@ -11,7 +11,7 @@ import (
 func TestIntervalsOfAreasCoverInSmallGroups(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 10))
 	const samples = 600
-	for _, of := range []struct{ area, shift, with, without float64 }{{0.9, 1.812388, 6, 6}, {0.9, 1.812388, 11, 14}, {0.97, 2.659870, 11, 14}, {0.73, 0.866634, 60, 80}} {
+	for _, of := range []struct{ area, shift, with, without float64 }{{0.9, 1.812388, 6, 6}, {0.9, 1.812388, 11, 14}, {0.97, 2.659870, 11, 14}, {0.73, 0.866634, 60, 80}, {0.8, 1.190233, 10, 190}} {
 		covered := 0
 		for range samples {
 			up, down := make([]float64, 1000), make([]float64, 1000)

@@ -29,8 +29,8 @@ import (
 // truth as far as the variance does.
 //
 // The bend is where such a truth can be wrong, if the top of the list is better or
-// worse than the rest of it lets expect. It is 0, or fitted, or as much above that
-// as its standard error; and the limits are the outermost.
+// worse than the rest of it lets expect. It is 0, or as much above or below what is
+// fitted as its standard error; and the limits are the outermost.
 //
 // With fewer than fewestRanked patients with the outcome, or without, even so the
 // limits do not hold, and there are none. TestLimitsOfTheRankingHold measures them.
@@ -70,7 +70,7 @@ func (o *ordering) limits(seen, chance float64) (lower, upper float64) {
 	}
 	lower, upper = seen, seen
 	bend, se := o.bend()
-	for _, b := range []float64{0, bend, bend + se} {
+	for _, b := range []float64{0, bend - se, bend + se} {
 		lower = min(lower, o.limit(seen, chance, b, normal))
 		upper = max(upper, o.limit(seen, chance, b, -normal))
 	}

@@ -178,7 +178,7 @@ func (c *chance) counted(of func([][]float64) float64, interval func(*chance, fl
 		m = interval(c, v, func() float64 {
 			drawn := make([][]float64, len(counts))
 			for k, x := range counts {
-				drawn[k] = c.poisson(x)
+				drawn[k] = c.possible(x)
 			}
 			return of(drawn)
 		})
