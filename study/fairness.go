@@ -96,6 +96,7 @@ func (a Attribute) Groups() []string {
 func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	f := &s.Fairness
 	f.MinimumCell, f.MinimumSites, f.LargestShare, f.Bootstrap = 11, 3, 0.85, 200
+	f.Complementary = true
 	if n == nil {
 		return
 	}
@@ -105,7 +106,8 @@ func (s *Study) readFairness(r *reader, n *yaml.Node) {
 	f.MinimumCell = at.integer("minimum_cell", 11, 1, 1_000_000)
 	f.MinimumSites = at.integer("minimum_sites", 3, 1, 10_000)
 	f.LargestShare = at.real("largest_share", 0.85, 0.01, 1)
-	f.Complementary = at.choice("disclosure", "primary", "primary", "complementary") == "complementary"
+	// Beside noise the word is refused.
+	f.Complementary = at.choice("disclosure", "complementary", "complementary", "primary") == "complementary" && !at.has("noise")
 	f.Every = at.integer("every", 0, 1, 1000)
 	if s.Model.Kind != Boost && s.Model.Kind != Neural {
 		at.refuse("every", "boosted trees and networks are trained round by round; other models are audited once they are fitted")

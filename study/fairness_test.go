@@ -1,6 +1,7 @@
 package study
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func TestDeclarationOfTheAudit(t *testing.T) {
 			{Column: "ward", Levels: single("N")},
 		},
 		Intersections: [][]int{{0, 1}, {0, 2}, {1, 2}},
+		Complementary: true,
 		MinimumCell:   5, MinimumSites: 2, LargestShare: 0.9,
 		Bands: []float64{2, 5}, Metrics: []string{"mae", "within20"},
 		Criteria:  []Criterion{{"mae", 0, 0.5, false, Block, Warn}, {"within20", -1, 0.25, true, Warn, Offer}},
@@ -117,5 +119,21 @@ func TestAnAuditWithoutGroupsKeepsItsCell(t *testing.T) {
 	s := mustParse(t, kindStudy(numberOutcome, "{kind: glm, family: gaussian}", "fairness: {minimum_cell: 25}\n"))
 	if s.Fairness.MinimumCell != 25 || len(s.Fairness.Attributes) != 0 {
 		t.Errorf("%+v", s.Fairness)
+	}
+}
+
+// Rule: a study that says nothing withholds what a small count could be worked out
+// from; beside noise there is nothing exact to withhold.
+func TestWithholdingIsTheDefault(t *testing.T) {
+	const attributes = "fairness: {attributes: [{column: sex, levels: [female, male]}]%s}\n"
+	for words, want := range map[string]bool{
+		"": true, fmt.Sprintf(attributes, ""): true,
+		fmt.Sprintf(attributes, ", disclosure: complementary"):      true,
+		fmt.Sprintf(attributes, ", disclosure: primary"):            false,
+		fmt.Sprintf(attributes, ", noise: {epsilon: 1, clip: 10}"): false,
+	} {
+		if got := mustParse(t, minimal+words).Fairness.Complementary; got != want {
+			t.Errorf("%q: %v, want %v", words, got, want)
+		}
 	}
 }

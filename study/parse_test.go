@@ -273,7 +273,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(Schedule{25, 1e-10, 2 * time.Minute}, s.Schedule); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(Fairness{MinimumCell: 11, MinimumSites: 3, LargestShare: 0.85, Bootstrap: 200}, s.Fairness); diff != "" {
+	if diff := cmp.Diff(Fairness{MinimumCell: 11, MinimumSites: 3, LargestShare: 0.85, Bootstrap: 200, Complementary: true}, s.Fairness); diff != "" {
 		t.Error(diff)
 	}
 	if s.Outcome.Scale != Identity || s.Model.Ridge != 0 || !cmp.Equal(s.Missing, []string{"NA"}) {

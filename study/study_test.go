@@ -70,7 +70,7 @@ func TestDocumentedExample(t *testing.T) {
 				{Column: "race4", Levels: single("White", "Asian", "Black or African American", "Mixed/missing")},
 				{Column: "sex", Levels: single("female", "male")},
 			},
-			MinimumCell: 11, MinimumSites: 3, LargestShare: 0.85, Bootstrap: 200,
+			MinimumCell: 11, MinimumSites: 3, LargestShare: 0.85, Bootstrap: 200, Complementary: true,
 		},
 		Privacy:  Privacy{MinimumContributors: 3, Threshold: Supermajority},
 		Schedule: Schedule{Rounds: 25, Tolerance: 1e-10, Deadline: 2 * time.Minute},

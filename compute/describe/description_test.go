@@ -73,7 +73,7 @@ features:
   - {column: karno, type: number, range: [0, 100]}
   - {column: age, type: number, range: [0, 120]}
 model: {kind: describe}
-fairness: {attributes: [{column: prior, levels: ["0", "10"]}], minimum_cell: %d}
+fairness: {attributes: [{column: prior, levels: ["0", "10"]}], minimum_cell: %d, disclosure: primary}
 `
 
 func near(t *testing.T, what string, got, want, tolerance float64) {

@@ -18,6 +18,13 @@ func (d *Descriptions) protected(cells []float64, tables [][]Lifetable) {
 		cross = append(cross, l.cross(d.study, c, at, pair, counts[i]))
 	}
 	hidden := l.protect(d.study.Fairness.MinimumCell)
+	if !anyShown(cross, l, hidden) {
+		// Nothing of the cross tables can be shown, or it takes too long to find out
+		// what: then the cohort is shown without them.
+		crossed, cross = nil, nil
+		l, at = c.lattice()
+		hidden = l.protect(d.study.Fairness.MinimumCell)
+	}
 	d.cohort = c.cohort(c.complementary(l, at, hidden))
 	for i, pair := range crossed {
 		t := CrossTable{Rows: pair[0].Column, Columns: pair[1].Column, RowNames: pair[0].Names, ColumnNames: pair[1].Names}
@@ -45,6 +52,20 @@ func (d *Descriptions) protected(cells []float64, tables [][]Lifetable) {
 	for i := range d.out.Numbers {
 		d.protectShares(&d.out.Numbers[i])
 	}
+}
+
+// anyShown reports whether a count of a cross table is shown that is not zero.
+func anyShown(cross [][][]int, l *lattice, hidden []bool) bool {
+	for _, table := range cross {
+		for _, row := range table {
+			for _, i := range row {
+				if !hidden[i] && l.table.Counts[i] > 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // of is the position of a group of a grouping.

@@ -187,3 +187,23 @@ func benchmarkProtected(b *testing.B, categories, levels, patients int) {
 
 func BenchmarkProtected_categories12_levels5(b *testing.B) { benchmarkProtected(b, 12, 5, 600) }
 func BenchmarkProtected_categories40_levels5(b *testing.B) { benchmarkProtected(b, 40, 5, 1000) }
+
+// Where nothing of the cross tables can be shown the levels still are.
+func TestLevelsWithoutCrossTables(t *testing.T) {
+	d := wide(t, 3, 4, 120, 11, 1)
+	for i, n := range d.cells {
+		d.cells[i] = min(n, 10)
+	}
+	d.protected(d.cells, nil)
+	shown := 0
+	for _, v := range d.cohort.Features {
+		for _, level := range v.Levels {
+			if level.Count.State == OK {
+				shown++
+			}
+		}
+	}
+	if d.out.CrossTables != nil || shown == 0 {
+		t.Errorf("%d cross tables and %d levels", len(d.out.CrossTables), shown)
+	}
+}

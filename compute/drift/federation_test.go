@@ -25,6 +25,7 @@ features:
   - {column: ward, type: category, levels: [a, b, c]}
 model: {kind: glm, family: binomial}
 fairness:
+  disclosure: primary
   minimum_cell: 11
   largest_share: 0.85
   attributes:
@@ -441,7 +442,7 @@ func TestSuppression(t *testing.T) {
 // Rule: with complementary disclosure the size of a group that is withheld cannot
 // be had as the whole less the others, and a share of a few is not shown.
 func TestComplementary(t *testing.T) {
-	s := parse(t, strings.Replace(protocol, "minimum_cell: 11", "minimum_cell: 11\n  disclosure: complementary", 1))
+	s := parse(t, strings.Replace(protocol, "disclosure: primary", "disclosure: complementary", 1))
 	var groups []patientsOf
 	for _, g := range steady(s, 4, 40) {
 		g.sex = "f"

@@ -554,7 +554,7 @@ func limits(s *study.Study, a *Audit, q question) []string {
 	if s.Fairness.Complementary {
 		out = append(out, "A rate is shown where the patients who count in it, and those who do not, are none or at least the minimum cell, and no other figure gives it away.")
 	} else {
-		out = append(out, "Groups below the minimum cell have no figures. Where a single group of an attribute is withheld, what concerns it can be worked out from the totals, and a rate in a group that is large enough is shown even where it rests on few events; a study that says disclosure: complementary withholds that too.")
+		out = append(out, "Groups below the minimum cell have no figures. Where a single group of an attribute is withheld, what concerns it can be worked out from the totals, and a rate in a group that is large enough is shown even where it rests on few events; a study that does not say disclosure: primary withholds that too.")
 	}
 	if a.Cut > 0 {
 		out = append(out, fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", a.Cut))

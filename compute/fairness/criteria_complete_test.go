@@ -17,7 +17,7 @@ func TestAnHonestAuditLeavesNobodyOut(t *testing.T) {
 	for name, protocol := range map[string]string{
 		"complementary": withCriteria, "merged": merged,
 		"largest group as reference": strings.Replace(withCriteria, "  reference: {g: A}\n", "", 1),
-		"primary only":               strings.Replace(withCriteria, "  disclosure: complementary\n", "", 1),
+		"primary only":               strings.Replace(withCriteria, "disclosure: complementary", "disclosure: primary", 1),
 	} {
 		s := parsed(t, protocol)
 		for _, counts := range []map[string][2]int{

@@ -160,7 +160,7 @@ fairness:
 		})
 		return a
 	}
-	a := audit("  metrics: [ndcg, ndcg_adjusted]\n")
+	a := audit("  metrics: [ndcg, ndcg_adjusted]\n  disclosure: primary\n")
 	shown := 0
 	for _, g := range a.Groups {
 		if _, there := g.Metrics["ndcg"]; !there {
@@ -192,7 +192,7 @@ fairness:
 	if !slices.Contains(a.Limits, rankingLimit) {
 		t.Error("the report does not say what the ranking cannot tell")
 	}
-	for _, g := range audit("").Groups {
+	for _, g := range audit("  disclosure: primary\n").Groups {
 		if _, there := g.Metrics["ndcg"]; there || slices.Contains(g.Withheld, "ndcg") {
 			t.Errorf("%s has a ranking that nobody asked for", g.Level)
 		}

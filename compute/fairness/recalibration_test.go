@@ -17,6 +17,7 @@ features:
   - {column: x, type: number, range: [0, 400]}
 model: {kind: glm, family: binomial}
 fairness:
+  disclosure: primary
   attributes: [{column: g, levels: [A, B, few]}]
   minimum_cell: 11
 `

@@ -26,7 +26,7 @@ func TestSpreadBinsHoldTheirErrors(t *testing.T) {
 // not, and the bound is a small part of the quantile.
 func TestQuantilesAreWithinTheirBoundOfThePooledOnes(t *testing.T) {
 	random := rand.New(rand.NewPCG(20261122, 4))
-	for _, protocol := range []string{planted, strings.Replace(planted, "  disclosure: complementary\n", "", 1)} {
+	for _, protocol := range []string{planted, strings.Replace(planted, "disclosure: complementary", "disclosure: primary", 1)} {
 		s := parsed(t, protocol)
 		sites := hospitals(t, s, 5, 400, halves)
 		predictions := make([][]float64, len(sites))

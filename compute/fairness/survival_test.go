@@ -24,6 +24,7 @@ features:
   - {column: sex, type: number, range: [1, 2]}
 model: {kind: cox, stratify: site}
 fairness:
+  disclosure: primary
   attributes: [{column: sex, levels: ["1", "2"]}]
   minimum_cell: 5
   largest_share: 1

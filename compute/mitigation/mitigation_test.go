@@ -22,6 +22,9 @@ const (
 
 func parse(t testing.TB, outcome, mitigation, fairness string) *study.Study {
 	t.Helper()
+	if !strings.Contains(fairness, "disclosure") {
+		fairness += "disclosure: primary,"
+	}
 	model := map[string]string{number: "{kind: glm, family: gaussian}", binary: "{kind: glm, family: binomial}", counts: "{kind: glm, family: poisson}", lives: "{kind: cox}"}[outcome]
 	s, err := study.Parse(fmt.Appendf(nil, `
 study: mitigation

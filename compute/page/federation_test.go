@@ -51,6 +51,7 @@ features:
 model: %s
 %s
 fairness:
+  disclosure: primary
   attributes:
     - {column: g, levels: ["<script>alert(1)</script>", y, few]}
   minimum_cell: 11

@@ -221,6 +221,7 @@ features:
 cohort: {exclude_if: [{column: complete_case, equals: "0"}]}
 model: %s
 fairness:
+  disclosure: primary
   attributes:
     - {column: race4, levels: [White, Asian, Black or African American, Mixed/missing]}
     - {column: sex, levels: [female, male]}

@@ -59,7 +59,11 @@ func (s *course) mitigate(within scope, base *Model, counts *describe.Counts, re
 func (s *course) change(groups *mitigation.Groups) error {
 	m := s.mitigation
 	if len(groups.Open()) < 2 {
-		return s.none(&compute.Diagnosis{Kind: compute.TooFewPatients, Message: "fewer than two groups of the mitigation are large enough to take part"})
+		few := "fewer than two groups of the mitigation are large enough to take part"
+		if s.study.Fairness.Complementary {
+			few += ", and do not give away how few patients the others have; a study of another version may gather these in a larger group, or declare fairness.disclosure: primary"
+		}
+		return s.none(&compute.Diagnosis{Kind: compute.TooFewPatients, Message: few})
 	}
 	switch s.study.Mitigation.Method {
 	case study.Reweigh:

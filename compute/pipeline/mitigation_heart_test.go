@@ -29,7 +29,7 @@ cohort: {exclude_if: [{column: flamby_row, equals: ["0"]}]}
 model: {kind: neural, hidden: [], optimizer: {name: sgd, rate: 0.05}}
 validation: {kind: k-fold, folds: 5}
 privacy: {minimum_contributors: 3}
-fairness: {attributes: [{column: sex, levels: ["0", "1"]}], minimum_cell: 11}
+fairness: {disclosure: primary, attributes: [{column: sex, levels: ["0", "1"]}], minimum_cell: 11}
 mitigation: {method: fairfed, attribute: sex, strength: [0.05, 1], release: none}
 schedule: {rounds: 40}
 `

@@ -20,7 +20,7 @@ features:
   - {column: z, type: number, range: [-5, 5]}
 model: {kind: cox, stratify: %s}
 %s
-fairness: {attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
+fairness: {disclosure: primary, attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
 mitigation: %s
 schedule: {tolerance: 1e-12}
 `

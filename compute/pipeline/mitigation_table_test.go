@@ -57,7 +57,7 @@ features:
   - {column: z, type: number, range: [-5, 5]}
 model: %s
 %s
-fairness: {attributes: [{column: g, levels: [A, B, C]}], minimum_cell: 11}
+fairness: {disclosure: primary, attributes: [{column: g, levels: [A, B, C]}], minimum_cell: 11}
 mitigation: {method: %s, attribute: g, strength: [0.5, 1], release: 1%s}
 schedule: {rounds: 30}
 `, tableOutcomes[tableRows[row].outcome], tableRows[row].model, validation, method, settings)

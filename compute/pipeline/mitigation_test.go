@@ -25,7 +25,7 @@ features:
   - {column: z, type: number, range: [-10, 10]}
 model: {kind: glm, family: %s}
 %s
-fairness: {attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
+fairness: {disclosure: primary, attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
 mitigation: %s
 schedule: {rounds: 40, tolerance: 1e-13}
 `
@@ -730,7 +730,7 @@ features:
   - {column: x, type: number, range: [-10, 10]}
   - {column: z, type: number, range: [-10, 10]}
 model: {kind: glm, family: gaussian}
-fairness: {attributes: [%s{column: g, levels: [A, B, C]}], minimum_cell: 11}
+fairness: {disclosure: primary, attributes: [%s{column: g, levels: [A, B, C]}], minimum_cell: 11}
 %s
 `
 	const own = "{method: recalibrate, attribute: g, strength: [1], release: 1}"

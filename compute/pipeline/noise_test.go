@@ -63,7 +63,7 @@ func noisily(t testing.TB, s *study.Study, sites []*study.Matrix, seed uint64) (
 // would count exactly.
 func withNoise(source, noise string) string {
 	race := "  - {column: race4, type: category, levels: [White, Asian, Black or African American, Mixed/missing], reference: White}\n"
-	return strings.NewReplacer("  minimum_cell: 11\n", "  minimum_cell: 11\n  noise: "+noise+"\n", race, "", "minimum_contributors: 3", "minimum_contributors: 11").Replace(source)
+	return strings.NewReplacer("  disclosure: primary\n", "", "  minimum_cell: 11\n", "  minimum_cell: 11\n  noise: "+noise+"\n", race, "", "minimum_contributors: 3", "minimum_contributors: 11").Replace(source)
 }
 
 // On the real cohort the figures under noise are near the exact ones, further than
@@ -72,7 +72,7 @@ func withNoise(source, noise string) string {
 func TestRealCohortUnderNoise(t *testing.T) {
 	columns, records, site := iwpc(t)
 	noisy := parse(t, withNoise(warfarin(weeklyDose, sixLevels, linear), "{epsilon: 2, clip: 40}"))
-	exact := parse(t, strings.Replace(string(noisy.Source()), "  noise: {epsilon: 2, clip: 40}\n", "", 1))
+	exact := parse(t, strings.Replace(string(noisy.Source()), "  noise: {epsilon: 2, clip: 40}\n", "  disclosure: primary\n", 1))
 	e, err := federate(t, exact, present(matrices(t, exact, columns, records, site)), plain)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestNoExactAnswerUnderNoise(t *testing.T) {
 			t.Errorf("who approves the study is not told %q: %s", words, noted)
 		}
 	}
-	if both := Shown(parse(t, strings.Replace(warfarin(weeklyDose, sixLevels, linear), "  minimum_cell: 11\n", "  noise: {epsilon: 2, clip: 40}\n", 1))); !strings.Contains(strings.Join(both, "\n"), "the model sees what the audit divides by, race4") {
+	if both := Shown(parse(t, strings.Replace(warfarin(weeklyDose, sixLevels, linear), "  disclosure: primary\n", "  noise: {epsilon: 2, clip: 40}\n", 1))); !strings.Contains(strings.Join(both, "\n"), "the model sees what the audit divides by, race4") {
 		t.Errorf("nobody is told that race is counted exactly as a feature: %v", both)
 	}
 }
@@ -182,7 +182,7 @@ func TestNoExactAnswerUnderNoise(t *testing.T) {
 func TestNoisyReportsAreNotHeldAgainstOthers(t *testing.T) {
 	columns, records, site := iwpc(t)
 	noisy := parse(t, withNoise(warfarin(weeklyDose, sixLevels, linear), "{epsilon: 2, clip: 40}"))
-	exact := parse(t, strings.Replace(string(noisy.Source()), "  noise: {epsilon: 2, clip: 40}\n", "", 1))
+	exact := parse(t, strings.Replace(string(noisy.Source()), "  noise: {epsilon: 2, clip: 40}\n", "  disclosure: primary\n", 1))
 	e, err := federate(t, exact, present(matrices(t, exact, columns, records, site)), plain)
 	if err != nil {
 		t.Fatal(err)

@@ -185,3 +185,16 @@ func walk(v any, path string, visit func(path string, v any)) {
 		visit(path, x)
 	}
 }
+
+// Who approves a study that shows what small groups can be worked out from is told so.
+func TestPrimaryDisclosureIsSaid(t *testing.T) {
+	source := string(parse(t, warfarin(weeklyDose, sixLevels, linear)).Source())
+	for _, c := range []struct {
+		source string
+		said   bool
+	}{{source, true}, {strings.Replace(source, "  disclosure: primary\n", "", 1), false}} {
+		if said := strings.Contains(strings.Join(Shown(parse(t, c.source)), "\n"), "disclosure: primary: fewer than 11 patients"); said != c.said {
+			t.Errorf("said: %v, want %v", said, c.said)
+		}
+	}
+}

@@ -63,6 +63,9 @@ func Shown(s *study.Study) []string {
 	}
 	notes = append(notes, mitigationShown(s)...)
 	notes = append(notes, noiseShown(s)...)
+	if !s.Fairness.Complementary && s.Fairness.Noise == nil {
+		note("disclosure: primary: fewer than %s are not shown, but can be worked out from what is: a small group as all patients less the others, a few patients with an outcome from a rate and its number. Without this line what gives them away is withheld too.", count(cell, "patient"))
+	}
 	if s.Fairness.Every > 0 {
 		note("fairness: while the model is trained the errors of each group that is large enough are opened every %d rounds, of the model as it then is, always of the same patients.", s.Fairness.Every)
 	}

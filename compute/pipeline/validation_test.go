@@ -21,7 +21,7 @@ features:
   - {column: b, type: number, range: [-10, 10]}
   - {column: c, type: category, levels: [u, v, w], reference: u}
 model: {kind: glm, family: gaussian%s}
-fairness: {attributes: [{column: c, levels: [u, v, w]}], minimum_cell: 5}
+fairness: {disclosure: primary, attributes: [{column: c, levels: [u, v, w]}], minimum_cell: 5}
 privacy: {minimum_contributors: 3}
 validation: %s
 `

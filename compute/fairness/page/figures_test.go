@@ -41,6 +41,7 @@ features:
   - {column: a, type: number, range: [-10, 10]}
 model: {kind: cox}
 fairness:
+  disclosure: primary
   attributes: [{column: g, levels: [x, y]}]
   times: [30]
   minimum_sites: 1

@@ -31,6 +31,7 @@ features:
   - {column: c, type: category, levels: [u, v], reference: u}
 model: {kind: glm, family: %s}
 fairness:
+  disclosure: primary
   attributes:
     - {column: g, levels: ["<script>alert(1)</script>", "a group with a very long name indeed, longer than its column", few]}
     - {column: h, levels: [x, none]}
