@@ -46,7 +46,7 @@ func (c *course) settle(diagnosed func(error) bool) error {
 // run makes a computation the next stage.
 func (c *course) run(within scope, next computation, then func() error) {
 	c.now = &stage{next, func(parameters []byte) ([]byte, error) {
-		return compute.EncodeParameters(scoped{within, parameters})
+		return scoped{within, parameters}.encode()
 	}, then}
 }
 

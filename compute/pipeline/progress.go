@@ -70,7 +70,7 @@ func (p *following) wrap(parameters []byte) ([]byte, error) {
 	if p.audits.Open() {
 		return p.trial.wrap(parameters)
 	}
-	return compute.EncodeParameters(scoped{p.within, parameters})
+	return scoped{p.within, parameters}.encode()
 }
 
 // soFar is the model of a fit that is trained round by round.

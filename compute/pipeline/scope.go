@@ -86,6 +86,16 @@ type scoped struct {
 	Parameters json.RawMessage `json:"parameters,omitempty"` // of the step itself
 }
 
+// encode is what readScoped reads. What unscoped takes for the parameters of the
+// step is written as it is: they can be long.
+func (q scoped) encode() ([]byte, error) {
+	c := q.scope
+	if c.LeaveOut.nothing() && len(c.Knots) == 0 && len(c.Weights) == 0 && c.Q == 0 && c.GapWeights == nil && len(q.Parameters) > 0 {
+		return slices.Concat([]byte(beforeOwn), q.Parameters, []byte(afterOwn)), nil
+	}
+	return compute.EncodeParameters(q)
+}
+
 func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study, err error) {
 	if own, ok := unscoped(parameters); ok {
 		return scoped{Parameters: own}, s, nil
@@ -107,10 +117,12 @@ func readScoped(s *study.Study, parameters []byte) (q scoped, known *study.Study
 // study's own columns. The step reads them, and takes one spelling only: they
 // can be long, and need not be gone through here as well.
 func unscoped(parameters []byte) (own json.RawMessage, ok bool) {
-	own, begins := bytes.CutPrefix(parameters, []byte(`{"parameters":`))
-	own, ends := bytes.CutSuffix(own, []byte("}"))
+	own, begins := bytes.CutPrefix(parameters, []byte(beforeOwn))
+	own, ends := bytes.CutSuffix(own, []byte(afterOwn))
 	return own, begins && ends && len(own) > 0
 }
+
+const beforeOwn, afterOwn = `{"parameters":`, "}"
 
 // study is the study with the columns of the scope.
 func (c scope) study(s *study.Study) (*study.Study, error) {
