@@ -211,7 +211,7 @@ func (t *tally) measure(g *Group) {
 func (t *tally) rounding() float64 { return 1e-13 * t.n * t.width * t.width }
 
 func (t *tally) measureDose(g *Group) {
-	g.Metrics["mae"] = positiveMean(t.absolute)
+	g.Metrics["mae"] = atLeastZero(mean(t.absolute))
 	t.put(g, "bias", func() Metric { return mean(t.err) }, totalOutcome) // beside the mean prediction it is the mean outcome
 	g.Metrics["mse"] = positiveMean(t.square)
 	g.Metrics["rmse"] = rootMean(t.square)
@@ -410,11 +410,10 @@ func mean(s sample) Metric {
 	return m
 }
 
-// positiveMean is of what cannot be negative, and where a few patients have most of
-// it: the interval is of the logarithm, so that it reaches further to the side where
-// a group without these few has its mean too low. For means of squares of normal
-// errors, and of the losses of an outcome that is rare, it covers more than that of
-// the mean itself, which is too low as often as not.
+// positiveMean is of what cannot be negative, and of which a few patients have the
+// most: squares of errors, or losses of an outcome that is rare. A group without
+// these few has its mean too low and its standard error too, so the interval is of
+// the logarithm, and reaches further up.
 func positiveMean(s sample) Metric {
 	m := Metric{Estimate: s.mean()}
 	if lower, upper, ok := s.interval(); ok {
@@ -423,6 +422,14 @@ func positiveMean(s sample) Metric {
 			lower, upper = m.Estimate/factor, m.Estimate*factor
 		}
 		m.Lower, m.Upper, m.Method = &lower, &upper, "Student t of the logarithm"
+	}
+	return m
+}
+
+// atLeastZero cuts the interval of a mean that cannot be negative.
+func atLeastZero(m Metric) Metric {
+	if m.Lower != nil && *m.Lower < 0 {
+		*m.Lower = 0
 	}
 	return m
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/compute/glm"
 	"github.com/consilium-fl/consilium/study"
@@ -69,11 +71,11 @@ func TestAuditEqualsDirectComputation(t *testing.T) {
 			near(t, "within20", g.Metrics["within20"].Estimate, 100*within/n, 1e-12)
 			near(t, "under20", g.Metrics["under20"].Estimate, 100*under/n, 1e-12)
 			near(t, "over20", g.Metrics["over20"].Estimate, 100*(n-within-under)/n, 1e-12)
-			// Delta method: half width of the mean square's interval over twice the root.
+			// Student's t of the mean square's logarithm, half of which is the root's.
 			root, variance := math.Sqrt(squares/n), (fourth-squares*squares/n)/(n-1)
-			half := 1.959963984540054 * math.Sqrt(variance/n) / (2 * root)
-			near(t, "rmse lower", *g.Metrics["rmse"].Lower, root-half, 1e-8)
-			near(t, "rmse upper", *g.Metrics["rmse"].Upper, root+half, 1e-8)
+			half := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.975) * math.Sqrt(variance/n) / (squares / n) / 2
+			near(t, "rmse lower", *g.Metrics["rmse"].Lower, root*math.Exp(-half), 1e-8)
+			near(t, "rmse upper", *g.Metrics["rmse"].Upper, root*math.Exp(half), 1e-8)
 			near(t, "r2", g.Metrics["r2"].Estimate, 1-squares/spread, 1e-7)
 			near(t, "mean_actual", g.Metrics["mean_actual"].Estimate, y1/n, 1e-12)
 			if d := math.Abs(g.Metrics["bias"].Estimate - sum/n); d > 1e-8*absolute/n {
