@@ -128,8 +128,8 @@ func TestWithholdingIsTheDefault(t *testing.T) {
 	const attributes = "fairness: {attributes: [{column: sex, levels: [female, male]}]%s}\n"
 	for words, want := range map[string]bool{
 		"": true, fmt.Sprintf(attributes, ""): true,
-		fmt.Sprintf(attributes, ", disclosure: complementary"):      true,
-		fmt.Sprintf(attributes, ", disclosure: primary"):            false,
+		fmt.Sprintf(attributes, ", disclosure: complementary"):     true,
+		fmt.Sprintf(attributes, ", disclosure: primary"):           false,
 		fmt.Sprintf(attributes, ", noise: {epsilon: 1, clip: 10}"): false,
 	} {
 		if got := mustParse(t, minimal+words).Fairness.Complementary; got != want {

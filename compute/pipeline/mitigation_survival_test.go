@@ -20,7 +20,7 @@ features:
   - {column: z, type: number, range: [-5, 5]}
 model: {kind: cox, stratify: %s}
 %s
-fairness: {disclosure: primary, attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
+fairness: {attributes: [{column: g, levels: [A, B, C]}], %s minimum_cell: 11}
 mitigation: %s
 schedule: {tolerance: 1e-12}
 `
@@ -56,7 +56,7 @@ func survivors(t *testing.T, s *study.Study, n int, times float64) []*study.Matr
 // together, until the last declared time.
 func TestRecalibrationOfSurvivalIsObservedOverExpected(t *testing.T) {
 	for _, stratify := range []string{study.StratifySite, study.StratifyNone} {
-		s := parse(t, fmt.Sprintf(survivalStudy, stratify, "", "times: [4, 8],", "{method: recalibrate, attribute: g, strength: [0.5, 1], release: 1}"))
+		s := parse(t, fmt.Sprintf(survivalStudy, stratify, "", "disclosure: primary, times: [4, 8],", "{method: recalibrate, attribute: g, strength: [0.5, 1], release: 1}"))
 		sites := survivors(t, s, 1500, 2.5)
 		result, err := federate(t, s, sites, fixedPoint)
 		if err != nil {
@@ -111,7 +111,7 @@ func TestMitigationOfSurvivalClosesAPlantedGap(t *testing.T) {
 		"{method: recalibrate, attribute: g, strength: [0.5, 1], release: 1}": 0.25,
 		"{method: reweigh, attribute: g, strength: [0.5, 1], release: 1}":     1.01, // a weight cannot tell the groups apart
 	} {
-		s := parse(t, fmt.Sprintf(survivalStudy, study.StratifySite, heldOut, "", method))
+		s := parse(t, fmt.Sprintf(survivalStudy, study.StratifySite, heldOut, "disclosure: primary,", method))
 		asked := map[string]int{}
 		sites := survivors(t, s, 3000, 2.5)
 		result, err := federateSeeing(t, s, sites, fixedPoint, func(q compute.Question) { asked[q.Step]++ })
@@ -147,7 +147,7 @@ func TestMitigationOfSurvivalClosesAPlantedGap(t *testing.T) {
 
 // A patient of a group is predicted the risk by which the audit judges the model.
 func TestSurvivalPredictionForAGroup(t *testing.T) {
-	s := parse(t, fmt.Sprintf(survivalStudy, study.StratifyNone, "", "", "{method: recalibrate, attribute: g, strength: [1], release: 1}"))
+	s := parse(t, fmt.Sprintf(survivalStudy, study.StratifyNone, "", "disclosure: primary,", "{method: recalibrate, attribute: g, strength: [1], release: 1}"))
 	sites := survivors(t, s, 1500, 2.5)
 	result, err := federate(t, s, sites, plain)
 	if err != nil {
@@ -187,7 +187,7 @@ func TestSurvivalPredictionForAGroup(t *testing.T) {
 // The reweighed fit of the study is the fit of a study whose patients are copied as
 // often as they weigh.
 func TestReweighedSurvivalWeighsByGroupSize(t *testing.T) {
-	s := parse(t, fmt.Sprintf(survivalStudy, study.StratifySite, "", "", "{method: reweigh, attribute: g, strength: [1], release: 1}"))
+	s := parse(t, fmt.Sprintf(survivalStudy, study.StratifySite, "", "disclosure: primary,", "{method: reweigh, attribute: g, strength: [1], release: 1}"))
 	sites := survivors(t, s, 1500, 2.5)
 	result, err := federate(t, s, sites, fixedPoint)
 	if err != nil {
