@@ -305,7 +305,7 @@ func (s *Session) audit() error {
 		if err := s.progress(a); err != nil {
 			return err
 		}
-		s.concordance()
+		s.intervals()
 		s.protect()
 		return s.trade(a)
 	})

@@ -16,7 +16,7 @@ func TestConcordanceOfAValidationHasItsInterval(t *testing.T) {
 	}{
 		{"validation: {kind: holdout, fraction: 0.3}", ""},
 		{"validation: {kind: k-fold, folds: 4}", ""},
-		{"validation: {kind: leave-one-site-out}", "disclosure: complementary,"},
+		{"validation: {kind: leave-one-site-out}", ""},
 	} {
 		s := parse(t, strings.Replace(fmt.Sprintf(survivalStudy, study.StratifySite, c.validation, c.audit, ""), "mitigation: \n", "", 1))
 		result, err := federate(t, s, survivors(t, s, 800, 1), fixedPoint)
@@ -33,5 +33,21 @@ func TestConcordanceOfAValidationHasItsInterval(t *testing.T) {
 		if i.Lower >= of || i.Upper <= of || i.Upper-i.Lower > 0.2 || i.Lower != *audited.Lower || i.Upper != *audited.Upper {
 			t.Errorf("%s: %v from %v to %v, audited %+v", c.validation, of, i.Lower, i.Upper, audited)
 		}
+	}
+}
+
+// So have R² and the prevalence.
+func TestMeasuresOfAValidationHaveTheAuditsIntervals(t *testing.T) {
+	s := parse(t, fmt.Sprintf(tryout, "", `{kind: holdout, fraction: 0.3, by: id}`))
+	result, err := federate(t, s, tryoutSites(t, s), fixedPoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, known := result.Validation.Intervals["r2"]
+	if of := result.Validation.Metrics["r2"]; !known || i.Lower >= of || i.Upper <= of {
+		t.Errorf("R² is %v, from %v to %v", of, i.Lower, i.Upper)
+	}
+	if m := result.Audit.Groups[0].Metrics["r2"]; i.Lower != *m.Lower || i.Upper != *m.Upper {
+		t.Errorf("the validation's R² has %v, the audit's %+v", i, m)
 	}
 }
