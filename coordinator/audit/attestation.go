@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"runtime"
@@ -80,8 +81,8 @@ type AttestedRound struct {
 	End           int              `json:"end"`
 }
 
-// Software is which program made something. A replay is exact only with the same
-// arithmetic, so the kind of machine belongs to it.
+// Software is which program made something. A replay is byte for byte the same only
+// with the same arithmetic, so the kind of machine belongs to it.
 type Software struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -249,7 +250,10 @@ func (v *verifier) checkAttestation() (string, error) {
 		return "", err
 	}
 	if !bytes.Equal(want, payload) {
-		return "", fmt.Errorf("%s: %w", attestationFile, sameBytes("what it says", want, payload))
+		if _, err = agree("what it says", want, payload); err == nil {
+			err = errors.New("a number in it differs")
+		}
+		return "", fmt.Errorf("%s: %w", attestationFile, err)
 	}
 	detail := fmt.Sprintf("signed by the coordinator; it says what the bundle shows of %d subjects and %d rounds; made by %s", len(claimed.Subject), len(claimed.Predicate.Rounds), claimed.Predicate.Software)
 	if by := ThisSoftware(); by != claimed.Predicate.Software {

@@ -193,11 +193,12 @@ func (v *verifier) beside(found, last *pipeline.Result, stated *differencing.Dec
 	if err != nil {
 		return nil, err
 	}
-	return found, sameBytes("what "+at.String()+" withholds for the sake of earlier results", want, got)
+	_, err = agree("what "+at.String()+" withholds for the sake of earlier results", want, got)
+	return found, err
 }
 
 // checkMonitorReport derives the report of a monitor's windows so far and compares
-// it with the one that the ledger names, byte for byte. The report before it is nil
+// it with the one that the ledger names. The report before it is nil
 // for none.
 func (v *verifier) checkMonitorReport(at *record, last *pipeline.Result, complete bool) (*pipeline.Result, error) {
 	var stated struct {
@@ -225,7 +226,8 @@ func (v *verifier) checkMonitorReport(at *record, last *pipeline.Result, complet
 	if err != nil {
 		return nil, err
 	}
-	return found, sameBytes("the report in "+at.String(), want, at.envelope)
+	_, err = agree("the report in "+at.String(), want, at.envelope)
+	return found, err
 }
 
 // window takes note of a monitor's result when one of its windows is done.

@@ -76,6 +76,9 @@ func (v *verifier) checkConclusion() error {
 		return fmt.Errorf("%s is a second result", v.results[1])
 	}
 	for _, r := range v.results {
+		if n := len(v.reports); n > 0 && v.reports[n-1].index > r.index {
+			return fmt.Errorf("%s reports windows after %s", v.reports[n-1], r)
+		}
 		if n := len(v.rounds); n > 0 && (v.rounds[n-1].End() == nil || v.rounds[n-1].ends[0].index > r.index) {
 			return fmt.Errorf("%s comes before the end of %s", r, v.rounds[n-1])
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/consilium-fl/consilium/compute/drift"
 	"github.com/consilium-fl/consilium/compute/pipeline"
@@ -32,6 +33,7 @@ func TestAWindowIsMissedOnlyByTheLedger(t *testing.T) {
 	ended := func(state string, shares bool) *statement.RoundEnd {
 		return &statement.RoundEnd{State: state, SharesGiven: shares}
 	}
+	blobs := fstest.MapFS{}
 	asks := func(window int, end *statement.RoundEnd) *round {
 		session := pipeline.New(s)
 		for range window {
@@ -41,6 +43,7 @@ func TestAWindowIsMissedOnlyByTheLedger(t *testing.T) {
 		must(t, err)
 		plan := &statement.Plan{Study: digest, Step: q.Step, Parameters: statement.DigestOf(q.Parameters), Layout: fields(q.Layout), Epoch: "1"}
 		plan.Question = plan.QuestionDigest()
+		blobs[blobFile(plan.Parameters)] = &fstest.MapFile{Data: q.Parameters}
 		r := &round{id: statement.DigestOf([]byte{byte(window)}), plan: &record{fact: plan}}
 		if end != nil {
 			r.ends = []*record{{fact: end}}
@@ -60,13 +63,13 @@ func TestAWindowIsMissedOnlyByTheLedger(t *testing.T) {
 		"shares were given":              {[]*round{asks(0, given), asks(1, nil)}, false, []string{drift.NotOpened}, ""},
 		"a sum that is not sound":        {[]*round{asks(0, unsound), asks(1, nil)}, false, []string{drift.NotOpened}, ""},
 		"the result follows":             {[]*round{asks(0, gone), asks(1, gone), asks(2, given)}, true, []string{drift.TooFew, drift.TooFew, drift.NotOpened}, ""},
-		"no round of the window":         {[]*round{asks(1, nil)}, false, nil, "other parameters"},
-		"its round still runs":           {[]*round{asks(0, nil), asks(1, nil)}, false, nil, "other parameters"},
-		"a window is left out":           {[]*round{asks(0, gone), asks(2, nil)}, false, nil, "other parameters"},
-		"a missed window is asked again": {[]*round{asks(0, gone), asks(1, gone), asks(0, nil)}, false, nil, "other parameters"},
+		"no round of the window":         {[]*round{asks(1, nil)}, false, nil, "asks of step"},
+		"its round still runs":           {[]*round{asks(0, nil), asks(1, nil)}, false, nil, "asks of step"},
+		"a window is left out":           {[]*round{asks(0, gone), asks(2, nil)}, false, nil, "asks of step"},
+		"a missed window is asked again": {[]*round{asks(0, gone), asks(1, gone), asks(0, nil)}, false, nil, "asks of step"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := &verifier{study: s, digest: digest, rounds: test.rounds}
+			v := &verifier{bundle: blobs, study: s, digest: digest, rounds: test.rounds}
 			if test.result {
 				v.results = []*record{{}}
 			}

@@ -141,7 +141,7 @@ func (v *verifier) checkPlan(round *round) error {
 	if err != nil {
 		return fmt.Errorf("step %q: %w", plan.Step, err)
 	}
-	if !slices.Equal(plan.Layout, fields(layout)) {
+	if !plan.RoundSpec().Layout.Agrees(fields(layout)) {
 		return fmt.Errorf("its layout is not that of step %q", plan.Step)
 	}
 	return nil

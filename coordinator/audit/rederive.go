@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,8 @@ type Rederived struct {
 	Audit  []byte // JSON of the bias audit; nil likewise
 
 	Released bool // the ledger holds a release
-	Equal    bool // and its model has these bytes
+	Equal    bool // and its model is this one, up to Rounding
+	Rounding Rounding
 	// Difference says where a release that is not equal differs first.
 	Difference string
 }
@@ -62,13 +62,15 @@ func (v *verifier) rederived() (*Rederived, error) {
 	}
 	at := v.releases[0]
 	stated := at.fact.(*statement.Release).Body
-	r.Released, r.Equal = true, r.Model != nil && bytes.Equal(r.Model, stated)
-	switch {
-	case r.Equal:
-	case r.Model == nil:
+	r.Released = true
+	if r.Model == nil {
 		r.Difference = fmt.Sprintf("%s releases a model that the sums do not give", at)
-	default:
-		r.Difference = sameBytes("the model in "+at.String(), r.Model, stated).Error()
+		return &r, nil
 	}
+	if r.Rounding, err = agree("the model in "+at.String(), r.Model, stated); err != nil {
+		r.Difference = err.Error()
+		return &r, nil
+	}
+	r.Equal = true
 	return &r, nil
 }

@@ -23,6 +23,7 @@ type replayed struct {
 // checkReplay feeds the computation with the opened sums. It has to ask every
 // question that was asked, in that order, and no question may be left out.
 func (v *verifier) checkReplay() (string, error) {
+	var rounding Rounding
 	session := pipeline.New(v.study)
 	opened := make(map[statement.Digest]*round)
 	for _, round := range v.rounds {
@@ -30,17 +31,13 @@ func (v *verifier) checkReplay() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		plan := round.Plan()
-		switch {
-		case plan.Step != question.Step:
-			return "", fmt.Errorf("%s asks step %s where the sums so far lead to %s", round.plan, plan.Step, question.Step)
-		case plan.Parameters != statement.DigestOf(question.Parameters):
-			return "", fmt.Errorf("%s asks step %s with other parameters than the sums so far give", round.plan, plan.Step)
-		case !slices.Equal(plan.Layout, fields(question.Layout)):
-			return "", fmt.Errorf("%s asks step %s with another layout than the sums so far give", round.plan, plan.Step)
+		apart, err := v.follows(round, question)
+		if err != nil {
+			return "", err
 		}
+		rounding.add(apart)
 		if round.published() {
-			opened[plan.Question] = round
+			opened[v.digestOf(question, round.Plan())] = round
 		}
 	}
 	if len(v.rounds) > 0 {
@@ -59,7 +56,7 @@ func (v *verifier) checkReplay() (string, error) {
 	} else if err != nil {
 		return "", fmt.Errorf("the computation does not go on: %w", err)
 	}
-	detail := fmt.Sprintf("%d sums lead to every question that was asked", len(opened))
+	detail := fmt.Sprintf("%d sums lead to every question that was asked, %s", len(opened), rounding)
 	switch {
 	case v.outcome.diagnosis != nil:
 		v.findings.Status = "diagnosed"
@@ -73,12 +70,47 @@ func (v *verifier) checkReplay() (string, error) {
 	return detail, nil
 }
 
+// follows holds that a round asks the question that the sums so far give.
+func (v *verifier) follows(r *round, question compute.Question) (Rounding, error) {
+	plan := r.Plan()
+	if plan.Step != question.Step {
+		return Rounding{}, fmt.Errorf("%s asks step %s where the sums so far lead to %s", r.plan, plan.Step, question.Step)
+	}
+	if !plan.RoundSpec().Layout.Agrees(fields(question.Layout)) {
+		return Rounding{}, fmt.Errorf("%s asks step %s with another layout than the sums so far give", r.plan, plan.Step)
+	}
+	if plan.Parameters == statement.DigestOf(question.Parameters) {
+		return Rounding{}, nil
+	}
+	asked, err := v.blob(plan.Parameters)
+	if err != nil {
+		return Rounding{}, err
+	}
+	return agree("what "+r.plan.String()+" asks of step "+plan.Step, question.Parameters, asked)
+}
+
+// asks reports whether a round asks a question.
+func (v *verifier) asks(r *round, question compute.Question) bool {
+	_, err := v.follows(r, question)
+	return err == nil
+}
+
+// digestOf is the digest that a question would have in a plan of the same cohort.
+func (v *verifier) digestOf(question compute.Question, plan *statement.Plan) statement.Digest {
+	p := statement.Plan{
+		Study: v.digest, Step: question.Step, Parameters: statement.DigestOf(question.Parameters),
+		Layout: fields(question.Layout), Epoch: plan.Epoch,
+	}
+	return p.QuestionDigest()
+}
+
 // errEnded says that the computation asks nothing more.
 var errEnded = errors.New("the computation has ended")
 
-// upTo absorbs the sums that are opened already, up to the question that
-// another round has to answer. A question that comes up again is answered by
-// the sum it was opened with; the round is the one that comes next.
+// upTo absorbs the sums that are opened already, by the question as this machine
+// asks it, up to the question that another round has to answer. A question that
+// comes up again is answered by the sum it was opened with; the round is the one
+// that comes next.
 //
 // A window of a monitor was missed where the ledger goes on without it: its
 // question's last round ended unopened, and the next plan asks something else, or
@@ -93,14 +125,9 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 		if err != nil {
 			return question, fmt.Errorf("the computation does not go on to %s: %w", next, err)
 		}
-		named := statement.Plan{
-			Study: v.digest, Step: question.Step, Parameters: statement.DigestOf(question.Parameters),
-			Layout: fields(question.Layout), Epoch: next.Plan().Epoch,
-		}
-		asked := named.QuestionDigest()
-		round, answered := opened[asked]
+		round, answered := opened[v.digestOf(question, next.Plan())]
 		if !answered {
-			if last := v.unopened(asked, next, ended); last != nil {
+			if last := v.unopened(question, next, ended); last != nil {
 				if err := session.Miss(last.openingBegan()); err != nil {
 					return question, fmt.Errorf("the window of %s cannot be missed: %w", last, err)
 				}
@@ -123,8 +150,8 @@ func (v *verifier) upTo(session *pipeline.Session, opened map[statement.Digest]*
 
 // unopened returns the last round of a monitor's question that the ledger gave up
 // before the next plan, or before the result or a report; nil if it did not.
-func (v *verifier) unopened(question statement.Digest, next *round, ended bool) *round {
-	if v.study.Monitor == nil || !ended && next.Plan().Question == question {
+func (v *verifier) unopened(question compute.Question, next *round, ended bool) *round {
+	if v.study.Monitor == nil || !ended && v.asks(next, question) {
 		return nil
 	}
 	var last *round
@@ -132,7 +159,7 @@ func (v *verifier) unopened(question statement.Digest, next *round, ended bool) 
 		if r == next && !ended {
 			break
 		}
-		if r.Plan().Question == question {
+		if v.asks(r, question) {
 			last = r
 		}
 	}
@@ -146,8 +173,7 @@ func (v *verifier) unopened(question statement.Digest, next *round, ended bool) 
 // was not published.
 func (r *round) openingBegan() bool { return r.End().State != "abandoned" || r.End().SharesGiven }
 
-// checkAudit compares the signed bias audit with the one that the sums give,
-// byte for byte.
+// checkAudit compares the signed bias audit with the one that the sums give.
 func (v *verifier) checkAudit() (string, error) {
 	if len(v.audits) > 1 {
 		return "", fmt.Errorf("%s is a second bias audit", v.audits[1])
@@ -166,10 +192,11 @@ func (v *verifier) checkAudit() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := sameBytes("the bias audit in "+v.audits[0].String(), want, v.audits[0].payload); err != nil {
+	rounding, err := agree("the bias audit in "+v.audits[0].String(), want, v.audits[0].payload)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("the signed report is what the sums give, byte for byte: %s of %d hospitals", countOf(derived), derived.Contributors), nil
+	return fmt.Sprintf("the signed report is what the sums give, %s: %s of %d hospitals", rounding, countOf(derived), derived.Contributors), nil
 }
 
 // checkStudyEnd holds that a study ends in one way and then goes no further. Why
@@ -230,7 +257,8 @@ func (v *verifier) checkDiagnosed(at *record, end *statement.StudyEnd) error {
 	if err != nil {
 		return err
 	}
-	return sameBytes("what was found before "+at.String(), want, stated)
+	_, err = agree("what was found before "+at.String(), want, stated)
+	return err
 }
 
 // checkRelease compares the release with the rounds, the model and the audit.
@@ -260,7 +288,8 @@ func (v *verifier) checkRelease() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := sameBytes("the model in "+at.String(), want, release.Body); err != nil {
+	rounding, err := agree("the model in "+at.String(), want, release.Body)
+	if err != nil {
 		return "", err
 	}
 	if release.Model != statement.DigestOf(release.Body) {
@@ -275,7 +304,7 @@ func (v *verifier) checkRelease() (string, error) {
 	if err := v.checkReleasedRounds(at, release); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("its model is what the sums give, byte for byte; it lists the %d published rounds and the bias audit", len(release.Rounds)), nil
+	return fmt.Sprintf("its model is what the sums give, %s; it lists the %d published rounds and the bias audit", rounding, len(release.Rounds)), nil
 }
 
 // checkResults compares the results in the log with what the sums give.
@@ -285,7 +314,7 @@ func (v *verifier) checkResults() error {
 		if err != nil {
 			return err
 		}
-		if err := sameBytes("the result in "+r.String(), want, r.envelope); err != nil {
+		if _, err := agree("the result in "+r.String(), want, r.envelope); err != nil {
 			return err
 		}
 	}

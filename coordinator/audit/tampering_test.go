@@ -370,7 +370,7 @@ func TestWhatIsSignedMustFollow(t *testing.T) {
 			if q.Step == fairness.Step {
 				shift(t, q)
 			}
-		}}, "replay", "other parameters"},
+		}}, "replay", "asks of step"},
 		{"question after the end", lies{more: true}, "replay", "ended"},
 
 		{"bias audit beautified", lies{change: after(0, func(r *rawAudit) {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/internal/records"
@@ -129,6 +130,14 @@ func Run(ctx context.Context, spec Spec) (_ *Result, err error) {
 			spec.disk = disk.dir
 		}
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	spec.Logger = zap.New(zapcore.NewTee(spec.Logger.Core(), noSpace{end}))
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrNoSpace) {
+			err = cause
+		}
+	}()
 	c, err := newConsortium(ctx, spec, protocol)
 	if err != nil {
 		return nil, err

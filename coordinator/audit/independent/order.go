@@ -41,6 +41,8 @@ func (v *verifier) checkOrder() error {
 		switch {
 		case again && (e.Type == "start" || e.Type == "result"):
 			return fail("a second one")
+		case e.Type == "monitor-report" && result:
+			return fail("after the result")
 		case e.Type == "audit" && !result:
 			return fail("before the result that it is part of")
 		case e.Type == "release" && !audited:

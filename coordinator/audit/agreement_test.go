@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSameBytesSaysWhereTheyDiffer(t *testing.T) {
+func TestAgreeSaysWhereTheyDiffer(t *testing.T) {
 	const derived = `{"groups":[{"level":"all","n":12},{"level":"male","metrics":{"mae":{"estimate":1.25}}}],"n":12}`
 	for _, test := range []struct{ stated, words string }{
 		{strings.Replace(derived, "1.25", "1.2", 1), "first at groups[1].metrics.mae.estimate:"},
@@ -18,12 +18,12 @@ func TestSameBytesSaysWhereTheyDiffer(t *testing.T) {
 		{`[]`, "first at its beginning"},
 		{`{`, "is not what the opened sums give: it was changed"},
 	} {
-		err := sameBytes("the audit", []byte(derived), []byte(test.stated))
+		_, err := agree("the audit", []byte(derived), []byte(test.stated))
 		if err == nil || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%s: %v, want %q", test.stated, err, test.words)
 		}
 	}
-	if err := sameBytes("the audit", []byte(derived), []byte(derived)); err != nil {
+	if _, err := agree("the audit", []byte(derived), []byte(derived)); err != nil {
 		t.Error(err)
 	}
 }
