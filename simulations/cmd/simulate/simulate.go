@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -49,6 +51,10 @@ func simulate(ctx context.Context, o options, c *console.Console) error {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, federation.ErrNoSpace):
+		return console.Fail("the study could not be run", err, "make room there, or name another disk in TMPDIR, and repeat the command")
+	case errors.Is(err, syscall.ENOSPC):
+		return console.Fail(unwritten, err, "make room there, or "+elsewhere)
 	case err != nil:
 		return console.Fail("the study could not be run", err, "if the reason is not in your command line or files, repeat it with --keep and look into what everyone left")
 	}
