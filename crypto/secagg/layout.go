@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -62,6 +63,19 @@ func (l Layout) Length() int {
 		n += f.Length
 	}
 	return n
+}
+
+// boundDigits is how far, of a bound, two kinds of machine may be apart that
+// compute it: some fuse a product and a sum into one rounding.
+const boundDigits = 1e-12
+
+// Agrees reports whether two layouts are the same but for the last digits of their
+// bounds. What is sealed and opened goes by the plan's layout, never by one that
+// merely agrees with it.
+func (l Layout) Agrees(other Layout) bool {
+	return slices.EqualFunc(l, other, func(a, b Field) bool {
+		return a.Name == b.Name && a.Length == b.Length && a.FracBits == b.FracBits && math.Abs(a.Bound-b.Bound) <= boundDigits*a.Bound
+	})
 }
 
 // Validate checks that every field can be summed over as many contributions as

@@ -59,7 +59,7 @@ func (s *Site) AcceptPlan(now time.Time, in PlanRequest) (*Round, error) {
 	for i, f := range fields {
 		layout[i] = secagg.Field(f)
 	}
-	if !slices.Equal(layout, plan.Layout) {
+	if !plan.RoundSpec().Layout.Agrees(layout) {
 		return nil, ErrLayout
 	}
 	if _, due, waits := pipeline.WindowOf(round.Study, plan.Step, in.Parameters); waits && now.Add(s.skew()).Before(due) {

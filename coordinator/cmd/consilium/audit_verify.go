@@ -91,7 +91,7 @@ func (a *app) auditReplayCommand() *cobra.Command {
 		Short: "Compute the model anew from the opened sums, offline",
 		Long: `Check an evidence bundle as far as its opened sums, compute the model from them
 and write model.json, audit.json and result.json. Then compare the model with the
-one that was released, byte for byte. What you trust is as for "audit verify".
+one that was released, up to rounding. What you trust is as for "audit verify".
 
 Exit code 0: the model is the released one, or nothing has been released yet. 1: it
 is another one, or the bundle does not hold as far as that.`,
@@ -137,7 +137,7 @@ is another one, or the bundle does not hold as far as that.`,
 func (a *app) showReplay(bundle, out string, r *audit.Rederived, f *audit.Findings) error {
 	a.warn(f)
 	if a.JSON {
-		if err := a.PrintJSON(map[string]any{"study": f.Study, "out": out, "released": r.Released, "equal": r.Equal, "difference": r.Difference}); err != nil {
+		if err := a.PrintJSON(map[string]any{"study": f.Study, "out": out, "released": r.Released, "equal": r.Equal, "rounding": r.Rounding, "difference": r.Difference}); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (a *app) showReplay(bundle, out string, r *audit.Rederived, f *audit.Findin
 	last := f.Checks[len(f.Checks)-1]
 	a.Printf("%s. Written to %s.\n", last.Detail, out)
 	if r.Released {
-		a.Printf("The model is the released one, byte for byte.\n")
+		a.Printf("The model is the released one, %s.\n", r.Rounding)
 	} else {
 		a.Printf("Nothing has been released to compare it with.\n")
 	}
@@ -167,7 +167,8 @@ func (a *app) warn(f *audit.Findings) {
 	}
 	if this := audit.ThisSoftware(); f.MadeBy != (audit.Software{}) && f.MadeBy != this {
 		a.Notef("WARNING: the bundle was made by version %s and this is %s.\n"+
-			"If the replay does not hold, repeat it with the former before you suspect anybody.\n\n", f.MadeBy, this)
+			"Another kind of machine rounds differently, which is allowed for. If the replay does not\n"+
+			"hold, repeat it with the former before you suspect anybody.\n\n", f.MadeBy, this)
 	}
 }
 
