@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"slices"
 	"fmt"
 	"time"
 
@@ -130,8 +131,9 @@ func (d *Driver) status(s *studyState) *StudyStatus {
 		}
 		st.Decisions = append(st.Decisions, decision)
 	}
+	st.Rounds = slices.Grow(st.Rounds, len(s.rounds))
 	for _, r := range s.rounds {
-		st.Rounds = append(st.Rounds, r.status())
+		st.Rounds = append(st.Rounds, *r.status())
 	}
 	if s.ended == nil {
 		return st
@@ -164,15 +166,15 @@ func (d *Driver) status(s *studyState) *StudyStatus {
 
 // status of a round. That of one that has ended is made once: a study can have
 // hundreds, and is looked at often.
-func (r *roundState) status() RoundStatus {
+func (r *roundState) status() *RoundStatus {
 	if r.shown != nil {
-		return *r.shown
+		return r.shown
 	}
 	st := r.look()
 	if r.State().Terminal() {
 		r.shown = &st
 	}
-	return st
+	return &st
 }
 
 func (r *roundState) look() RoundStatus {
