@@ -1,8 +1,8 @@
 package driver
 
 import (
-	"slices"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
