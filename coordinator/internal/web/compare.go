@@ -212,7 +212,7 @@ var rates = map[string]string{
 // percentages are those that the audit gives in percent.
 var percentages = map[string]string{
 	"within10": "Within 10%", "within30": "Within 30%", "under20": "More than 20% too low", "over20": "More than 20% too high",
-	"interval_coverage": "Inside the interval", "above_interval": "Above the interval", "below_interval": "Below the interval",
+	"same_band": "In the same band", "interval_coverage": "Inside the interval", "above_interval": "Above the interval", "below_interval": "Below the interval",
 }
 
 // numbers are figures on scales of their own.
@@ -221,6 +221,10 @@ var numbers = map[string]string{
 	"ndcg": "NDCG", "ndcg_adjusted": "Gain beyond chance", "ndcg_by_chance": "NDCG by chance",
 	"pr_auc": "Average precision", "ece": "Mean calibration error", "mce": "Largest calibration error", "hosmer_lemeshow": "Hosmer-Lemeshow",
 	"hosmer_lemeshow_p": "Hosmer-Lemeshow p", "f1": "F1", "mcc": "Matthews' correlation", "gei": "Generalised entropy", "theil": "Theil index",
+	"log_loss": "Log loss", "mse": "Mean squared error", "mean_actual": "Mean outcome", "mean_predicted": "Mean prediction",
+	"fold_error": "Fold error", "log_fold_error": "Mean log of predicted over actual", "agreement_lower": "Lower limit of agreement", "agreement_upper": "Upper limit of agreement",
+	"absolute_error_p10": "Absolute error, 10% below", "absolute_error_p25": "Absolute error, 25% below", "absolute_error_p50": "Absolute error, median",
+	"absolute_error_p75": "Absolute error, 75% below", "absolute_error_p90": "Absolute error, 90% below",
 	"correlation": "Correlation", "interval_width": "Width of the interval", "interval_score": "Interval score",
 }
 
@@ -283,13 +287,22 @@ func metricsBeside(a, b *fairness.Audit, unit string) []metricTable {
 			}
 			line.Change = "–"
 			if line.A.value != nil && line.B.value != nil {
-				line.Change = resultpage.Signed(*line.B.value-*line.A.value, m.text)
+				line.Change = inPoints(resultpage.Signed(*line.B.value-*line.A.value, m.text))
 			}
 			t.Rows = append(t.Rows, line)
 		}
 		tables = append(tables, t)
 	}
 	return tables
+}
+
+// inPoints writes a difference of shares: 20% less 15% is five points, which is not
+// 5% of anything.
+func inPoints(difference string) string {
+	if !strings.Contains(difference, "%") {
+		return difference
+	}
+	return strings.ReplaceAll(difference, "%", "") + " points"
 }
 
 func groupName(attribute, level string) string {
@@ -350,7 +363,7 @@ func criteriaBeside(a, b *fairness.Audit) []criterionLine {
 		if !known {
 			i = len(lines)
 			index[k] = i
-			l := criterionLine{Measure: measureOf(j.Metric, "").title, Attribute: j.Attribute, Margin: j.Kind + " within " + plot.Plain(j.Margin)}
+			l := criterionLine{Measure: measureOf(j.Metric, "").title, Attribute: j.Attribute, Margin: marginOf(j)}
 			if j.Attribute == fairness.All {
 				l.Attribute = "every attribute"
 			}
@@ -371,6 +384,14 @@ func criteriaBeside(a, b *fairness.Audit) []criterionLine {
 		l.Changed = l.A != "" && l.B != "" && l.A != l.B
 	}
 	return lines
+}
+
+// marginOf is what a criterion lets pass.
+func marginOf(j fairness.Judged) string {
+	if j.Kind == "ratio" {
+		return fmt.Sprintf("ratio within %.2f to %s", 1/(1+j.Margin), plot.Plain(1+j.Margin))
+	}
+	return j.Kind + " within " + plot.Plain(j.Margin)
 }
 
 // effectIn says what a criterion's verdict does to the release of its report.
@@ -421,5 +442,5 @@ func verdictOf(g fairness.Gap) verdict {
 	if math.IsNaN(g.Estimate) {
 		return verdict{Word: g.Verdict}
 	}
-	return verdict{Size: resultpage.Signed(g.Estimate, text), Interval: text(g.Lower) + " to " + text(g.Upper), Word: g.Verdict}
+	return verdict{Size: inPoints(resultpage.Signed(g.Estimate, text)), Interval: inPoints(text(g.Lower) + " to " + text(g.Upper)), Word: g.Verdict}
 }

@@ -2,9 +2,11 @@ package web
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
+	"github.com/consilium-fl/consilium/study"
 )
 
 func metric(estimate, lower, upper float64) map[string]fairness.Metric {
@@ -120,5 +122,24 @@ func TestMeasuresHaveNames(t *testing.T) {
 func TestMetricsComeInTheOrderOfAllPages(t *testing.T) {
 	if got, want := ordered(map[string]bool{"zeta": true, "bias": true, "fpr": true, "mae": true}), []string{"mae", "bias", "fpr", "zeta"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Every measure by which groups are compared has a title; what a criterion lets
+// pass is said as ratios where it is of a ratio; and a difference of shares is in
+// points.
+func TestComparisonsSpeakWords(t *testing.T) {
+	for _, outcome := range []study.Type{study.Number, study.Binary, study.Survival} {
+		for _, name := range study.ComparableMetrics(outcome) {
+			if m := measureOf(name, ""); m.title == name {
+				t.Errorf("%s has no title", name)
+			}
+		}
+	}
+	if got := marginOf(fairness.Judged{Kind: "ratio", Margin: 0.25}); got != "ratio within 0.80 to 1.25" {
+		t.Error(got)
+	}
+	if v := verdictOf(fairness.Gap{Metric: "tpr", Estimate: -0.1, Lower: -0.2, Upper: 0.05}); v.Size != "−10.0 points" || strings.Contains(v.Interval, "%") {
+		t.Errorf("%+v", v)
 	}
 }
