@@ -404,7 +404,7 @@ func (s *Session) shifts(first, now *tally, limits Limits, call func(chart, of, 
 		if len(a) < 2 {
 			return
 		}
-		shift := Shift{Of: of, Bins: len(a), PSI: PSI(a, b), JS: JensenShannon(a, b), Noise: psiNoise(len(a), total(a), total(b), limits.Alpha), Verdict: NoAlert}
+		shift := Shift{Of: of, Bins: len(a), PSI: PSI(a, b), JS: JensenShannon(a, b), Noise: psiNoise(a, b, limits.Alpha), Verdict: NoAlert}
 		if ordered {
 			ks, bound := KolmogorovSmirnov(a, b)
 			shift.KS, shift.KSBound = &ks, &bound
