@@ -148,8 +148,12 @@ func (r *relay) ask(p *httputil.ProxyRequest) {
 // passed are the headers of the coordinator's that reach the browser.
 var passed = []string{"Content-Type", "Content-Length", "Content-Disposition", "Content-Security-Policy", "Retry-After"}
 
-// pageTypes are the kinds of files that the pages consist of.
-var pageTypes = []string{"text/html", "text/css", "text/plain", "application/gzip"}
+// pageTypes are the kinds of files that the pages consist of; savedTypes those that
+// a browser is to save and not to open, which would run what is in them.
+var (
+	pageTypes  = []string{"text/html", "text/css", "text/plain"}
+	savedTypes = []string{"application/gzip", "application/pdf"}
+)
 
 // pagePolicy adds to whatever policy the coordinator sends: both must allow.
 const pagePolicy = "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; " +
@@ -158,7 +162,9 @@ const pagePolicy = "default-src 'none'; style-src 'self' 'unsafe-inline'; form-a
 // strict lets through what a page needs, and refuses what is no page.
 func strict(resp *http.Response) error {
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil || !slices.Contains(pageTypes, kind) || resp.StatusCode != http.StatusOK && resp.StatusCode < 400 {
+	disposition, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
+	known := slices.Contains(pageTypes, kind) || slices.Contains(savedTypes, kind) && disposition == "attachment"
+	if err != nil || !known || resp.StatusCode != http.StatusOK && resp.StatusCode < 400 {
 		return errors.New("it answered with something that is none of its pages")
 	}
 	kept := http.Header{

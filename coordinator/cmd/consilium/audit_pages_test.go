@@ -98,6 +98,11 @@ func TestTheRelayTrustsNeitherSide(t *testing.T) {
 		switch r.URL.Path {
 		case "/script":
 			h.Set("Content-Type", "text/javascript")
+		case "/opened.pdf":
+			h.Set("Content-Type", "application/pdf")
+		case "/saved.pdf":
+			h.Set("Content-Type", "application/pdf")
+			h.Set("Content-Disposition", `attachment; filename="x.pdf"`)
 		case "/untyped":
 			h["Content-Type"] = nil
 		case "/redirect":
@@ -128,7 +133,10 @@ func TestTheRelayTrustsNeitherSide(t *testing.T) {
 	if policies := header.Values("Content-Security-Policy"); !slices.Contains(policies, pagePolicy) || strings.Contains(pagePolicy, "script") {
 		t.Errorf("the browser is told %q", policies)
 	}
-	for _, path := range []string{"/script", "/untyped", "/redirect"} {
+	if status, _, header := fetch(t, http.MethodGet, top+"/saved.pdf", ""); status != http.StatusOK || !strings.HasPrefix(header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("a PDF to save: %d, %v", status, header)
+	}
+	for _, path := range []string{"/script", "/untyped", "/redirect", "/opened.pdf"} {
 		if status, body, header := fetch(t, http.MethodGet, top+path, ""); status != http.StatusBadGateway || strings.Contains(body, "alert") || header.Get("Location") != "" {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
