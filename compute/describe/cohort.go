@@ -159,7 +159,7 @@ func (c *Counts) cohort(r rule) *Cohort {
 	case study.Survival:
 		out.Outcome.Events = r.outcome
 	}
-	if c.study.Outcome.Type != study.Binary && show {
+	if c.study.Outcome.Type != study.Binary && show && !c.fewHave(c.outcome[0], c.outcome[1], c.Patients, c.index.outMid, c.index.outHalf) {
 		out.Outcome.Mean, out.Outcome.SD = moments(c.outcome[0], c.outcome[1], c.Patients, c.index.outMid, c.index.outHalf)
 	}
 
@@ -172,7 +172,8 @@ func (c *Counts) cohort(r rule) *Cohort {
 	for f, feature := range c.study.Features {
 		v := Variable{Column: feature.Column, Unit: feature.Unit, Missing: r.missing[f]}
 		if k, number := numberAt[f]; number {
-			if c.observed[k] > 0 && c.observed[k] >= cell {
+			if c.observed[k] > 0 && c.observed[k] >= cell && !c.dividedSecretly(feature.Column, r) &&
+				!c.fewHave(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k]) {
 				v.Mean, v.SD = moments(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k])
 			}
 		} else {

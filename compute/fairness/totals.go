@@ -18,7 +18,7 @@ type tellingSum struct {
 	name  string                    // what is withheld, as a column
 	of    func(t *tally) []float64  // numbers that add up over groups, the patients first
 	tells func(sums []float64) bool // of few
-	known bool                      // of all patients: the description of the cohort has it
+	known bool                      // of all patients: the description of the cohort has it unless it tells of few
 	has   func(s *study.Study, q question) bool
 }
 
@@ -88,7 +88,8 @@ func withholdTotals(s *study.Study, q question, tallies []*tally, floor int, out
 				add(make([]float64, 5), true, false)
 				continue
 			}
-			add(x.of(one), i == 0 && x.known, false)
+			sums := x.of(one)
+			add(sums, i == 0 && x.known && !x.tells(sums), false)
 		}
 		for _, sum := range lattice {
 			one := disclosure.Sum{Total: sum.total, Parts: append([]int(nil), sum.parts...)}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -72,8 +73,41 @@ func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *v
 		v.Prediction = nil
 		v.Remarks = append(v.Remarks, "How many patients are outside the prediction interval is withheld: they are fewer than the minimum cell.")
 	}
+	v.Remarks = slices.DeleteFunc(v.Remarks, func(remark string) bool {
+		cut := 0
+		k, err := fmt.Sscanf(remark, "%d errors were larger", &cut)
+		return err == nil && k == 1 && !disclosure.Share(cut, from.N, cell)
+	})
+	if s.Outcome.Type == study.Count && !slices.Contains(a.Groups[0].Withheld, "bias") {
+		withoutFewOfACount(&v, s.Outcome.Range.Hi, cell)
+	} else if s.Outcome.Type == study.Count {
+		for _, name := range []string{"bias", "r2", "calibration_slope", "deviance"} {
+			delete(v.Metrics, name)
+			delete(v.Intervals, name)
+		}
+		v.Calibration = nil
+		v.Remarks = append(v.Remarks, "What would tell the sum of the outcome is withheld: too few patients have any.")
+	}
 	if s.Outcome.Type == study.Binary {
 		v.Calibration = nil // each of its points is a share; the audit has those that may be shown
 	}
 	return &v
+}
+
+// withoutFewOfACount takes the calibration curve of a count out if one of its steps
+// tells how few patients have any: they are no more than the sum of the outcomes, and
+// no fewer than it takes if each has the most.
+func withoutFewOfACount(v *validation.Result, most float64, cell int) {
+	for _, b := range v.Calibration {
+		if b.N == nil || b.Actual == nil {
+			continue
+		}
+		sum := math.Round(*b.Actual * float64(*b.N))
+		least, largest := int(math.Ceil(sum/most)), min(int(sum), *b.N)
+		if sum > 0 && least < cell && largest-least < cell {
+			v.Calibration = nil
+			v.Remarks = append(v.Remarks, "The calibration curve is withheld: one of its steps would tell how few patients have any of the outcome.")
+			return
+		}
+	}
 }
