@@ -3,8 +3,6 @@ package fairness
 import (
 	"math"
 
-	"gonum.org/v1/gonum/stat/distuv"
-
 	"github.com/consilium-fl/consilium/compute/validation"
 )
 
@@ -61,39 +59,21 @@ func (o ordered) score(end float64) float64 {
 	return inside
 }
 
-// se is that of an interval as wide as the limits.
-func (o ordered) se() float64 {
-	lower, upper, _ := o.limits()
-	return (upper - lower) / (2 * normal)
+// limited is the estimate with these limits.
+func (o ordered) limited() limited {
+	lower, upper, ok := o.limits()
+	if !ok {
+		return limited{o.of, math.NaN(), math.NaN()}
+	}
+	return limited{o.of, lower, upper}
 }
 
-// minus recovers variances from the limits of each (Zou and Donner, 2008). Its
-// p-value is of the standard error on the side of no difference, so that it is
-// below 0.05 where the interval leaves that out.
+func (o ordered) se() float64 { return o.limited().se() }
+
 func (o ordered) minus(other figure) (lower, upper, p float64, ok bool) {
-	x := other.(ordered)
-	l1, u1, ok1 := o.limits()
-	l2, u2, ok2 := x.limits()
-	if !ok1 || !ok2 {
-		return 0, 0, 1, false
-	}
-	d := o.of - x.of
-	below, above := math.Hypot(o.of-l1, u2-x.of), math.Hypot(u1-o.of, x.of-l2)
-	towards := below
-	if d < 0 {
-		towards = above
-	}
-	return d - below, d + above, 2 * distuv.UnitNormal.CDF(-math.Abs(d)/towards*normal), true
+	return o.limited().minus(other.(ordered).limited())
 }
 
-// over is the same of the logarithms.
 func (o ordered) over(other figure) (lower, upper float64, ok bool) {
-	x := other.(ordered)
-	l1, u1, ok1 := o.limits()
-	l2, u2, ok2 := x.limits()
-	if !ok1 || !ok2 || !(l1 > 0) || !(l2 > 0) {
-		return 0, 0, false
-	}
-	ratio := o.of / x.of
-	return ratio / math.Exp(math.Hypot(math.Log(o.of/l1), math.Log(u2/x.of))), ratio * math.Exp(math.Hypot(math.Log(u1/o.of), math.Log(x.of/l2))), true
+	return o.limited().over(other.(ordered).limited())
 }
