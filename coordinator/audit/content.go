@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 )
@@ -84,6 +85,9 @@ func (v *verifier) checkContent(present map[string]bool) error {
 	})
 }
 
+// pieces are memory for blobs that are only hashed, most of which are short.
+var pieces = sync.Pool{New: func() any { piece := make([]byte, 32<<10); return &piece }}
+
 // hash reads a blob piece by piece and compares it with its name.
 func (v *verifier) hash(name statement.Digest) error {
 	file, err := v.bundle.Open(blobFile(name))
@@ -92,7 +96,10 @@ func (v *verifier) hash(name statement.Digest) error {
 	}
 	defer file.Close()
 	hasher := sha256.New()
-	if _, err := io.Copy(hasher, file); err != nil {
+	piece := pieces.Get().(*[]byte)
+	defer pieces.Put(piece)
+	// A file would bring memory of its own for each copy.
+	if _, err := io.CopyBuffer(hasher, struct{ io.Reader }{file}, *piece); err != nil {
 		return fmt.Errorf("%s cannot be read", blobFile(name))
 	}
 	return isNamed(name, statement.Digest(hasher.Sum(nil)))
