@@ -55,3 +55,42 @@ func TestRunLengthOfAChartThatNeverCalls(t *testing.T) {
 		}
 	}
 }
+
+// Rule: the interval of observed over expected holds the ratio that there is, also
+// where it is not one and where few patients have the outcome.
+func TestIntervalOfTheRatioHolds(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 26))
+	const studies = 2000
+	for _, c := range []struct {
+		n           int
+		level, beta float64
+		drift       float64 // of the log odds
+	}{{60, -3, 1, 0}, {60, -3, 1, 1}, {400, -3, 1, 1}, {60, -0.5, 1, 0}, {400, -0.5, 1.5, -1}, {400, -2, 0.5, 0.7}} {
+		chance := func(x, drift float64) float64 { return 1 / (1 + math.Exp(-c.level-c.beta*x-drift)) }
+		has, says := 0.0, 0.0
+		for range 400_000 {
+			x := r.NormFloat64()
+			has, says = has+chance(x, c.drift), says+chance(x, 0)
+		}
+		held := 0.0
+		for range studies {
+			observed, expected, variance := 0.0, 0.0, 0.0
+			for range c.n {
+				x := r.NormFloat64()
+				if r.Float64() < chance(x, c.drift) {
+					observed++
+				}
+				p := chance(x, 0)
+				expected, variance = expected+p, variance+p*(1-p)
+			}
+			// The patients of the window are as they are: what is expected of them is given.
+			if i := shareRatio(observed, float64(c.n), expected, math.Sqrt(variance)); i.Lower <= has/says && has/says <= i.Upper {
+				held += 1.0 / studies
+			}
+		}
+		if held < 0.92 {
+			t.Errorf("%+v: held in %.3f", c, held)
+		}
+		t.Logf("%+v: held in %.3f", c, held)
+	}
+}

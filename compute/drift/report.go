@@ -332,7 +332,11 @@ func (s *Session) outcomes(t *tally, p *Point) (z, margin float64, known bool) {
 		}
 		p.Error = &brier
 		sd := math.Sqrt(max(0, t.variance))
-		return ratio(t.observed, t.expected, sd, limit, "normal, variance of the model's probabilities", p)
+		z, margin, known = ratio(t.observed, t.expected, sd, limit, "", p)
+		if known {
+			p.Ratio = shareRatio(t.observed, t.n, t.expected, sd)
+		}
+		return z, margin, known
 	case study.Survival:
 		if !s.rate(t) || t.expected <= 0 {
 			return 0, 0, false
@@ -372,6 +376,23 @@ func ratio(observed, expected, sd, limit float64, method string, p *Point) (z, m
 	at, reach := observed/expected, normal*sd/expected
 	p.Ratio = &Interval{at, max(0, at-reach), at + reach, method}
 	return (observed - expected) / sd, limit * expected / sd, true
+}
+
+// shareRatio is the ratio of those with the outcome to those expected, with Wilson's
+// limits of their share (JASA 22, 1927): after a drift the outcome varies as it is, not
+// as the model says. They are as much nearer as the model's probabilities, which differ
+// between patients, vary less than their mean would.
+func shareRatio(observed, n, expected, sd float64) *Interval {
+	const z2 = normal * normal
+	share, mean := observed/n, expected/n
+	centre := (share + z2/(2*n)) / (1 + z2/n)
+	reach := normal * math.Sqrt(share*(1-share)/n+z2/(4*n*n)) / (1 + z2/n)
+	nearer := 1.0
+	if mean < 1 {
+		nearer = min(1, sd/math.Sqrt(n*mean*(1-mean)))
+	}
+	at := func(limit float64) float64 { return (share + nearer*(limit-share)) / mean }
+	return &Interval{share / mean, max(0, at(centre-reach)), at(centre + reach), "Wilson, of the share with the outcome; what is expected is taken as given"}
 }
 
 // poisson is the exact interval of a ratio of events to expected ones (Garwood,
