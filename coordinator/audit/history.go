@@ -51,6 +51,10 @@ func (v *verifier) checkRosters() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", governanceFile, err)
 	}
+	// PEM has other spellings of the same key.
+	if again, err := identity.FormatPublicKey(fromBundle); err != nil || !bytes.Equal(again, data) {
+		return "", fmt.Errorf("%s is not spelt as a consortium's key is", governanceFile)
+	}
 	v.governance = fromBundle
 	v.findings.Governance = identity.GovernanceFingerprint(fromBundle)
 	source := "the governance key is the one you trust"

@@ -16,6 +16,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/consilium-fl/consilium/compute/fairness"
 	"github.com/consilium-fl/consilium/coordinator"
 	"github.com/consilium-fl/consilium/coordinator/audit"
 	"github.com/consilium-fl/consilium/coordinator/audit/independent"
@@ -23,6 +24,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/secagg"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
+	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 	"github.com/consilium-fl/consilium/study"
 )
@@ -344,4 +346,42 @@ func witnessed(t *testing.T, c *consortium) (bundle fstest.MapFS) {
 		t.Fatalf("the second verifier: %v", err)
 	}
 	return bundle
+}
+
+func fetched(t *testing.T, c *consortium) fstest.MapFS {
+	t.Helper()
+	bundle := fstest.MapFS{}
+	ok(t, fetch(t.Context(), consiliumv1.NewLedgerServiceClient(c.auditor.conn), c.digest(), false, func(path string, data []byte) error {
+		bundle[path] = &fstest.MapFile{Data: bytes.Clone(data), Mode: 0o644}
+		return nil
+	}))
+	return bundle
+}
+
+// overrideRelease has the auditor override what the study's criteria block.
+func overrideRelease(t *testing.T, c *consortium) {
+	t.Helper()
+	studies := consiliumv1.NewStudyServiceClient(c.auditor.conn)
+	answer, err := studies.Result(t.Context(), &consiliumv1.ResultRequest{Study: c.digest()})
+	ok(t, err)
+	_, report, err := statement.Payload(answer.GetAudit())
+	ok(t, err)
+	envelope, err := statement.Sign(statement.KindReleaseOverride, statement.ReleaseOverride{
+		Study: c.protocol.Digest(), Audit: statement.DigestOf(report), Gate: fairness.Blocked, Auditor: auditorName, Reason: "to see it through", Time: c.clock.Now().UTC(),
+	}, auditorName, c.auditor.node.Keys().Signing())
+	ok(t, err)
+	_, err = studies.OverrideRelease(t.Context(), &consiliumv1.OverrideReleaseRequest{Study: c.digest(), Override: envelope})
+	ok(t, err)
+}
+
+func publish(t *testing.T, c *consortium, release, format string, card []byte) {
+	t.Helper()
+	of, err := statement.ParseDigest(release)
+	ok(t, err)
+	envelope, err := statement.Sign(statement.KindCard, statement.Card{
+		Study: c.protocol.Digest(), Release: of, Format: format, Card: statement.DigestOf(card), Researcher: researcherName, Time: c.clock.Now().UTC(),
+	}, researcherName, c.researcher.node.Keys().Signing())
+	ok(t, err)
+	_, err = c.studies().PublishCard(t.Context(), &consiliumv1.PublishCardRequest{Statement: envelope, Card: card})
+	ok(t, err)
 }

@@ -167,6 +167,7 @@ type roster struct {
 	Consortium string `json:"consortium"`
 	Number     int    `json:"number"`
 	Previous   string `json:"previous"`
+	digest     string // of the signed bytes
 	Members    []struct {
 		Name       string `json:"name"`
 		Role       string `json:"role"`
@@ -228,7 +229,8 @@ func (v *verifier) checkRosters(governance string) error {
 		if v.last != nil && r.Consortium != v.last.Consortium {
 			return fmt.Errorf("%s: of another consortium", path)
 		}
-		previous, v.last, v.rosters[e.Subject] = sum(payload), r, r
+		r.digest = sum(payload)
+		previous, v.last, v.rosters[e.Subject] = r.digest, r, r
 	}
 	if v.last == nil {
 		return errors.New("entries.jsonl: names no roster")

@@ -48,6 +48,8 @@ func openEnvelope(data []byte, kind, signer string, key ed25519.PublicKey) ([]by
 // fact has every field of every statement that is looked at.
 type fact struct {
 	Study        string   `json:"study"`
+	Roster       string   `json:"roster"`
+	Step         string   `json:"step"`
 	Round        string   `json:"round"`
 	Researcher   string   `json:"researcher"`
 	Site         string   `json:"site"`
@@ -162,6 +164,9 @@ func (v *verifier) checkStatements() error {
 				return fmt.Errorf("entry %d (%s): names %q and is signed by %q", i, e.Type, named, e.Actor)
 			}
 		}
+		if s.Roster != "" && s.Roster != inForce.digest {
+			return fmt.Errorf("entry %d (%s): names another roster than the one in force", i, e.Type)
+		}
 		if s.Study != "" && s.Study != v.study {
 			return fmt.Errorf("entry %d (%s): of another study", i, e.Type)
 		}
@@ -186,6 +191,9 @@ func (v *verifier) checkStatements() error {
 		case "plan":
 			if !started {
 				return fmt.Errorf("entry %d (plan): before the study was started", i)
+			}
+			if slices.ContainsFunc(s.Committee, func(member string) bool { return !slices.Contains(s.Invited, member) }) {
+				return fmt.Errorf("entry %d (plan): has somebody on its committee whom it does not invite", i)
 			}
 			for _, site := range s.Invited {
 				if !approved[site] {
@@ -384,6 +392,7 @@ type releaseStatement struct {
 	Body     []byte `json:"body"`
 	Rounds   []struct {
 		Round        string   `json:"round"`
+		Step         string   `json:"step"`
 		Contributors []string `json:"contributors"`
 		Headers      []string `json:"headers"`
 		Sum          string   `json:"sum"`
@@ -405,7 +414,7 @@ func (v *verifier) checkRelease() error {
 	}
 	for i, listed := range r.Rounds {
 		was := v.published[i]
-		if listed.Round != was.id || listed.Sum != was.end.Sum || !slices.Equal(listed.Contributors, was.request.Contributors) || !slices.Equal(listed.Headers, was.request.Headers) || was.end.index > r.index {
+		if listed.Round != was.id || listed.Step != was.plan.Step || listed.Sum != was.end.Sum || !slices.Equal(listed.Contributors, was.request.Contributors) || !slices.Equal(listed.Headers, was.request.Headers) || was.end.index > r.index {
 			return fmt.Errorf("the release lists round %.12s as it was not published", listed.Round)
 		}
 	}
