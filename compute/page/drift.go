@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/consilium-fl/consilium/compute/drift"
@@ -60,13 +61,13 @@ func watchVerdict(r *drift.Report) section {
 		one := row{Name: watchGroup(g.Attribute, g.Level), Note: g.Why, Cells: []cell{{Text: g.Verdict, Class: verdictClass[g.Verdict]}, {Text: "–"}, {Text: "–"}, {Text: "–"}}}
 		for i, p := range slices.Backward(g.Points) {
 			if at := estimate(p); at != nil {
-				one.Cells[1].Text = "from " + r.Windows[i].From
+				one.Cells[1] = cell{Text: fmt.Sprint("window ", i+1), Note: "from " + r.Windows[i].From}
 				one.Cells[2] = cell{Text: plot.Number(at.Estimate), Note: interval(at.Lower, at.Upper)}
 				break
 			}
 		}
 		if g.FoundAfter != nil {
-			one.Cells[3].Text = "≈ " + plot.Number(*g.FoundAfter) + " windows"
+			one.Cells[3].Text = "≈ " + plot.Minus(strconv.FormatFloat(*g.FoundAfter, 'f', 1, 64)) + " windows"
 		}
 		t.Rows = append(t.Rows, one)
 	}
@@ -75,8 +76,9 @@ func watchVerdict(r *drift.Report) section {
 		blocks = append(blocks, note("No chart and no index has called. That is not the same as no drift: see how soon one would have been found."))
 	}
 	var alerts []string
-	for _, a := range r.Alerts {
-		alerts = append(alerts, sentence(r, a))
+	inOrder := slices.SortedStableFunc(slices.Values(r.Alerts), func(a, b drift.Signal) int { return a.Window - b.Window })
+	for _, a := range inOrder {
+		alerts = append(alerts, sentence(a))
 	}
 	if alerts != nil {
 		blocks = append(blocks, block{Head: "Alerts"}, block{List: alerts})
@@ -84,16 +86,21 @@ func watchVerdict(r *drift.Report) section {
 	return section{"What was found", append(blocks, block{Table: t})}
 }
 
-func sentence(r *drift.Report, a drift.Signal) string {
+func sentence(a drift.Signal) string {
+	limit := plot.Number(a.Limit)
+	if a.Chart != "ewma" { // whose limit is not declared but follows
+		limit = plot.Plain(a.Limit)
+	}
+	window := fmt.Sprintf("Window %d, from %s", a.Window+1, a.From)
 	who := watchGroup(a.Attribute, a.Level)
 	if a.Chart == "psi" {
-		return fmt.Sprintf("Window from %s, %s: the patients' %s are distributed otherwise than in the first window (stability index %s, limit %s).", a.From, who, a.Of, plot.Number(a.Value), plot.Number(a.Limit))
+		return fmt.Sprintf("%s, %s: the patients' %s are distributed otherwise than in the first window (stability index %s, limit %s).", window, who, a.Of, plot.Number(a.Value), limit)
 	}
 	more := "more"
 	if a.Direction == "down" {
 		more = "less"
 	}
-	return fmt.Sprintf("Window from %s, %s: %s is observed than the model expects (%s at %s, limit %s).", a.From, who, more, strings.ToUpper(a.Chart), plot.Number(a.Value), plot.Number(a.Limit))
+	return fmt.Sprintf("%s, %s: %s is observed than the model expects (%s at %s, limit %s).", window, who, more, strings.ToUpper(a.Chart), plot.Number(a.Value), limit)
 }
 
 func watchMeasure(r *drift.Report) string {
@@ -112,9 +119,9 @@ func inUnit(unit string) string {
 
 func margin(r *drift.Report) string {
 	if r.OutcomeType == string(study.Number) {
-		return plot.Number(r.Limits.Margin) + " " + r.Unit
+		return plot.Plain(r.Limits.Margin) + " " + r.Unit
 	}
-	return fmt.Sprintf("±%s%% of what is expected", plot.Number(100*r.Limits.Margin))
+	return fmt.Sprintf("±%s%% of what is expected", plot.Plain(100*r.Limits.Margin))
 }
 
 func estimate(p drift.Point) *drift.Interval {
@@ -155,7 +162,7 @@ func watchCharts(r *drift.Report) section {
 	outcomes.Y, sums.Y = plot.YAxis(lo, hi), plot.YAxis(0, top)
 	outcomes.Lines, sums.Lines = []plot.Line{outcomes.Across(level)}, []plot.Line{sums.Across(r.Limits.H)}
 	outcomes.Caption = "The dashed line is what the model expects; the area is the 95% interval of all patients. A group that is withheld in a window has no dot there."
-	sums.Caption = fmt.Sprintf("What has added up beyond %s standard errors a window, in either direction; above the dashed line it is an alert.", plot.Number(r.Limits.K))
+	sums.Caption = fmt.Sprintf("What has added up beyond %s standard errors a window, in either direction; above the dashed line it is an alert.", plot.Plain(r.Limits.K))
 	var words []string
 	for _, g := range shown {
 		name := watchGroup(g.Attribute, g.Level)
@@ -248,11 +255,11 @@ func watchShifts(r *drift.Report) section {
 		t.Rows = append(t.Rows, one)
 	}
 	return section{"Who the patients are", []block{
-		text("An index above %s is an alert where it is also above its noise: what windows of so many patients differ by if nothing has shifted. Where the noise is above the limit the evidence is insufficient. The other groups', and the Jensen–Shannon and Kolmogorov–Smirnov distances, are in result.json.", plot.Number(r.Limits.PSI)),
+		text("An index above %s is an alert where it is also above its noise: what windows of so many patients differ by if nothing has shifted. Where the noise is above the limit the evidence is insufficient. The other groups', and the Jensen–Shannon and Kolmogorov–Smirnov distances, are in result.json.", plot.Plain(r.Limits.PSI)),
 		{Table: t}}}
 }
 
 func watchNotes(r *drift.Report) section {
 	return section{"How to read this", []block{{List: r.Notes}, text("CUSUM with k = %s and h = %s: without a drift it calls once in %s windows on average.",
-		plot.Number(r.Limits.K), plot.Number(r.Limits.H), plot.Number(r.Limits.InControl))}}
+		plot.Plain(r.Limits.K), plot.Plain(r.Limits.H), plot.Number(r.Limits.InControl))}}
 }
