@@ -11,22 +11,35 @@ import (
 func (d *Descriptions) protected(cells []float64, tables [][]Lifetable) {
 	c := d.counts
 	l, at := c.lattice()
-	crossed := crossings(d.study)
-	counts := crossedCounts(crossed, whole(cells))
+	pairs := crossings(d.study)
+	counts := crossedCounts(pairs, whole(cells))
 	var cross [][][]int
-	for i, pair := range crossed {
+	known, totals := crossed{}, map[string][]int{}
+	var dimensions []string
+	for i, pair := range pairs {
 		cross = append(cross, l.cross(d.study, c, at, pair, counts[i]))
+		known.add(pair[0].Column, pair[1].Column, cross[i])
+		for _, g := range pair {
+			if totals[g.Column] != nil {
+				continue
+			}
+			dimensions = append(dimensions, g.Column)
+			for k := range g.Names {
+				totals[g.Column] = append(totals[g.Column], at.of(d.study, c, g, k))
+			}
+		}
 	}
+	l.nest(known, dimensions, totals, 2*d.study.Fairness.MinimumCell)
 	hidden := l.protect(d.study.Fairness.MinimumCell)
 	if !anyShown(cross, l, hidden) {
 		// Nothing of the cross tables can be shown, or it takes too long to find out
 		// what: then the cohort is shown without them.
-		crossed, cross = nil, nil
+		pairs, cross = nil, nil
 		l, at = c.lattice()
 		hidden = l.protect(d.study.Fairness.MinimumCell)
 	}
 	d.cohort = c.cohort(c.complementary(l, at, hidden))
-	for i, pair := range crossed {
+	for i, pair := range pairs {
 		t := CrossTable{Rows: pair[0].Column, Columns: pair[1].Column, RowNames: pair[0].Names, ColumnNames: pair[1].Names}
 		for _, row := range cross[i] {
 			var out []Count
