@@ -114,7 +114,12 @@ func (y *system) cell(i int, counts []int, floor int, beside *sameData) int {
 	return first
 }
 
-// lattice adds what adds up among cells, count by count.
+// lattice adds what adds up among cells, count by count. A rest is of groups that are
+// withheld, whose counts nobody opened: how rests of several crossings share them is
+// not in the system. So a rest is taken as small up to twice the floor. With the floor
+// alone an attack follows false negatives of one to three patients from the rest's
+// (TestNothingBelowTheFloorFollowsFromAnAudit fails); that twice is enough is what
+// attacks have shown, and not proved.
 func (y *system) lattice(sums []openSum, floor int) {
 	width := len(y.ledger.columns)
 	for _, sum := range sums {
