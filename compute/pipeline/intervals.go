@@ -7,11 +7,12 @@ import (
 	"github.com/consilium-fl/consilium/compute/validation"
 )
 
-// intervals gives those of the validation's measures that have none the audit's.
-// The audit asks for the sums that the standard errors of a concordance, of R² and
-// of a share are made of, and of the same patients: so the validation need not, and
-// says what the report says. A measure has none where the audit has another figure,
-// as under noise, or none.
+// intervals gives the validation's measures those of the audit, which is of the same
+// patients: it asks for the sums that the standard errors of a concordance and of R²
+// are made of, so the validation need not, and a result says of a figure what the
+// report says of it. Where the audit has another figure, as under noise or of an
+// area from fewer bins, or none, the validation keeps its own interval, if it has
+// one.
 func (s *Session) intervals() {
 	v, a := s.result.Validation, s.result.Audit
 	if v == nil || a == nil || !a.Unseen || len(a.Groups) == 0 {
@@ -21,7 +22,7 @@ func (s *Session) intervals() {
 	with.Intervals = maps.Clone(v.Intervals)
 	for name, of := range v.Metrics {
 		m, audited := a.Groups[0].Metrics[name]
-		if _, known := v.Intervals[name]; known || !audited || m.Lower == nil || m.Upper == nil || !(math.Abs(m.Estimate-of) <= 1e-9*(1+math.Abs(of))) {
+		if !audited || m.Lower == nil || m.Upper == nil || !(math.Abs(m.Estimate-of) <= 1e-9*(1+math.Abs(of))) {
 			continue
 		}
 		with.Intervals[name] = validation.Interval{Lower: *m.Lower, Upper: *m.Upper}

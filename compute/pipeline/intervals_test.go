@@ -36,18 +36,20 @@ func TestConcordanceOfAValidationHasItsInterval(t *testing.T) {
 	}
 }
 
-// So have R² and the prevalence.
+// So have R² and the others: the result and the report say the same.
 func TestMeasuresOfAValidationHaveTheAuditsIntervals(t *testing.T) {
 	s := parse(t, fmt.Sprintf(tryout, "", `{kind: holdout, fraction: 0.3, by: id}`))
 	result, err := federate(t, s, tryoutSites(t, s), fixedPoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, known := result.Validation.Intervals["r2"]
-	if of := result.Validation.Metrics["r2"]; !known || i.Lower >= of || i.Upper <= of {
-		t.Errorf("R² is %v, from %v to %v", of, i.Lower, i.Upper)
-	}
-	if m := result.Audit.Groups[0].Metrics["r2"]; i.Lower != *m.Lower || i.Upper != *m.Upper {
-		t.Errorf("the validation's R² has %v, the audit's %+v", i, m)
+	for _, name := range []string{"r2", "mae", "rmse", "bias", "within20"} {
+		i, known := result.Validation.Intervals[name]
+		if of := result.Validation.Metrics[name]; !known || i.Lower >= of || i.Upper <= of {
+			t.Errorf("%s is %v, from %v to %v", name, of, i.Lower, i.Upper)
+		}
+		if m := result.Audit.Groups[0].Metrics[name]; i.Lower != *m.Lower || i.Upper != *m.Upper {
+			t.Errorf("the validation's %s has %v, the audit's %+v", name, i, m)
+		}
 	}
 }
