@@ -224,7 +224,7 @@ func (t *tally) measureDose(g *Group) {
 	g.Metrics["mean_predicted"] = Metric{Estimate: t.predicted / t.n}
 	if t.folds {
 		g.Metrics["log_fold_error"] = mean(t.fold)
-		g.Metrics["fold_error"] = exponential(positiveMean(t.absoluteFold))
+		g.Metrics["fold_error"] = exponential(atMost(mostFold, positiveMean(t.absoluteFold)))
 	}
 	if t.bands != nil {
 		t.put(g, "same_band", func() Metric {
@@ -308,8 +308,8 @@ func whole(x []float64) []int {
 func (t *tally) measureBinary(g *Group) {
 	t.put(g, "prevalence", func() Metric { return proportion(t.positives, t.n, 1) }, "positives")
 	t.put(g, "mean_predicted", func() Metric { return Metric{Estimate: t.predicted / t.n} }, predictedSum)
-	g.Metrics["brier"] = positiveMean(t.square)
-	g.Metrics["log_loss"] = positiveMean(t.loss)
+	g.Metrics["brier"] = atMost(1, positiveMean(t.square))
+	g.Metrics["log_loss"] = atMost(mostLoss, positiveMean(t.loss))
 	// Beside the mean prediction it gives the number of positives away.
 	t.put(g, "calibration_in_the_large", t.overall, "positives")
 	if t.positives > 0 && t.predicted > 0 {
@@ -413,13 +413,17 @@ func mean(s sample) Metric {
 // positiveMean is of what cannot be negative, and of which a few patients have the
 // most: squares of errors, or losses of an outcome that is rare. A group without
 // these few has its mean too low and its standard error too, so the interval is of
-// the logarithm, and reaches further up.
+// the logarithm, and reaches further up. Of two or three patients it may reach beyond
+// all numbers: then there is none.
 func positiveMean(s sample) Metric {
 	m := Metric{Estimate: s.mean()}
 	if lower, upper, ok := s.interval(); ok {
 		if m.Estimate > 0 {
 			factor := math.Exp((upper - m.Estimate) / m.Estimate)
 			lower, upper = m.Estimate/factor, m.Estimate*factor
+		}
+		if math.IsInf(upper, 1) {
+			return m
 		}
 		m.Lower, m.Upper, m.Method = &lower, &upper, "Student t of the logarithm"
 	}
@@ -430,6 +434,14 @@ func positiveMean(s sample) Metric {
 func atLeastZero(m Metric) Metric {
 	if m.Lower != nil && *m.Lower < 0 {
 		*m.Lower = 0
+	}
+	return m
+}
+
+// atMost cuts the interval of a mean of what is never larger.
+func atMost(most float64, m Metric) Metric {
+	if m.Upper != nil && *m.Upper > most {
+		*m.Upper = most
 	}
 	return m
 }
