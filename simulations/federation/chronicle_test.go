@@ -42,7 +42,8 @@ type chapter struct {
 	protocol string
 	manners  map[string][]manner // of hospitals, one for each vector they are to seal; then honest
 	silent   string              // who contributes and answers no opening
-	refuses  string              // who refuses the study
+	refuses  string              // who refuses the study, having approved it
+	leaves   string              // who does once it has ended
 	unread   bool                // nobody starts it
 	ends     string              // in which state
 	short    bool                // also in the short suite
@@ -109,7 +110,7 @@ monitor:
 		{name: "faulty", ends: "failed", manners: map[string][]manner{"Aarau": {sealsGarbage}}, protocol: chronicled("readmission", 2, binaryOutcome, "{kind: glm, family: binomial}", "")},
 		{name: "amended", ends: "completed", protocol: chronicled("readmission", 3, binaryOutcome, "{kind: glm, family: binomial}", rare+
 			"cohort: {exclude_if: [{column: part, equals: [\"x\"]}]}\n"+quick)},
-		{name: "noisy", short: true, ends: "completed", manners: map[string][]manner{"Bern": {honest, honest, honest, honest, declines}}, protocol: chronicled("dose", 1, doseOutcome, "{kind: glm, family: gaussian}", `  noise: {epsilon: 8, clip: 25, colluding: 1}
+		{name: "noisy", short: true, ends: "completed", manners: map[string][]manner{"Bern": {honest, honest, declines}}, protocol: chronicled("dose", 1, doseOutcome, "{kind: glm, family: gaussian}", `  noise: {epsilon: 8, clip: 25, colluding: 1}
   criteria: [{metric: mae, attribute: sex, margin: 1, on_fail: warn}]
 `)},
 		{name: "trees", ends: "completed", silent: "Zug", manners: map[string][]manner{"Bern": {honest, declines}}, protocol: chronicled("dose-by-trees", 1, doseOutcome, "{kind: boost, trees: 2, depth: 2, bins: 8}", "")},
@@ -117,7 +118,7 @@ monitor:
 		{name: "survival", ends: "completed", refuses: "Chur", protocol: chronicled("survival", 1, timeOutcome, "{kind: cox, stratify: site}", quick)},
 		{name: "described", ends: "completed", protocol: chronicled("who", 1, binaryOutcome, "{kind: describe}", "")},
 		{name: "diagnosed", ends: "diagnosed", protocol: strings.Replace(chronicled("separated", 1, binaryOutcome, "{kind: glm, family: binomial}", quick), "{column: marker, type: number, range: [-6, 6]}", "{column: same, type: number, range: [-6, 6]}", 1)},
-		{name: "too few", ends: "failed", manners: all(3, declines), protocol: chronicled("few", 1, binaryOutcome, "{kind: glm, family: binomial}", "")},
+		{name: "too few", ends: "failed", leaves: "Zug", manners: all(3, declines), protocol: chronicled("few", 1, binaryOutcome, "{kind: glm, family: binomial}", "")},
 		{name: "spoilt", short: true, ends: "failed", manners: map[string][]manner{"Basel": {liesOfItsKey}}, protocol: chronicled("spoilt", 1, binaryOutcome, "{kind: glm, family: binomial}", "")},
 		{name: "unstarted", ends: "proposed", unread: true, refuses: "Basel", protocol: chronicled("someday", 1, binaryOutcome, "{kind: glm, family: binomial}", "")},
 	}
@@ -163,9 +164,10 @@ func chronicledPatients(hospital int) records.Source {
 // evidence is what an auditor has of one study of the chronicle.
 type evidence struct {
 	chapter
-	study  statement.Digest
-	bundle fstest.MapFS
-	before fstest.MapFS // as it was once before; nil for none
+	study       statement.Digest
+	bundle      fstest.MapFS
+	before      fstest.MapFS // as it was once before; nil for none
+	ciphertexts fstest.MapFS // the bundle with them; nil for none
 }
 
 // chronicle is the evidence of all its studies, and the keys of a coordinator that
@@ -221,6 +223,9 @@ func live(t *testing.T) *chronicle {
 		if ch.name == "blocked" {
 			release = settle(t, c)
 			e.before, e.bundle = e.bundle, witnessed(t, c)
+		}
+		if ch.name == "noisy" {
+			e.ciphertexts = whole(t, c)
 		}
 		out.studies = append(out.studies, e)
 		t.Logf("%s: %.1f s, %d files", ch.name, time.Since(begun).Seconds(), len(e.bundle))
@@ -293,6 +298,10 @@ func (s *stage) play(t *testing.T, c *consortium, ch chapter) evidence {
 	if !ch.unread {
 		ok(t, c.startStudy(t.Context()))
 		ok(t, c.follow(t.Context(), ch.name, c.roundsEnded()))
+	}
+	if ch.leaves != "" {
+		ok(t, siteagent.Decide(c.siteDir(ch.leaves), siteagent.Decision{Kind: siteagent.DecideStudy, Digest: e.study, Reason: "no longer"}))
+		ok(t, c.follow(t.Context(), "the withdrawal from "+ch.name, func(s *coordinator.StudyStatus) bool { return tally(s.Decisions, "refused") == 1 }))
 	}
 	status, err := c.status()
 	ok(t, err)
