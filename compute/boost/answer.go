@@ -238,7 +238,7 @@ type cell struct{ gradient, hessian, count int64 }
 
 // addCells appends the limbs of the cells of all nodes.
 func (q *treeQuestion) addCells(out []float64, c *cache, nodes [][]int32) ([]float64, error) {
-	c.sums.clear()
+	c.sums.clear(&q.tally)
 	for i, rows := range nodes {
 		own, wire := q.loss.packed(c, rows), q.cells[i]
 		c.codes.sums(q.grids[i], q.bins, rows, c.words[:own.words], func(l *lot, sums [][]int64) {

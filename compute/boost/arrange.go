@@ -28,15 +28,24 @@ func (t *tally) add(w widths, n int) {
 // classes are sums, by their class.
 type classes struct {
 	all    [2][mostLimb + 1][]int64
+	memory []int64       // in which they lie
 	joined [3][256]int64 // of the groups of a lot, while they are put
 	limbs  []int64       // while they are written
 }
 
-// clear keeps the memory.
-func (c *classes) clear() {
+// clear has the classes begin anew, with room for so many sums.
+func (c *classes) clear(sums *tally) {
+	total := 0
 	for _, sign := range signs {
-		for bits := range c.all[sign] {
-			c.all[sign][bits] = c.all[sign][bits][:0]
+		for _, n := range sums[sign] {
+			total += n
+		}
+	}
+	c.memory = slices.Grow(c.memory[:0], total)
+	free := c.memory[:total]
+	for _, sign := range signs {
+		for bits, n := range sums[sign] {
+			c.all[sign][bits], free = free[:0:n], free[n:]
 		}
 	}
 }
@@ -74,6 +83,7 @@ func (c *classes) lot(cells []cell, w widths, constant bool) {
 
 // arrangement says where in the limbs the sums lie.
 type arrangement struct {
+	sums      tally
 	stretches []stretch
 	limbs     int
 }
@@ -100,7 +110,7 @@ type space struct {
 // lowest up; of a limb without the former the highest bit stays free, as a limb
 // has a sign.
 func arrange(t *tally, limb uint) arrangement {
-	var a arrangement
+	a := arrangement{sums: *t}
 	var spaces []space
 	for _, sign := range []int{signed, unsigned} {
 		for bits := limb; bits > 0; bits-- {

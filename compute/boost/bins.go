@@ -229,12 +229,12 @@ func sum(values []int) int {
 func largestBins(s *study.Study) bins {
 	terms := s.Terms()
 	out := make(bins, len(terms))
+	number, level := make([]float64, s.Model.Boost.Bins-1), []float64{0.5}
 	for j := 1; j < len(terms); j++ {
-		edges := make([]float64, s.Model.Boost.Bins-1)
+		out[j] = column{edges: number, missing: true}
 		if terms[j].Level >= 0 {
-			edges = []float64{0.5}
+			out[j].edges = level
 		}
-		out[j] = column{edges: edges, missing: true}
 	}
 	return out
 }

@@ -105,6 +105,7 @@ func (a *arrangement) write(out []float64, sums *classes) ([]float64, bool) {
 // read is the inverse of write, for sums of limbs.
 func (a *arrangement) read(limbs []float64) *classes {
 	var out classes
+	out.clear(&a.sums)
 	for _, s := range a.stretches {
 		out.room(s.sign, s.bits, s.limbs*s.each)
 	}
