@@ -1,11 +1,15 @@
 package pipeline
 
 import (
+	"cmp"
 	"maps"
 	"math"
 
 	"github.com/consilium-fl/consilium/compute/validation"
 )
+
+// otherwise are the names that the audit has for measures of the validation.
+var otherwise = map[string]string{"logloss": "log_loss"}
 
 // intervals gives the validation's measures those of the audit, which is of the same
 // patients: it asks for the sums that the standard errors of a concordance and of R²
@@ -21,7 +25,7 @@ func (s *Session) intervals() {
 	with := *v
 	with.Intervals = maps.Clone(v.Intervals)
 	for name, of := range v.Metrics {
-		m, audited := a.Groups[0].Metrics[name]
+		m, audited := a.Groups[0].Metrics[cmp.Or(otherwise[name], name)]
 		if !audited || m.Lower == nil || m.Upper == nil || !(math.Abs(m.Estimate-of) <= 1e-9*(1+math.Abs(of))) {
 			continue
 		}

@@ -53,3 +53,20 @@ func TestMeasuresOfAValidationHaveTheAuditsIntervals(t *testing.T) {
 		}
 	}
 }
+
+// Also of a probability, whose measures the audit calls otherwise.
+func TestMeasuresOfProbabilitiesHaveTheAuditsIntervals(t *testing.T) {
+	s := parse(t, strings.NewReplacer("column: y, type: number, range: [-20, 20]", "column: y, type: binary, at_least: 0, range: [-20, 20]", "family: gaussian", "family: binomial").
+		Replace(fmt.Sprintf(tryout, "", `{kind: holdout, fraction: 0.3, by: id}`)))
+	result, err := federate(t, s, tryoutSites(t, s), fixedPoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := result.Audit.Groups[0].Metrics
+	for name, audited := range map[string]string{"logloss": "log_loss", "brier": "brier", "prevalence": "prevalence"} {
+		i, known := result.Validation.Intervals[name]
+		if m := all[audited]; !known || m.Lower == nil || i.Lower != *m.Lower || i.Upper != *m.Upper {
+			t.Errorf("the validation's %s has %v, the audit's %+v", name, i, m)
+		}
+	}
+}
