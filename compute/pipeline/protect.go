@@ -22,6 +22,7 @@ func (s *Session) protect() {
 		return
 	}
 	s.result.Cohort = s.everyone.CohortBeside(audit.N, besides(s.study, audit))
+	s.result.Model = withoutSmallMeans(s.study, s.result.Model, s.result.Cohort)
 	if s.result.Validation != nil {
 		s.result.Validation = withoutSmall(s.study, s.result.Validation, audit)
 	}
