@@ -562,6 +562,13 @@ func limits(s *study.Study, a *Audit, q question) []string {
 	if q.Prevalence != nil {
 		out = append(out, "Rates without a suffix call a patient positive at a probability of 0.5 or more; those ending in at_prevalence, at the prevalence of the outcome or more.")
 	}
+	switch s.Outcome.Type {
+	case study.Binary:
+		out = append(out, "Where only two or three of a group have the outcome, the intervals of its Brier score and log loss are too narrow: in simulations they hold in about 80 of 100 studies.")
+	case study.Survival:
+	default:
+		out = append(out, "The limits of agreement take errors as normal; where they are skewed, the intervals of the limits hold in 87 of 100 simulated studies.")
+	}
 	if ranks(s) {
 		out = append(out, rankingLimit)
 	}
