@@ -82,18 +82,43 @@ func (o *ordering) limits(seen, chance float64) (lower, upper float64) {
 const steepest = 8
 
 // limit is the mean of the figure where what was seen is its quantile of the normal
-// deviate z.
-func (o *ordering) limit(seen, chance, bend, z float64) float64 {
+// deviate z, found by false position (the Illinois rule: Dowell and Jarratt, BIT 11,
+// 1971).
+func (o *ordering) limit(seen, chance, bend, z float64) (mean float64) {
 	t := tilt{bend: bend, level: math.Log(o.positives / (o.n - o.positives))}
-	low, high, mean := -float64(steepest), float64(steepest), 0.0
-	for range 48 {
-		t.slope = (low + high) / 2
+	off := func(slope float64) float64 { // the quantile less what was seen
 		var sd, skewness float64
+		t.slope = slope
 		mean, sd, skewness = o.under(&t, chance)
-		if mean+sd*(z+skewness*(z*z-1)/6) < seen {
-			low = t.slope
-		} else {
-			high = t.slope
+		return mean + sd*(z+skewness*(z*z-1)/6) - seen
+	}
+	low, high := -float64(steepest), float64(steepest)
+	below := off(low)
+	if below >= 0 {
+		return mean // no slope has less
+	}
+	above := off(high)
+	if above <= 0 {
+		return mean
+	}
+	side := 0 // the end that moved last; where it does twice, the other's weight is halved
+	for range 100 {
+		at := (low*above - high*below) / (above - below)
+		switch d := off(at); {
+		case math.Abs(d) < 1e-12:
+			return mean
+		case d < 0:
+			low, below = at, d
+			if side < 0 {
+				above /= 2
+			}
+			side = -1
+		default:
+			high, above = at, d
+			if side > 0 {
+				below /= 2
+			}
+			side = 1
 		}
 	}
 	return mean
