@@ -156,7 +156,7 @@ func (f *jsonLines) close()                   {}
 // lines writes a line for everything that changed.
 type lines struct {
 	app   *app
-	state string
+	study string            // what was last said of the study
 	told  map[string]string // what was last said of a round
 }
 
@@ -164,10 +164,9 @@ func (f *lines) update(s studyJSON) error {
 	if f.told == nil {
 		f.told = make(map[string]string)
 	}
-	if s.State != f.state {
-		f.state = s.State
-		votes := tally(s.Decisions)
-		f.app.Printf("%s v%d: %s, approved by %d of %d hospitals\n", s.Name, s.Version, s.State, votes["approved"], len(s.Decisions))
+	if line := studyLine(s); line != f.study {
+		f.study = line
+		f.app.Printf("%s\n", line)
 	}
 	for i, r := range s.Rounds {
 		if line := roundLine(r); line != f.told[r.ID] {
@@ -179,6 +178,19 @@ func (f *lines) update(s studyJSON) error {
 }
 
 func (f *lines) close() {}
+
+// studyLine says where a study stands, and of one that nobody has begun who is to.
+func studyLine(s studyJSON) string {
+	votes := tally(s.Decisions)
+	line := fmt.Sprintf("%s v%d: %s, approved by %d of %d hospitals", s.Name, s.Version, s.State, votes["approved"], len(s.Decisions))
+	if refused := votes["refused"]; refused > 0 {
+		line += fmt.Sprintf(", refused by %d", refused)
+	}
+	if s.State == "proposed" {
+		line += "; its researcher begins it: consilium study start " + console.Short(s.Study)
+	}
+	return line
+}
 
 // roundLine says where a round stands.
 func roundLine(r roundJSON) string {
@@ -219,6 +231,7 @@ func declined(r roundJSON) string {
 // bars draws one bar for each round.
 type bars struct {
 	progress *mpb.Progress
+	study    string // what was last said of the study
 	rounds   map[string]*roundBar
 }
 
@@ -233,6 +246,10 @@ type roundBar struct {
 }
 
 func (f *bars) update(s studyJSON) error {
+	if line := studyLine(s); line != f.study {
+		f.study = line
+		fmt.Fprintln(f.progress, line) // above the bars
+	}
 	for i, r := range s.Rounds {
 		total := int64(max(r.ChunksExpected, 1))
 		b, ok := f.rounds[r.ID]

@@ -79,3 +79,24 @@ func TestBarsEnd(t *testing.T) {
 		}
 	}
 }
+
+// While a study waits, each decision of a hospital is a line, which says who is to
+// begin it.
+func TestLinesSayWhoHasDecided(t *testing.T) {
+	var out bytes.Buffer
+	f := &lines{app: &app{Console: console.Console{Stdout: &out}}}
+	s := studyJSON{Study: "3f9a01c2", Name: "dose", Version: 1, State: "proposed"}
+	for _, d := range [][2]string{{"pending", "pending"}, {"approved", "pending"}, {"approved", "pending"}, {"approved", "refused"}} {
+		s.Decisions = []decisionJSON{{Site: "Aare", Decision: d[0]}, {Site: "Birs", Decision: d[1]}}
+		if err := f.update(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := "; its researcher begins it: consilium study start 3f9a01c2\n"
+	want := "dose v1: proposed, approved by 0 of 2 hospitals" + next +
+		"dose v1: proposed, approved by 1 of 2 hospitals" + next +
+		"dose v1: proposed, approved by 1 of 2 hospitals, refused by 1" + next
+	if out.String() != want {
+		t.Errorf("it says\n%swant\n%s", &out, want)
+	}
+}
