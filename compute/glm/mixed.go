@@ -247,8 +247,7 @@ func (b *mixed) finish(sum compute.Sum, n int, estimate []float64, value float64
 	variance := sd * sd
 	m.RandomEffects = &RandomEffects{Method: "adaptive Gauss-Hermite quadrature, 25 points", Variance: variance, Sites: int(math.Round(sum.Field("sites")[0]))}
 	if d.study.Model.Family == study.Binomial {
-		positives := int(math.Round(sum.Field("positives")[0]))
-		m.Positives = &positives
+		m.Positives = shown(d.study, sum.Field("positives")[0], n)
 		icc := variance / (variance + math.Pi*math.Pi/3)
 		m.RandomEffects.ICC = &icc
 	}

@@ -21,7 +21,7 @@ type Model struct {
 	Offset       string `json:"offset,omitempty"`    // column
 	Weights      string `json:"weights,omitempty"`   // column
 	N            int    `json:"n"`                   // patients, with a weight above 0
-	Positives    *int   `json:"positives,omitempty"` // binomial
+	Positives    *int   `json:"positives,omitempty"` // binomial; not where these or the others are below the minimum cell
 	Contributors int    `json:"contributors"`
 	// Terms begin with the intercept. With fixed site effects it is the mean of
 	// the sites' own, weighted with their patients.

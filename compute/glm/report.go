@@ -3,6 +3,7 @@ package glm
 import (
 	"math"
 
+	"github.com/consilium-fl/consilium/compute/describe"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -36,8 +37,7 @@ func (it *iteration) report(meat *clusters) *Model {
 	m.Link, m.Iterations, m.Curve = it.family.link(), it.rounds, it.curve
 	m.Dispersion, m.Deviance, m.NullDeviance = dispersion, e.deviance, it.nullDeviance(e)
 	if it.family.name == study.Binomial {
-		positives := int(math.Round(e.sum.Field("positives")[0]))
-		m.Positives = &positives
+		m.Positives = shown(d.study, e.sum.Field("positives")[0], e.n)
 	}
 	if d.ownIntercepts() {
 		m.Sites = &sites
@@ -80,4 +80,14 @@ func gammaLikelihood(e *evaluation, deviance float64) float64 {
 	// sum of w (log mu + y/mu), which the deviance holds.
 	fitted := deviance/2 + logY + weight
 	return (shape-1)*logY - shape*fitted + weight*(shape*math.Log(shape)-lgamma)
+}
+
+// shown is how many of n patients have the outcome; nil where these, or the others,
+// are too few to be told.
+func shown(s *study.Study, positives float64, n int) *int {
+	k, cell := int(math.Round(positives)), s.Fairness.MinimumCell
+	if describe.Suppress(k, cell).N == nil || describe.Suppress(n-k, cell).N == nil {
+		return nil
+	}
+	return &k
 }
