@@ -50,7 +50,7 @@ func TestNoFieldOfTheCoordinatorsCanBeChanged(t *testing.T) {
 		if figure {
 			figures[edit.kind]++
 		}
-		if !everything && (seen[what] || figure && figures[edit.kind] > 12 || testing.Short() && tries >= 30) {
+		if !everything && (seen[what] || figure && figures[edit.kind] > 8 || testing.Short() && tries >= 20) {
 			continue
 		}
 		seen[what] = true

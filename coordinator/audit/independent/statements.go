@@ -181,7 +181,11 @@ func (v *verifier) checkStatements() error {
 				return fmt.Errorf("entry %d (start): by another researcher than proposed the study", i)
 			}
 		case "study-end":
-			if v.ended = true; s.State != "failed" {
+			v.ended = true
+			if (s.State == "failed") != (s.Result == "") || !slices.Contains([]string{"failed", "diagnosed", "completed"}, s.State) {
+				return fmt.Errorf("entry %d (study-end): in an unknown state, or with a result that it cannot have", i)
+			}
+			if s.Result != "" {
 				if _, err := v.blob(s.Result); err != nil {
 					return err
 				}
