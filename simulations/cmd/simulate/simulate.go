@@ -147,7 +147,7 @@ func remedy(kind string) string {
 	case compute.TooMuchNoise:
 		return "declare a larger epsilon, fewer attributes or levels, or fewer thresholds or times"
 	case compute.NoConvergence:
-		return "raise schedule.rounds, or add a ridge"
+		return "change the study's file as it says"
 	case compute.Divergence:
 		return "choose a smaller learning rate, or clip gradients"
 	}
