@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
+	auditpage "github.com/consilium-fl/consilium/compute/fairness/page"
 	"github.com/consilium-fl/consilium/compute/page/plot"
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/compute/validation"
@@ -149,7 +150,7 @@ func audited(r *pipeline.Result) section {
 		return section{}
 	}
 	if len(a.Gaps) == 0 {
-		return section{"For whom it errs more", []block{text("There are not two groups of patients large enough to be compared.")}}
+		return section{"For whom it errs more", []block{text("%s", auditpage.Uncompared(a))}}
 	}
 	var found []string
 	clear := 0

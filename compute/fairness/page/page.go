@@ -125,6 +125,8 @@ type view struct {
 	Tables       []table
 	LocalTables  []table
 	Forests      []forest
+	Unplotted    []string // measures that would be drawn, of which no group shows a figure
+	Uncompared   string   // why there is no comparison of groups
 	GapForests   []*plot.Rows
 	Calibration  *plot.Chart // by group
 	Progress     *plot.Chart // over rounds of training
@@ -174,7 +176,10 @@ func newView(whole, local *fairness.Audit) *view {
 			}
 			v.Tiles = append(v.Tiles, t)
 		}
-		if m.Plot {
+		switch {
+		case m.Plot && !known(m.Name, whole, local):
+			v.Unplotted = append(v.Unplotted, m.Short)
+		case m.Plot:
 			v.Forests = append(v.Forests, newForest(m, whole, local))
 		}
 	}
@@ -206,11 +211,40 @@ func newView(whole, local *fairness.Audit) *view {
 		return v
 	}
 	v.GapForests = gapForests(whole, list)
+	v.Uncompared = Uncompared(whole)
 	v.Calibration = calibrationByGroup(whole)
 	v.Progress = progress(whole)
 	v.Hospitals = newHospitals(whole, list)
 	v.Odds = newOdds(whole)
 	return v
+}
+
+// known reports whether a group of one of the audits shows a figure.
+func known(metric string, audits ...*fairness.Audit) bool {
+	for _, a := range audits {
+		if a != nil && slices.ContainsFunc(a.Groups, func(g fairness.Group) bool { _, ok := g.Metrics[metric]; return ok }) {
+			return true
+		}
+	}
+	return false
+}
+
+// Uncompared says why an audit compares no groups: there are not two of an attribute
+// that are large enough, or what they would be compared by is withheld.
+func Uncompared(a *fairness.Audit) string {
+	shown, withheld := map[string]int{}, false
+	for _, g := range a.Groups[1:] {
+		if g.State == fairness.OK {
+			shown[g.Attribute]++
+			withheld = withheld || len(g.Withheld) > 0
+		}
+	}
+	for _, n := range shown {
+		if n > 1 && withheld {
+			return "There are groups large enough to be compared, but what the study compares them by is withheld: with it one could work out figures of fewer than " + strconv.Itoa(a.MinimumCell) + " patients. Fewer combinations of attributes, fewer levels and fewer thresholds leave more to show."
+		}
+	}
+	return "There are not two groups of patients large enough to be compared."
 }
 
 // gapView is a comparison as a person reads it.

@@ -30,8 +30,8 @@ type forest struct {
 	ID        string
 	Rows      []forestRow
 	Ticks     []tick
-	Reference float64 // where all patients stand
-	Zero      float64 // where zero stands, if it is drawn
+	Reference *float64 // where all patients stand; nil if that is not shown
+	Zero      float64  // where zero stands, if it is drawn
 	HasZero   bool
 	Height    float64
 	Local     bool
@@ -128,7 +128,10 @@ func newForest(m measure, whole, local *fairness.Audit) forest {
 	a, ticks := newAxis(values, m)
 	f.Ticks = ticks
 	f.Zero, f.HasZero = a.x(m.None), m.Zero
-	f.Reference = a.x(whole.Groups[0].Metrics[m.Name].Estimate)
+	if all, ok := whole.Groups[0].Metrics[m.Name]; ok {
+		at := a.x(all.Estimate)
+		f.Reference = &at
+	}
 
 	y, head := 0.0, ""
 	for i, g := range whole.Groups {

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,5 +47,40 @@ func TestWhatGroupsHaveIsNoError(t *testing.T) {
 		if got := strings.Contains(string(html), "it is no error of the model"); got == errs {
 			t.Errorf("%s: said to be no error of the model: %v", metric, got)
 		}
+	}
+}
+
+// Where what groups are compared by is withheld, the report does not say that they
+// are too small, and draws no axis without a figure; a line of all patients is where
+// their figure is shown.
+func TestWhatIsWithheldIsNotCalledSmall(t *testing.T) {
+	_, _, r := completed(t, true)
+	audit := *r.Audit
+	audit.Gaps, audit.Groups = nil, slices.Clone(r.Audit.Groups)
+	render := func() string {
+		html, err := page.Render(page.Document{Cohort: r.Cohort, Model: r.Model.GLM, Audit: &audit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(html)
+	}
+	n, lower, upper := 100, 0.4, 0.6
+	for i := range audit.Groups {
+		g := &audit.Groups[i]
+		*g = fairness.Group{Attribute: g.Attribute, Level: g.Level, N: &n, State: fairness.OK, Withheld: []string{"fpr", "tpr"}}
+	}
+	html := render()
+	for _, words := range []string{"There are groups large enough to be compared", "No group shows a figure of "} {
+		if !strings.Contains(html, words) {
+			t.Errorf("the report does not say %q", words)
+		}
+	}
+	if strings.Contains(html, "not two groups") || strings.Contains(html, `id="plot-tpr"`) {
+		t.Error("groups are said to be small, or a drawing has no figure")
+	}
+	audit.Groups[1].Metrics = map[string]fairness.Metric{"tpr": {Estimate: 0.5, Lower: &lower, Upper: &upper}}
+	_, drawing, drawn := strings.Cut(render(), `id="plot-tpr"`)
+	if drawing, _, _ = strings.Cut(drawing, "</svg>"); !drawn || strings.Contains(drawing, `class="all"`) {
+		t.Errorf("a figure is not drawn, or a line of all patients is where none is shown: %s", drawing)
 	}
 }
