@@ -95,6 +95,9 @@ func (b *bounded) narrow() {
 // Rule: nothing below the floor follows from a description, however many counts it has.
 // Of these 98 small counts follow where each cross table is protected by itself.
 func TestNothingFollowsFromAWideDescription(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long computation of one goroutine")
+	}
 	small := 0
 	const floor = 11
 	d := wide(t, 12, 5, 340, floor, 2)
