@@ -77,7 +77,7 @@ func (r ranker) held(studies, n int, prevalence, auc float64) held {
 }
 
 // Limits at 95% hold the mean of groups as large in 93 of 100 or more where scores
-// are what the limits suppose, and in 90 or more where they are not: with the top of
+// are what the limits suppose, and in 88 or more where they are not: with the top of
 // the list better, or worse, than the rest of it lets expect. The few studies here
 // are allowed three standard errors; -studies 1000 -v prints the whole table.
 func TestLimitsOfTheRankingHold(t *testing.T) {
