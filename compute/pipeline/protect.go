@@ -90,9 +90,24 @@ func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *v
 		v.Remarks = append(v.Remarks, "What would tell the sum of the outcome is withheld: too few patients have any.")
 	}
 	if s.Outcome.Type == study.Binary {
-		v.Calibration = nil // each of its points is a share; the audit has those that may be shown
+		v.Calibration = audited(a, from.N) // each of its own points is a share
 	}
 	return &v
+}
+
+// audited is the calibration curve of an audit of so many patients, in the steps
+// that it may show; nil where the audit is of others.
+func audited(a *fairness.Audit, patients int) (out []validation.Bin) {
+	if n := a.Groups[0].N; n == nil || *n != patients {
+		return nil
+	}
+	for _, b := range a.Calibration {
+		if b.N != nil && b.Predicted != nil && b.Observed != nil {
+			actual := b.Observed.Estimate
+			out = append(out, validation.Bin{From: b.From, To: b.To, N: b.N, Predicted: b.Predicted, Actual: &actual})
+		}
+	}
+	return out
 }
 
 // withoutFewOfACount takes the calibration curve of a count out if one of its steps
