@@ -68,7 +68,7 @@ var unwitnessed = map[string]string{
 	"opening-share: one earlier": bothOrders, "opening-share: one later": bothOrders, "opening-fault: one earlier": bothOrders, "opening-fault: one later": bothOrders,
 	"monitor-report: one earlier": bothOrders, "monitor-report: one later": bothOrders, "plan: one earlier": bothOrders, "plan: one later": bothOrders, "round-end: one later": bothOrders,
 	"study-end: one later":          bothOrders, // than an approval that was taken back
-	"release-decision: one earlier": bothOrders, "release-decision: one later": bothOrders, "card: one earlier": bothOrders, "card: one later": bothOrders,
+	"release-decision: one earlier": bothOrders, "release-decision: one later": bothOrders, "card: one earlier": bothOrders,
 }
 
 // uncomputed hold for the second verifier alone.
