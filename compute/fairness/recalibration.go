@@ -17,7 +17,9 @@ import (
 // 17, 2019). It is fitted in each group by Newton's method: a round asks for the
 // five sums of gradient and information at the coefficients so far. The first are
 // fitted to the binned scores that are open already, so that two rounds are the
-// usual number; what is left after the last is a millionth of the standard error.
+// usual number; what is left after the last is a millionth of the standard error, or,
+// where a model is sure of many patients, whose scores share the last bin, and the
+// first line is far off, some thousandths of it.
 //
 // Numbers about a group at many points are equations for its patients' scores. So
 // a group takes part only if it has mostSteps times as many patients as a round
@@ -34,6 +36,7 @@ const (
 	mostLogit        = 20
 	mostCoefficient  = 64
 	convergedStep    = 1e-3 // standard errors, before a last step that squares it
+	lastStep         = 0.05 // standard errors, of the last step that may be asked for: it leaves their square
 	mostSlopeError   = 10   // standard error of a slope
 	recalibratedBits = 32
 )
@@ -206,7 +209,7 @@ func (r *recalibration) absorb(sum compute.Sum) error {
 		next, fit, length, ok := newton(points[i], at)
 		switch {
 		case !ok: // there is no estimate so far; it stays where it is
-		case length <= convergedStep:
+		case length <= convergedStep, r.steps == mostSteps && length <= lastStep:
 			r.fitted[c] = fit
 		default:
 			points[i], r.done = next, false

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -173,5 +174,31 @@ func TestInequalityByAttribute(t *testing.T) {
 		if o.OddsRatio == nil || o.OddsRatio.Estimate > 1 {
 			t.Errorf("equalized odds ratio %+v", o.OddsRatio)
 		}
+	}
+}
+
+// Of a model that is sure of many patients the last bin holds scores of any size, and
+// the line through the bins is too steep: the last step that may be asked for is still
+// short enough to be near the end.
+func TestTheLastStepMayLeaveThousandths(t *testing.T) {
+	r := &recalibration{question: recalibrationQuestion{Cells: []int{0}, Points: [][2]float64{{0, 1}}}, steps: mostSteps - 1, fitted: map[int]line{}}
+	sum := func(residual float64) compute.Sum {
+		values := []float64{residual, 0, 100, 0, 100} // a step of residual/10 standard errors
+		out, err := compute.NewSum(3, recalibrationLayout(1), values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if err := r.absorb(sum(0.3)); err != nil || !r.done || r.fitted[0].intercept != 0.003 {
+		t.Errorf("a last step of 0.03 standard errors: %+v, %v", r, err)
+	}
+	r.steps, r.fitted = mostSteps-1, map[int]line{}
+	if err := r.absorb(sum(3)); err != nil || !r.done || len(r.fitted) != 0 {
+		t.Errorf("a last step of 0.3 standard errors: %+v, %v", r, err)
+	}
+	r.steps, r.done = 0, false
+	if err := r.absorb(sum(0.3)); err != nil || r.done || len(r.fitted) != 0 {
+		t.Errorf("a first step of 0.03 standard errors: %+v, %v", r, err)
 	}
 }
