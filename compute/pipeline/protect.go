@@ -90,7 +90,9 @@ func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *v
 		v.Remarks = append(v.Remarks, "What would tell the sum of the outcome is withheld: too few patients have any.")
 	}
 	if s.Outcome.Type == study.Binary {
-		v.Calibration = audited(a, from.N) // each of its own points is a share
+		if v.Calibration = audited(a, from.N); v.Calibration == nil { // each of its own points is a share
+			v.Remarks = append(v.Remarks, "The calibration curve is withheld: its steps would tell of fewer patients than the minimum cell.")
+		}
 	}
 	return &v
 }
