@@ -19,7 +19,7 @@ type Model struct {
 	Outcome      string   `json:"outcome"` // column of the time
 	Unit         string   `json:"unit,omitempty"`
 	N            int      `json:"n"`
-	Events       int      `json:"events"`
+	Events       *int     `json:"events,omitempty"` // nil where they, or the censored, are too few to be told
 	Contributors int      `json:"contributors"`
 	Stratify     string   `json:"stratify"` // site or none
 	Ties         string   `json:"ties"`     // efron or breslow
@@ -36,7 +36,7 @@ type Model struct {
 	Score                *Test           `json:"score,omitempty"`
 	AIC                  float64         `json:"aic"`
 	EffectiveDF          *float64        `json:"effective_df,omitempty"` // under a ridge
-	EventsPerCoefficient float64         `json:"events_per_coefficient"` // below about ten estimates are unsteady
+	EventsPerCoefficient *float64        `json:"events_per_coefficient,omitempty"` // below about ten estimates are unsteady; nil with Events
 	Iterations           int             `json:"iterations"`             // rounds of the fit
 	Curve                []compute.Point `json:"curve,omitempty"`
 
@@ -109,11 +109,14 @@ func (f *Fit) finish(sum compute.Sum) error {
 	p := len(f.kept)
 	m := &Model{
 		Kind: study.Cox, Outcome: s.Outcome.Column, Unit: s.Outcome.Unit,
-		N: e.patients, Events: e.events, Contributors: e.contributors,
+		N: e.patients, Contributors: e.contributors,
 		Stratify: s.Model.Stratify, Ties: s.Model.Ties, Ridge: s.Model.Ridge,
 		LogLikelihood: e.likelihood, NullLogLikelihood: f.null.likelihood,
-		EventsPerCoefficient: float64(e.events) / float64(p),
-		Iterations:           f.rounds, Curve: f.curve,
+		Iterations: f.rounds, Curve: f.curve,
+	}
+	if cell := s.Fairness.MinimumCell; describe.Suppress(e.events, cell).N != nil && describe.Suppress(e.patients-e.events, cell).N != nil {
+		each := float64(e.events) / float64(p)
+		m.Events, m.EventsPerCoefficient = &e.events, &each
 	}
 	covariance := f.factor.Inverse()
 	df := float64(p)

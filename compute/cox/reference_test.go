@@ -38,8 +38,8 @@ func references(t *testing.T, path ...string) map[string]reference {
 // agree compares a model with a reference; names are the reference's.
 func agree(t *testing.T, m *Model, want reference, names ...string) {
 	t.Helper()
-	if want.N == 0 || m.N != want.N || m.Events != want.Events {
-		t.Errorf("%d patients and %d events, want %d and %d", m.N, m.Events, want.N, want.Events)
+	if want.N == 0 || m.N != want.N || m.Events == nil || *m.Events != want.Events {
+		t.Errorf("%d patients and %v events, want %d and %d", m.N, m.Events, want.N, want.Events)
 	}
 	near(t, "log-likelihood", m.LogLikelihood, want.Full, 1e-12)
 	near(t, "null log-likelihood", m.NullLogLikelihood, want.Null, 1e-12)

@@ -175,6 +175,9 @@ func (c *Counts) cohort(r rule) *Cohort {
 			if c.observed[k] > 0 && c.observed[k] >= cell && !c.dividedSecretly(feature.Column, r) &&
 				!c.fewHave(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k]) {
 				v.Mean, v.SD = moments(c.numbers[k], c.squares[k], c.observed[k], c.index.mid[k], c.index.half[k])
+				if v.Missing != nil && v.Missing.State == Suppressed && c.study.Fairness.Complementary {
+					coarsen(v.Mean, v.SD, c.observed[k])
+				}
 			}
 		} else {
 			for l, level := range feature.Levels {

@@ -1,5 +1,7 @@
 package describe
 
+import "math"
+
 // A mean with its number of patients is a sum, and the sum of a column of which few
 // have any is those few's: of zeros and ones it is how many they are. So where
 // whatever gives a small count away is withheld, a number has neither mean nor
@@ -50,4 +52,29 @@ func (c *Counts) dividedSecretly(column string, r rule) bool {
 		}
 	}
 	return false
+}
+
+// coarsen rounds a mean of n patients and their standard deviation to at most half
+// the mean's standard error. All digits of a mean of whole numbers are a fraction,
+// whose denominator is how many patients it is of, and so how many are missing.
+func coarsen(mean, sd *float64, n int) {
+	if sd == nil || *sd == 0 {
+		return
+	}
+	most := *sd / math.Sqrt(float64(n)) / 2
+	step := math.Pow(10, math.Floor(math.Log10(most)))
+	for _, times := range []float64{5, 2} {
+		if times*step <= most {
+			step *= times
+			break
+		}
+	}
+	for _, x := range []*float64{mean, sd} {
+		if step < 1 {
+			each := math.Round(1 / step)
+			*x = math.Round(*x*each) / each
+		} else {
+			*x = math.Round(*x/step) * step
+		}
+	}
 }

@@ -86,3 +86,67 @@ func TestMeansDoNotTellHowFew(t *testing.T) {
 		}
 	}
 }
+
+const gaps = `
+study: gaps
+version: 1
+outcome: {column: y, type: count, range: [0, 50]}
+features:
+  - {column: level, type: number, range: [0, 400]}
+model: {kind: describe}
+fairness: {attributes: [{column: sex, levels: [f, m]}], minimum_cell: 11, disclosure: %s}
+`
+
+// Rule: the digits of a mean of whole numbers do not tell how few are missing. With
+// all of them, only one number of missing patients goes with a mean.
+func TestMeansDoNotTellHowFewAreMissing(t *testing.T) {
+	for _, test := range []struct {
+		disclosure string
+		follows    bool
+	}{{"primary", true}, {"complementary", false}} {
+		found := 0
+		for missing := 1; missing <= 10; missing++ {
+			for _, spread := range []int{200, 3, 2} {
+				s := parse(t, fmt.Sprintf(gaps, test.disclosure))
+				var records [][]string
+				for i := range 160 {
+					level := strconv.Itoa(i * i % 157 % spread)
+					if i < missing {
+						level = ""
+					}
+					records = append(records, []string{strconv.Itoa(i % 20), level, "fm"[i%2 : i%2+1]})
+				}
+				sites := divide(t, s, []string{"y", "level", "sex"}, 3, records, func(i int) int { return i % 3 })
+				counts, err := Read(s, ask(t, compute.Question{Step: Step, Layout: CountsLayout(s)}, sites, func(m *study.Matrix) ([]float64, error) { return AnswerCounts(s, m) }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := counts.Cohort().Features[0]
+				if v.Mean == nil || v.Missing.State != Suppressed {
+					t.Fatalf("%s, %d missing: mean %v, %+v", test.disclosure, missing, v.Mean, v.Missing)
+				}
+				// The reader's tolerance: what is cut off from the digits that are there.
+				off := 1e-9
+				if !test.follows {
+					off = *v.SD / math.Sqrt(160) / 4
+				}
+				possible := 0
+				for m := 1; m <= 10; m++ {
+					n := float64(160 - m)
+					if math.Abs(math.Round(*v.Mean*n)/n-*v.Mean) <= off {
+						possible++
+					}
+				}
+				if possible <= 2 {
+					found++
+				}
+				if !test.follows && possible < 9 {
+					t.Errorf("%d missing of numbers below %d: the mean %v goes with %d numbers of missing patients", missing, spread, *v.Mean, possible)
+				}
+			}
+		}
+		if test.follows != (found > 20) { // of 30; some means are whole numbers by chance
+			t.Errorf("%s: how many are missing follows %d times", test.disclosure, found)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/consilium-fl/consilium/compute/cox"
 	"github.com/consilium-fl/consilium/compute/describe"
@@ -16,8 +17,11 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 	if m.Stratify == study.StratifySite {
 		strata = "a baseline hazard of its own for each hospital"
 	}
-	words := fmt.Sprintf("A proportional hazards model with %s, over %s of %s, of whom %s have the event.", strata,
-		plot.Plural(m.N, "patient", "patients"), plot.Plural(m.Contributors, "hospital", "hospitals"), plot.Grouped(m.Events))
+	words := fmt.Sprintf("A proportional hazards model with %s, over %s of %s.", strata,
+		plot.Plural(m.N, "patient", "patients"), plot.Plural(m.Contributors, "hospital", "hospitals"))
+	if m.Events != nil {
+		words = strings.TrimSuffix(words, ".") + fmt.Sprintf(", of whom %s have the event.", plot.Grouped(*m.Events))
+	}
 	if m.Ridge > 0 {
 		words += fmt.Sprintf(" A ridge penalty of %s draws its coefficients towards zero.", plot.Plain(m.Ridge))
 	}
@@ -86,11 +90,14 @@ func coxFacts(m *cox.Model) []Fact {
 		}
 		facts = append(facts, Fact{"Concordance", fmt.Sprintf("%s (standard error %s%s), on the patients of the fit, compared within hospitals", plot.Number(m.Concordance.Estimate), plot.Number(m.Concordance.StdError), clustered)})
 	}
-	few := ""
-	if m.EventsPerCoefficient < 10 {
-		few = "; below ten, estimates are unsteady"
+	if each := m.EventsPerCoefficient; each != nil {
+		few := ""
+		if *each < 10 {
+			few = "; below ten, estimates are unsteady"
+		}
+		facts = append(facts, Fact{"Events per coefficient", plot.Number(*each) + few})
 	}
-	return append(facts, Fact{"Events per coefficient", plot.Number(m.EventsPerCoefficient) + few}, Fact{"Rounds of the fit", strconv.Itoa(m.Iterations)})
+	return append(facts, Fact{"Rounds of the fit", strconv.Itoa(m.Iterations)})
 }
 
 // transforms of time, in words.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/consilium-fl/consilium/compute/fairness"
@@ -219,7 +220,7 @@ func fits(a, b *pipeline.Result) []Number {
 			number("aic", &p.AIC, &q.AIC), number("bic", &p.BIC, &q.BIC)}
 	case x.Cox != nil && y.Cox != nil:
 		p, q := x.Cox, y.Cox
-		if p.Stratify != q.Stratify || p.Ties != q.Ties || p.N != q.N || p.Events != q.Events {
+		if p.Stratify != q.Stratify || p.Ties != q.Ties || p.N != q.N || !reflect.DeepEqual(p.Events, q.Events) {
 			return nil
 		}
 		return []Number{number("log_likelihood", &p.LogLikelihood, &q.LogLikelihood), number("aic", &p.AIC, &q.AIC)}

@@ -62,7 +62,11 @@ func (a *app) showGLM(m *glm.Model) {
 }
 
 func (a *app) showCox(m *cox.Model) {
-	a.Printf("\ncox over %d patients of %d hospitals, %d events, log-likelihood %s (null %s)", m.N, m.Contributors, m.Events, number(m.LogLikelihood), number(m.NullLogLikelihood))
+	a.Printf("\ncox over %d patients of %d hospitals, ", m.N, m.Contributors)
+	if m.Events != nil {
+		a.Printf("%d events, ", *m.Events)
+	}
+	a.Printf("log-likelihood %s (null %s)", number(m.LogLikelihood), number(m.NullLogLikelihood))
 	if m.Concordance != nil {
 		a.Printf(", concordance %.3f", m.Concordance.Estimate)
 	}

@@ -42,7 +42,7 @@ func TestResultPrintsEveryKind(t *testing.T) {
 			[]string{"boost (squared loss), 60 trees over 400 patients of 5 hospitals, loss 0.50000, on patients kept from training 0.75000", "feature_j"}, "feature_k"},
 		"neural": {pipeline.Result{Model: &pipeline.Model{Neural: &neural.Model{Strategy: "fedavg", Parameters: 289, N: 400, Contributors: 5, Importance: []neural.Importance{{Feature: "age", Value: 0.25}}}}},
 			[]string{"neural network (fedavg), 289 parameters over 400 patients", "age", "0.25000"}, "loss"},
-		"cox": {pipeline.Result{Model: &pipeline.Model{Cox: &cox.Model{N: 225, Events: 162, Contributors: 4, Concordance: &cox.Concordance{Estimate: 0.648},
+		"cox": {pipeline.Result{Model: &pipeline.Model{Cox: &cox.Model{N: 225, Events: new(162), Contributors: 4, Concordance: &cox.Concordance{Estimate: 0.648},
 			Terms: []cox.Term{{Name: "sex=female", Estimate: -0.6011, HazardRatio: 0.5482, Lower: 0.3885, Upper: 0.7736, StdError: 0.1757, Statistic: -3.421, PValue: 0.0006}}}}},
 			[]string{"162 events", "concordance 0.648", "sex=female", "0.548", "0.389 to 0.774", "-3.42"}, "NaN"},
 		"validation": {pipeline.Result{Validation: &validation.Result{Kind: "holdout", N: 90, Metrics: map[string]float64{"auc": 0.8}, Bounds: map[string]float64{"auc": 0.001},
