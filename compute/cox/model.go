@@ -35,9 +35,9 @@ type Model struct {
 	Wald                 *Test           `json:"wald,omitempty"`             // with the covariance of the model
 	Score                *Test           `json:"score,omitempty"`
 	AIC                  float64         `json:"aic"`
-	EffectiveDF          *float64        `json:"effective_df,omitempty"` // under a ridge
+	EffectiveDF          *float64        `json:"effective_df,omitempty"`           // under a ridge
 	EventsPerCoefficient *float64        `json:"events_per_coefficient,omitempty"` // below about ten estimates are unsteady; nil with Events
-	Iterations           int             `json:"iterations"`             // rounds of the fit
+	Iterations           int             `json:"iterations"`                       // rounds of the fit
 	Curve                []compute.Point `json:"curve,omitempty"`
 
 	Robust *Robust `json:"robust,omitempty"`
