@@ -225,6 +225,9 @@ func witnessed(t *testing.T, small int) *ear {
 	var client *http.Client
 	var studies consiliumv1.StudyServiceClient
 	start(t, p, coordinator.Options{WebListener: pages}, 4, func(i int, h *rehearsal.Hospital) {
+		// Three answers open a sum. A fourth would count among the bytes only where it
+		// comes before the sum is published.
+		h.SkipOpening = i == 2
 		for n := range small {
 			if i == 0 {
 				h.Admit([]string{"31.5", fmt.Sprint(2 + 4*n), "a", "diverse"})

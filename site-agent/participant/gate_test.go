@@ -19,7 +19,7 @@ const criterion = `fairness:
 // failing is an audit whose one criterion fails, with a decision that may not follow.
 func failing(outcome string) *fairness.Audit {
 	estimate, lower, upper := 3.0, 2.0, 4.0
-	sentence := "mae of sex: a difference beyond 1 was found for sex male."
+	sentence := "mean absolute error, by sex: a difference of more than 1 was found for sex male."
 	return &fairness.Audit{
 		Groups: []fairness.Group{{Attribute: "all", Level: "all", State: fairness.OK}, {Attribute: "sex", Level: "female", State: fairness.OK},
 			{Attribute: "sex", Level: "male", State: fairness.OK}, {Attribute: "sex", Level: "unknown", State: fairness.Zero}},
