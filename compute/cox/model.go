@@ -6,6 +6,7 @@ import (
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/cholesky"
 	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/compute/hazard"
 	"github.com/consilium-fl/consilium/study"
 	"gonum.org/v1/gonum/mat"
@@ -114,7 +115,7 @@ func (f *Fit) finish(sum compute.Sum) error {
 		LogLikelihood: e.likelihood, NullLogLikelihood: f.null.likelihood,
 		Iterations: f.rounds, Curve: f.curve,
 	}
-	if cell := s.Fairness.MinimumCell; describe.Suppress(e.events, cell).N != nil && describe.Suppress(e.patients-e.events, cell).N != nil {
+	if disclosure.Share(e.events, e.patients, s.Fairness.MinimumCell) {
 		each := float64(e.events) / float64(p)
 		m.Events, m.EventsPerCoefficient = &e.events, &each
 	}

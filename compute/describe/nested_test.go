@@ -5,9 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/disclosure/attack"
-	"github.com/consilium-fl/consilium/study"
 )
 
 const regions = `
@@ -43,16 +41,7 @@ func TestNothingFollowsFromLevelsThatDivideOthers(t *testing.T) {
 			}
 		}
 		sites := divide(t, s, []string{"y", "country", "region", "x"}, 3, records, func(i int) int { return i % 3 })
-		counts, err := Read(s, ask(t, compute.Question{Step: Step, Layout: CountsLayout(s)}, sites, func(m *study.Matrix) ([]float64, error) { return AnswerCounts(s, m) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := NewDescription(s, counts)
-		parameters, err := compute.EncodeParameters(tableParameters{d.means()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.cells = ask(t, compute.Question{Step: StepTables, Layout: tablesLayout(s)}, sites, func(m *study.Matrix) ([]float64, error) { return answerTables(s, parameters, m) }).Field("cells")
+		d := tabled(t, s, sites)
 		d.protected(d.cells, nil)
 
 		a := &attack.Attacker{Atoms: 15}

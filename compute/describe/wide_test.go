@@ -38,7 +38,13 @@ func wide(t testing.TB, categories, levels, patients, floor int, seed uint64) *D
 		}
 		records = append(records, record)
 	}
-	sites := divide(t, s, columns, 3, records, func(i int) int { return i % 3 })
+	return tabled(t, s, divide(t, s, columns, 3, records, func(i int) int { return i % 3 }))
+}
+
+// tabled is a description whose cross tables have been asked for, and are not yet
+// protected.
+func tabled(t testing.TB, s *study.Study, sites []*study.Matrix) *Descriptions {
+	t.Helper()
 	counts, err := Read(s, ask(t, compute.Question{Step: Step, Layout: CountsLayout(s)}, sites, func(m *study.Matrix) ([]float64, error) { return AnswerCounts(s, m) }))
 	if err != nil {
 		t.Fatal(err)

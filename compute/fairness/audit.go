@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/disclosure"
+	"github.com/consilium-fl/consilium/compute/validation"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -557,7 +558,7 @@ func limits(s *study.Study, a *Audit, q question) []string {
 		out = append(out, "Groups below the minimum cell have no figures. Where a single group of an attribute is withheld, what concerns it can be worked out from the totals, and a rate in a group that is large enough is shown even where it rests on few events; a study that does not say disclosure: primary withholds that too.")
 	}
 	if a.Cut > 0 {
-		out = append(out, fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", a.Cut))
+		out = append(out, validation.CutRemark(a.Cut))
 	}
 	if q.Prevalence != nil {
 		out = append(out, "Rates without a suffix call a patient positive at a probability of 0.5 or more; those ending in at_prevalence, at the prevalence of the outcome or more.")

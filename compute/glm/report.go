@@ -3,7 +3,7 @@ package glm
 import (
 	"math"
 
-	"github.com/consilium-fl/consilium/compute/describe"
+	"github.com/consilium-fl/consilium/compute/disclosure"
 	"github.com/consilium-fl/consilium/study"
 )
 
@@ -85,8 +85,8 @@ func gammaLikelihood(e *evaluation, deviance float64) float64 {
 // shown is how many of n patients have the outcome; nil where these, or the others,
 // are too few to be told.
 func shown(s *study.Study, positives float64, n int) *int {
-	k, cell := int(math.Round(positives)), s.Fairness.MinimumCell
-	if describe.Suppress(k, cell).N == nil || describe.Suppress(n-k, cell).N == nil {
+	k := int(math.Round(positives))
+	if !disclosure.Share(k, n, s.Fairness.MinimumCell) {
 		return nil
 	}
 	return &k

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -74,11 +73,9 @@ func withoutSmall(s *study.Study, from *validation.Result, a *fairness.Audit) *v
 		v.Prediction = nil
 		v.Remarks = append(v.Remarks, "How many patients are outside the prediction interval is withheld: they are fewer than the minimum cell.")
 	}
-	v.Remarks = slices.DeleteFunc(v.Remarks, func(remark string) bool {
-		cut := 0
-		k, err := fmt.Sscanf(remark, "%d errors were larger", &cut)
-		return err == nil && k == 1 && !disclosure.Share(cut, from.N, cell)
-	})
+	if !disclosure.Share(from.Cut, from.N, cell) {
+		v.Remarks = slices.DeleteFunc(v.Remarks, func(remark string) bool { return remark == validation.CutRemark(from.Cut) })
+	}
 	if s.Outcome.Type == study.Count && !slices.Contains(a.Groups[0].Withheld, "bias") {
 		withoutFewOfACount(&v, s.Outcome.Range.Hi, cell)
 	} else if s.Outcome.Type == study.Count {

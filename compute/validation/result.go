@@ -22,6 +22,13 @@ type Result struct {
 	Calibration []Bin              `json:"calibration,omitempty"`
 	Prediction  *Prediction        `json:"prediction,omitempty"`
 	Remarks     []string           `json:"remarks,omitempty"`
+
+	Cut int `json:"-"` // errors beyond the range, of which a remark speaks
+}
+
+// CutRemark says that so many errors count as less than they were.
+func CutRemark(cut int) string {
+	return fmt.Sprintf("%d errors were larger than twice the declared range of the outcome and count as exactly that.", cut)
 }
 
 // Interval is a range of plausible values.
@@ -163,8 +170,8 @@ func (r *reader) number(g grid) {
 	if r.study.Outcome.Type == study.Count {
 		r.Metrics["deviance"] = r.at("deviance") / r.n
 	}
-	if cut := math.Round(r.at("cut")); cut > 0 {
-		r.Remarks = append(r.Remarks, fmt.Sprintf("%.0f errors were larger than twice the declared range of the outcome and count as exactly that.", cut))
+	if r.Cut = int(math.Round(r.at("cut"))); r.Cut > 0 {
+		r.Remarks = append(r.Remarks, CutRemark(r.Cut))
 	}
 	r.interval(width)
 	r.curve(g)
