@@ -6,13 +6,17 @@ import (
 	"testing"
 )
 
-// TestTheGuidesExamplesAreAccepted: what the researcher's guide shows can be
-// copied. A block that is no whole study is tried in one whose other parts suit
+// TestTheGuidesExamplesAreAccepted: what the researcher's guide and the page of
+// the study file show can be copied. A block that is no whole study is tried in one whose other parts suit
 // it; of several outcomes or validations each line is tried.
 func TestTheGuidesExamplesAreAccepted(t *testing.T) {
-	guide, err := os.ReadFile("../docs/researcher-guide.md")
-	if err != nil {
-		t.Fatal(err)
+	var guide []byte
+	for _, name := range []string{"researcher-guide", "study-file"} {
+		page, err := os.ReadFile("../docs/" + name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		guide = append(guide, page...)
 	}
 	outcomes := map[string]string{GLM: countOutcome, Cox: survivalOutcome, Boost: numberOutcome, Neural: binaryOutcome, Describe: survivalOutcome}
 	families := map[string]string{"number": "{kind: glm, family: gaussian}", "binary": "{kind: neural}", "count": "{kind: glm, family: poisson}", "survival": "{kind: cox}"}

@@ -90,10 +90,10 @@ func tablePatients(t *testing.T, s *study.Study) []*study.Matrix {
 	return matrices(t, s, []string{"n", "b", "k", "time", "x", "z", "g"}, records, func(i int) string { return strconv.Itoa(i % 6) })
 }
 
-// Every method does what the researcher's guide says for every kind of model: it
+// Every method does what the study file's page says for every kind of model: it
 // comes to a curve and a released model that predicts, or is refused with a reason.
 func TestEveryMethodWithEveryModel(t *testing.T) {
-	guide, err := os.ReadFile("../../docs/researcher-guide.md")
+	guide, err := os.ReadFile("../../docs/study-file.md")
 	if err != nil {
 		t.Fatal(err)
 	}
