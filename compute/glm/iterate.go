@@ -22,6 +22,7 @@ const (
 	walkingPace   = 0.02 // of a linear predictor
 	separatedStep = 0.05 // of the largest, to be named
 	nullStep      = 1e-8 // of the intercept alone: its square is what the likelihood still lacks
+	nullTheta     = 1e-6 // relative, of one over theta beside it: the same
 	mostNullSteps = 60
 	poissonTheta  = 1e6 // beyond it a negative binomial is a Poisson distribution
 )
@@ -30,9 +31,10 @@ const (
 type phase int
 
 const (
-	nullFirst phase = iota // the intercept alone, as the start
+	nullFirst phase = iota // the null model, as the start
 	whole
-	nullLast // the intercept alone, at the final theta and for the final patients
+	nullAgain // the null model of the final patients
+	nullLast  // its intercept at the theta of the whole model
 )
 
 // iteration is the coordinator's half of a fit by Newton's method. The same
@@ -45,9 +47,9 @@ const (
 // that last round. Theta of a negative binomial takes its own Newton step in
 // every round: it is orthogonal to the coefficients.
 //
-// It starts from the null model, which has an intercept only. Where there is an
-// offset that takes a few rounds of its own; otherwise its first question is the
-// null model's.
+// It starts from the null model, which has an intercept only and for negative
+// binomial counts a theta of its own. Where there is an offset, or a theta, that
+// takes a few rounds of its own; otherwise its first question is the null model's.
 type iteration struct {
 	design  *design
 	family  *family
@@ -67,9 +69,10 @@ type iteration struct {
 	path   []stretch // steps that led here, where they do not square the error
 	halved int
 	steady int
-	rounds int // of the whole fit
-	nulls  int // rounds of the null model
-	null   *evaluation
+	rounds int         // of the whole fit
+	nulls  int         // rounds of the null model
+	null   *evaluation // the null model
+	level  *evaluation // the null model at the whole model's theta: what the deviance is compared with
 	last   *evaluation
 	done   bool
 	curve  []compute.Point
@@ -159,39 +162,54 @@ func (it *iteration) absorb(sum compute.Sum) error {
 		if err != nil || !at {
 			return err
 		}
-		it.null = e
-		if it.phase == nullLast {
+		it.level = e
+		switch it.phase {
+		case nullFirst:
+			it.null, it.phase = e, whole
+		case nullAgain:
+			it.null = e
+			it.askLevel()
+			return nil
+		case nullLast:
 			it.done = true
 			return nil
 		}
-		it.phase = whole
 	}
 	return it.absorbWhole(e)
 }
 
-// absorbNull moves the intercept alone and says when it has arrived.
+// absorbNull moves the intercept, and theta unless it is the whole model's, and
+// says when they have arrived.
 func (it *iteration) absorbNull(e *evaluation) (arrived bool, err error) {
+	step, thetaStep := 0.0, 0.0
+	if it.phase != nullLast {
+		thetaStep = it.stepTheta(e)
+	}
+	theta := min(max(it.theta/(1+thetaStep), smallestTheta), poissonTheta)
 	if it.design.ownIntercepts() {
 		// Each site's own has arrived already. What the hair of a slope adds is
 		// taken off again.
 		more := e.gradient[0] * e.beta[0]
 		e.value, e.deviance = e.value-more, e.deviance+2*more
-		return true, nil
+	} else {
+		step = e.gradient[0] / e.information.At(0, 0)
+		if it.family.log() {
+			step = math.Log1p(step) // exact for Poisson and gamma
+		}
 	}
-	step := e.gradient[0] / e.information.At(0, 0)
-	if it.family.log() {
-		step = math.Log1p(step) // exact for Poisson and gamma
-	}
-	if math.IsNaN(step) || math.IsInf(step, 0) {
+	if math.IsNaN(step+thetaStep) || math.IsInf(step, 0) {
 		return false, it.noConvergence()
 	}
-	if math.Abs(step) <= nullStep {
+	if math.Abs(step) <= nullStep && (math.Abs(thetaStep) <= nullTheta || theta == it.theta) {
 		return true, nil
 	}
 	if it.nulls++; it.nulls > mostNullSteps {
 		return false, it.noConvergence()
 	}
 	it.beta = append([]float64{it.beta[0] + max(min(step, 20), -20)}, it.beta[1:]...)
+	if thetaStep != 0 {
+		it.theta = theta
+	}
 	return false, nil
 }
 
@@ -336,12 +354,27 @@ func (it *iteration) arrive(e *evaluation, step []float64, gain float64, f *chol
 		e.thetaError = it.theta / math.Sqrt(e.sum.Field("theta_information")[0])
 	}
 	it.last = e
-	it.done = true
-	if !it.staleNull() {
-		return
+	switch {
+	case it.null == nil:
+		it.done = true
+	case it.null.who != e.who:
+		it.askNull(nullAgain, it.null.theta)
+	default:
+		it.askLevel()
 	}
-	// No question is asked twice: the start is moved by a hair.
-	it.done, it.phase = false, nullLast
+}
+
+// askLevel ends the fit, or asks for the null model at the final theta.
+func (it *iteration) askLevel() {
+	if it.done = it.null.theta == it.last.theta; !it.done {
+		it.askNull(nullLast, it.last.theta)
+	}
+}
+
+// askNull goes back to the null model. No question is asked twice: the start is
+// moved by a hair.
+func (it *iteration) askNull(p phase, theta float64) {
+	it.phase, it.theta = p, theta
 	it.beta = make([]float64, len(it.beta))
 	it.beta[0] = 1e-9
 	if !it.design.ownIntercepts() {
@@ -349,18 +382,9 @@ func (it *iteration) arrive(e *evaluation, step []float64, gain float64, f *chol
 	}
 }
 
-// staleNull says that the null model was evaluated for other patients, or at
-// another theta.
-func (it *iteration) staleNull() bool {
-	if it.null == nil {
-		return false
-	}
-	return it.null.who != it.last.who || it.null.theta != it.last.theta
-}
-
 func (it *iteration) nullDeviance(e *evaluation) float64 {
-	if it.null != nil {
-		return it.null.deviance
+	if it.level != nil {
+		return it.level.deviance
 	}
 	return binomialNull(e.who[0], e.who[1])
 }
