@@ -18,7 +18,43 @@ func (c *Console) Run(ctx context.Context, root *cobra.Command, args []string) i
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	return c.Report(root.ExecuteContext(ctx))
+	unknown := helpOnlyWithWhatIsThere(root)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = *unknown
+	}
+	return c.Report(err)
+}
+
+// helpOnlyWithWhatIsThere makes "program oepn --help" and "program help oepn" the
+// mistake that "program oepn" is: cobra would explain the program, as if asked
+// for that. What was asked for and is not there is known after the execution.
+func helpOnlyWithWhatIsThere(root *cobra.Command) *error {
+	var unknown error
+	explain := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if words := cmd.Flags().Args(); cmd.HasSubCommands() {
+			unknown = cmd.ValidateArgs(words)
+		}
+		if unknown == nil {
+			explain(cmd, args)
+		}
+	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err == nil && cmd.HasSubCommands() {
+				err = cmd.ValidateArgs(rest)
+			}
+			if err != nil {
+				return err
+			}
+			return cmd.Help()
+		},
+	})
+	return &unknown
 }
 
 // AsGroup makes a command that only holds others explain itself when it is
@@ -30,7 +66,7 @@ func AsGroup(group *cobra.Command) *cobra.Command {
 		}
 		what := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			what += fmt.Sprintf("; did you mean %q", cmd.CommandPath()+" "+near[0])
+			what += fmt.Sprintf("; did you mean %q?", cmd.CommandPath()+" "+near[0])
 		}
 		return Usage(cmd, what)
 	}

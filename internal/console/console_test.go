@@ -41,7 +41,15 @@ func execute(t *testing.T, asJSON bool, args ...string) (code int, stdout, stder
 
 func TestACommandLineThatIsNotUnderstoodEndsWithTwo(t *testing.T) {
 	for line, want := range map[string]string{
-		"oepn":                 `there is no command "program oepn"; did you mean "program open"`,
+		"oepn":                 `there is no command "program oepn"; did you mean "program open"?`,
+		"oepn --help":          `there is no command "program oepn"; did you mean "program open"?`,
+		"--help oepn":          `there is no command "program oepn"; did you mean "program open"?`,
+		"help oepn":            `there is no command "program oepn"; did you mean "program open"?`,
+		"help open":            "",
+		"help":                 "",
+		"version":              "",
+		"--version":            "",
+		"--help":               "",
 		"open":                 "the FILE is missing",
 		"open a b c --by x":    `unexpected argument "c"`,
 		"open a":               "--by is missing",

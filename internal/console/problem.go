@@ -55,7 +55,11 @@ func Fail(what string, why error, next string) error {
 
 // Usage is a command line that cannot be understood.
 func Usage(cmd *cobra.Command, what string) error {
-	return &Problem{What: what, Why: "usage: " + cmd.UseLine(), Next: cmd.CommandPath() + " --help", Exit: ExitUsage}
+	usage := cmd.UseLine()
+	if cmd.HasSubCommands() {
+		usage = cmd.CommandPath() + " [command]"
+	}
+	return &Problem{What: what, Why: "usage: " + usage, Next: cmd.CommandPath() + " --help", Exit: ExitUsage}
 }
 
 // Reason words an error for the second line. Of a failed file operation it keeps

@@ -22,15 +22,7 @@ func (a *app) studyCommand() *cobra.Command {
 		Long: `A study is one YAML file: who is in the cohort, which columns the model sees,
 what it predicts, which groups the bias audit compares, and how many hospitals a
 sum must hold at the least. The file's SHA-256 is the study's name. Hospitals
-approve exactly those bytes; a changed file is another study.
-
-  check     what would a hospital compute and send? No identity, no network.
-  propose   hand the file to the coordinator; hospitals see it and decide
-  list      every study and its state
-  start     begin the rounds with the hospitals that have approved
-  watch     follow the rounds
-  result    the model or the description, and how it does
-  compare   two results side by side`,
+approve exactly those bytes; a changed file is another study.`,
 		Example: `  consilium study check warfarin.yaml --data my-patients.csv
   consilium study propose warfarin.yaml
   consilium study start 3f9a01c2 --wait-approvals all`,

@@ -109,7 +109,6 @@ over the release has an alert.`,
 	flags.BoolVar(&o.json, "json", false, "print result.json to standard output too")
 	flags.BoolVar(&o.keep, "keep", false, "keep everyone's folders (keys, stores, outboxes) in DIR/consortium")
 	root.AddCommand(run)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
 	return console.AsGroup(root)
 }
 
