@@ -119,12 +119,20 @@ func fitsBeside(c *compare.Comparison) section {
 	}
 	t := &table{Head: []string{"Criterion", "A", "B", "B less A"}, Caption: "Of fits to the same records by the same likelihood. Of AIC and BIC, less is better."}
 	for _, n := range c.Fit {
-		t.Rows = append(t.Rows, row{Name: fitNames[n.Name], Cells: numberCells(n, plot.Likelihood)})
+		t.Rows = append(t.Rows, row{Name: fitNames[n.Name], Cells: numberCells(n, plot.Likelihood, Difference)})
 	}
 	return section{"How they fit", []block{{Table: t}}}
 }
 
-func numberCells(n compare.Number, write func(float64) string) []cell {
+// Difference writes how far two criteria of fit are apart.
+func Difference(d float64) string { return Signed(d, plot.Likelihood) }
+
+// Points writes the difference of two shares, in percentage points.
+func Points(d float64) string {
+	return Signed(d, func(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) }) + " points"
+}
+
+func numberCells(n compare.Number, write, difference func(float64) string) []cell {
 	out := cells("–", "–", "–")
 	if n.A != nil {
 		out[0].Text = write(*n.A)
@@ -133,7 +141,7 @@ func numberCells(n compare.Number, write func(float64) string) []cell {
 		out[1].Text = write(*n.B)
 	}
 	if n.Difference != nil {
-		out[2].Text = Signed(*n.Difference, write)
+		out[2].Text = difference(*n.Difference)
 	}
 	return out
 }
@@ -165,7 +173,7 @@ func importanceBeside(c *compare.Comparison) section {
 	}
 	t := &table{Head: []string{"Feature", "A", "B", "B less A"}, Caption: "Shares of importance: of trees by the gain of their splits, of networks by how much the output changes. Across kinds of models only the order means something."}
 	for _, n := range c.Importance {
-		t.Rows = append(t.Rows, row{Name: n.Name, Cells: numberCells(n, plot.Percent)})
+		t.Rows = append(t.Rows, row{Name: n.Name, Cells: numberCells(n, plot.Percent, Points)})
 	}
 	return section{"What they rest on", []block{{Table: t}}}
 }

@@ -49,7 +49,7 @@ func (m Metric) Text(x float64) string {
 // Difference writes what one value of the metric has more than another.
 func (m Metric) Difference(d float64) string {
 	if m.percent {
-		return Signed(d, func(x float64) string { return strconv.FormatFloat(m.scale*x, 'f', 1, 64) }) + " points"
+		return Points(m.scale / 100 * d)
 	}
 	return Signed(d, m.Text)
 }

@@ -256,7 +256,7 @@ func coefficients(a, b *pipeline.Model) []Coefficient {
 	var out []Coefficient
 	for _, name := range names {
 		c := Coefficient{Name: name, A: x[name], B: y[name]}
-		if c.A != nil && c.B != nil {
+		if c.A != nil && c.B != nil && scale(a) == scale(b) {
 			c.Difference = difference(c.A.Estimate, c.B.Estimate)
 		}
 		out = append(out, c)

@@ -115,6 +115,12 @@ func TestWhatMakesAComparisonUnfair(t *testing.T) {
 	// The family's likelihood decides, not the records alone.
 	if c := studies(t, read(t, "a"), read(t, "b", `"transform":"identity"`, `"transform":"sqrt"`)); c.Fit != nil || !strings.Contains(strings.Join(c.Notes, " "), "different scales") {
 		t.Errorf("fits of another scale are compared: %v", c.Notes)
+	} else if c.Coefficients[0].A == nil || c.Coefficients[0].B == nil || c.Coefficients[0].Difference != nil {
+		t.Errorf("coefficients of another scale are subtracted: %+v", c.Coefficients[0])
+	}
+	// What is withheld is not another number.
+	if c := studies(t, read(t, "a"), read(t, "b", `"state":"ok","n":400`, `"state":"suppressed"`)); c.Fair || !strings.Contains(strings.Join(c.Why, " "), "how many patients there are is withheld") {
+		t.Errorf("a withheld cohort: %v", c.Why)
 	}
 }
 

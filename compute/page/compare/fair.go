@@ -23,8 +23,10 @@ func obstacles(a, b Subject) (why []string) {
 		say("one predicts a number, the other whether or when something happens")
 	}
 	switch {
-	case x.Patients.N == nil || y.Patients.N == nil || *x.Patients.N != *y.Patients.N:
-		say("their cohorts differ: %s and %s patients", shown(x.Patients.N), shown(y.Patients.N))
+	case x.Patients.N == nil || y.Patients.N == nil:
+		say("how many patients there are is withheld, so nobody can see whether they are the same")
+	case *x.Patients.N != *y.Patients.N:
+		say("their cohorts differ: %d and %d patients", *x.Patients.N, *y.Patients.N)
 	case len(why) == 0 && !sameOutcomes(a.Result, b.Result):
 		say("their cohorts have as many patients, but other ones: the outcomes differ")
 	}
@@ -117,18 +119,21 @@ func notes(c *Comparison, a, b Subject) (out []string) {
 	if len(c.Metrics) > 0 && (a.Protocol == nil || b.Protocol == nil) {
 		out = append(out, "Not every study file is at hand (study.yaml or bundle/study.yaml beside result.json): by which column patients were divided is not compared.")
 	}
-	if len(c.Coefficients) > 0 && a.Result.Model.GLM != nil && b.Result.Model.GLM != nil {
-		p, q := a.Result.Model.GLM, b.Result.Model.GLM
-		if p.Link != q.Link || p.Transform != q.Transform {
-			out = append(out, "The coefficients are on different scales: "+scale(p.Link, p.Transform)+" and "+scale(q.Link, q.Transform)+".")
-		}
+	if p, q := scale(a.Result.Model), scale(b.Result.Model); len(c.Coefficients) > 0 && p != q {
+		out = append(out, "The coefficients are on different scales, and are not subtracted: "+p+" and "+q+".")
 	}
 	return out
 }
 
-func scale(link, transform string) string {
-	if transform != "" && transform != string(study.Identity) {
-		return transform
+// scale of a model's coefficients.
+func scale(m *pipeline.Model) string {
+	switch {
+	case m.Cox != nil:
+		return "log hazard"
+	case m.GLM == nil:
+		return ""
+	case m.GLM.Transform != "" && m.GLM.Transform != string(study.Identity):
+		return m.GLM.Transform
 	}
-	return link
+	return m.GLM.Link
 }

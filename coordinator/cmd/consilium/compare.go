@@ -157,9 +157,9 @@ func (a *app) showComparison(c *compare.Comparison) {
 		}
 	}
 	a.showMetrics(c)
-	a.showNumbers("Fit", c.Fit, plot.Likelihood)
+	a.showNumbers("Fit", c.Fit, plot.Likelihood, page.Difference)
 	a.showCoefficients(c)
-	a.showNumbers("Importance", c.Importance, plot.Percent)
+	a.showNumbers("Importance", c.Importance, plot.Percent, page.Points)
 	a.showGaps(c)
 	if len(c.Notes) > 0 {
 		a.Printf("\n")
@@ -199,7 +199,7 @@ func (a *app) showMetrics(c *compare.Comparison) {
 	a.table(rows)
 }
 
-func (a *app) showNumbers(title string, numbers []compare.Number, write func(float64) string) {
+func (a *app) showNumbers(title string, numbers []compare.Number, write, difference func(float64) string) {
 	if len(numbers) == 0 {
 		return
 	}
@@ -214,7 +214,7 @@ func (a *app) showNumbers(title string, numbers []compare.Number, write func(flo
 			row[2] = write(*n.B)
 		}
 		if n.Difference != nil {
-			row[3] = page.Signed(*n.Difference, write)
+			row[3] = difference(*n.Difference)
 		}
 		rows = append(rows, row)
 	}
