@@ -1,6 +1,8 @@
 package glm
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -44,6 +46,9 @@ func TestDispersedRandomInterceptsEqualR(t *testing.T) {
 		near(t, name+" log-likelihood", m.LogLike, want[name+".loglik"][0], 1e-10)
 		near(t, name+" AIC", m.AIC, 14-2*want[name+".loglik"][0], 1e-10)
 		near(t, name+" variance between sites", m.RandomEffects.Variance, want[name+".variance"][0], 1e-7)
+		if encoded, err := json.Marshal(m); err != nil || bytes.Contains(encoded, []byte("null_deviance")) {
+			t.Errorf("%s: a null model that is not fitted has a deviance (%v)", name, err)
+		}
 		if m.DFResidual != 393 || m.Statistic != "z" || m.RandomEffects.Sites != 6 {
 			t.Errorf("%s: %d degrees of freedom, %s, %d sites", name, m.DFResidual, m.Statistic, m.RandomEffects.Sites)
 		}

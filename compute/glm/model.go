@@ -50,8 +50,8 @@ type Model struct {
 	// the penalty. That of the null model has an intercept only, or with fixed
 	// site effects those of the sites, and the same theta.
 	Deviance     float64  `json:"deviance"`
-	NullDeviance float64  `json:"null_deviance"`
-	R2           *float64 `json:"r2,omitempty"` // on the transformed scale; gaussian. With fixed site effects, of what varies within sites
+	NullDeviance float64  `json:"null_deviance,omitempty"` // 0, and not in JSON, where no null model is fitted: a random intercept, but of a gaussian model
+	R2           *float64 `json:"r2,omitempty"`            // on the transformed scale; gaussian. With fixed site effects, of what varies within sites
 	AdjustedR2   *float64 `json:"adjusted_r2,omitempty"`
 	McFadden     *float64 `json:"mcfadden_r2,omitempty"` // binomial and counts
 	Nagelkerke   *float64 `json:"nagelkerke_r2,omitempty"`

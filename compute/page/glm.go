@@ -103,10 +103,11 @@ func glmTests(tests *glm.Tests) []block {
 }
 
 func glmFacts(m *glm.Model) []Fact {
-	facts := []Fact{{"Deviance", fmt.Sprintf("%s, without features %s", plot.Likelihood(m.Deviance), plot.Likelihood(m.NullDeviance))}}
-	if m.RandomEffects != nil && m.Family != study.Gaussian {
-		facts = []Fact{{"Deviance", plot.Likelihood(m.Deviance)}} // no model without features is fitted
+	deviance := plot.Likelihood(m.Deviance)
+	if m.NullDeviance != 0 {
+		deviance += ", without features " + plot.Likelihood(m.NullDeviance)
 	}
+	facts := []Fact{{"Deviance", deviance}}
 	add := func(name string, value *float64) {
 		if value != nil {
 			facts = append(facts, Fact{name, plot.Number(*value)})

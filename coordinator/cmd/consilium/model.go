@@ -50,7 +50,7 @@ const mostImportant = 10
 
 func (a *app) showGLM(m *glm.Model) {
 	null := ""
-	if m.NullDeviance != 0 { // random intercepts have none, but of a gaussian model
+	if m.NullDeviance != 0 {
 		null = fmt.Sprintf(" (null %s)", number(m.NullDeviance))
 	}
 	a.Printf("\n%s %s over %d patients of %d hospitals, deviance %s%s, AIC %s\n\n", m.Family, m.Kind, m.N, m.Contributors, number(m.Deviance), null, number(m.AIC))
