@@ -14,6 +14,7 @@ import (
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/vault"
 )
@@ -48,6 +49,11 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 		// The decision was made and its message was lost.
 		return link.DecideStudy(ctx, uplink.Subject{Study: proposal.Study.String()}, decided.Statement)
 	}
+	if a.reviewed.still(proposal.Study, a.o.Source) {
+		return nil
+	}
+	var now shown
+	now.stamp, now.stamped = records.StampOf(a.o.Source)
 	review := StudyReview{Study: proposal.Study, Researcher: proposal.Researcher, Proposed: proposal.Time, State: Waiting, DryRun: a.DryRun(parsed)}
 	dir := filepath.Join(a.o.Dir, studiesDir, proposal.Study.String())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -61,7 +67,10 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 	}
 	switch {
 	case review.DryRun.Unreadable != "":
-		a.log.Error("a study waits because the records cannot be read", zap.Stringer("study", proposal.Study), zap.String("why", review.DryRun.Unreadable))
+		now.trouble = review.DryRun.Unreadable
+		if a.reviewed.note(proposal.Study, now) {
+			a.log.Error("a study waits because the records cannot be read", zap.Stringer("study", proposal.Study), zap.String("why", now.trouble))
+		}
 		return nil
 	case !a.o.Policy.enough(review.DryRun.Rows, review.DryRun.Skipped) && parsed.Monitor == nil: // whose patients may be still to come
 		return a.decideStudy(ctx, link, review, w.Protocol, false, noUsableRecords)
@@ -72,7 +81,9 @@ func (a *Agent) reviewStudy(ctx context.Context, link *uplink.Link, w uplink.Rev
 	case a.o.Policy.approves(parsed):
 		return a.decideStudy(ctx, link, review, w.Protocol, true, "")
 	}
-	a.log.Info("a study waits for a decision", zap.Stringer("study", proposal.Study), zap.String("name", parsed.Name))
+	if a.reviewed.note(proposal.Study, now) {
+		a.log.Info("a study waits for a decision", zap.Stringer("study", proposal.Study), zap.String("name", parsed.Name))
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package siteagent
 
 import (
 	"sync"
+	"time"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/records"
@@ -12,7 +13,12 @@ import (
 type cohort struct {
 	matrix  *study.Matrix
 	skipped map[study.SkipReason]int
+	used    time.Time // by the last round
 }
+
+// longestIdle is how long the records of a study stay in memory that no round uses:
+// longer than a study waits for its next round, unless it ended without a model.
+const longestIdle = 24 * time.Hour
 
 // cohorts keeps the matrices of the studies under way, so that every round of a
 // study sees the same records even while the hospital's file is replaced.
@@ -22,15 +28,16 @@ type cohorts struct {
 	rehearsals rehearsals
 }
 
-func (c *cohorts) get(s *study.Study, source records.Source) (*cohort, error) {
-	return c.as(s.Digest(), s, source)
+func (c *cohorts) get(s *study.Study, source records.Source, now time.Time) (*cohort, error) {
+	return c.as(s.Digest(), s, source, now)
 }
 
 // as keeps the records under a name of their own.
-func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source) (*cohort, error) {
+func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source, now time.Time) (*cohort, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known := c.loaded[id]; known != nil {
+		known.used = now
 		return known, nil
 	}
 	loaded := c.rehearsals.take(id, source)
@@ -43,6 +50,7 @@ func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source)
 	if c.loaded == nil {
 		c.loaded = make(map[statement.Digest]*cohort)
 	}
+	loaded.used = now
 	c.loaded[id] = loaded
 	return loaded, nil
 }
@@ -54,6 +62,18 @@ func (c *cohorts) drop(id statement.Digest) {
 	delete(c.loaded, id)
 }
 
+// expire frees what has been idle, or waited for its study, for too long.
+func (c *cohorts) expire(now time.Time) {
+	c.rehearsals.expire(now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, known := range c.loaded {
+		if now.Sub(known.used) > longestIdle {
+			delete(c.loaded, id)
+		}
+	}
+}
+
 func loadCohort(s *study.Study, source records.Source) (*cohort, error) {
 	if source == nil {
 		return nil, errNoSource
@@ -62,5 +82,5 @@ func loadCohort(s *study.Study, source records.Source) (*cohort, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cohort{matrix, skipped}, nil
+	return &cohort{matrix: matrix, skipped: skipped}, nil
 }

@@ -49,7 +49,7 @@ func (a *Agent) compare(release *participant.Release) (*Comparison, []byte, erro
 	if err := json.Unmarshal(release.Audit, &whole); err != nil {
 		return nil, nil, fmt.Errorf("the audit cannot be read by this agent's version: %w", err)
 	}
-	own, err := a.cohorts.get(release.Study, a.o.Source)
+	own, err := a.cohorts.get(release.Study, a.o.Source, a.o.Now())
 	if err != nil {
 		return nil, nil, err
 	}

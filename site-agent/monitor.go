@@ -26,7 +26,7 @@ func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int
 		a.cohorts.drop(windowOf(key, window-1))
 		key = windowOf(key, window)
 	}
-	own, err := a.cohorts.as(key, round.Study, a.o.Source)
+	own, err := a.cohorts.as(key, round.Study, a.o.Source, a.o.Now())
 	if err != nil {
 		a.log.Error("the records cannot be read", zap.Error(err))
 		return site, 0, recordsUnreadable

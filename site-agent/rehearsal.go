@@ -44,7 +44,7 @@ func (r *rehearsals) read(s *study.Study, source records.Source, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	own := &cohort{matrix, skipped}
+	own := &cohort{matrix: matrix, skipped: skipped}
 	if s.Monitor == nil && version.Known() {
 		r.keep(rehearsal{s, own, version, now}, mostWaiting)
 	}

@@ -45,7 +45,7 @@ func write(t *testing.T, path string, rows [][]string) {
 func TestRecordsThatAreTheSameAtTheStartAreNotReadAgain(t *testing.T) {
 	s := parseStudy(t, doseStudy)
 	c, rehearsed, path := rehearse(t, s, append(patients(1, 20), []string{"x", "", "5", "G/G", "male"}))
-	own, err := c.get(s, records.CSV(path))
+	own, err := c.get(s, records.CSV(path), time.Now())
 	if err != nil || own != rehearsed || own.matrix.Rows() != 20 || own.skipped[study.MissingOutcome] != 1 {
 		t.Fatalf("%v: the records are read again, or not as they are", err)
 	}
@@ -53,7 +53,7 @@ func TestRecordsThatAreTheSameAtTheStartAreNotReadAgain(t *testing.T) {
 		t.Error("the records are kept twice")
 	}
 	c.drop(s.Digest())
-	if again, err := c.get(s, records.CSV(path)); err != nil || again == rehearsed {
+	if again, err := c.get(s, records.CSV(path), time.Now()); err != nil || again == rehearsed {
 		t.Error("what a study had is there after its end")
 	}
 }
@@ -84,7 +84,7 @@ func TestRecordsThatChangedBeforeTheStartAreReadAgain(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.get(s, records.CSV(path)); err == nil {
+	if _, err := c.get(s, records.CSV(path), time.Now()); err == nil {
 		t.Error("a file that is gone is contributed")
 	}
 	write(t, path, rows)
@@ -94,7 +94,7 @@ func TestRecordsThatChangedBeforeTheStartAreReadAgain(t *testing.T) {
 // checkRead compares what a study starts with to what the file says.
 func checkRead(t *testing.T, c *cohorts, s *study.Study, path string) {
 	t.Helper()
-	own, err := c.get(s, records.CSV(path))
+	own, err := c.get(s, records.CSV(path), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/crypto/statement"
 	"github.com/consilium-fl/consilium/internal/durable"
+	"github.com/consilium-fl/consilium/internal/records"
 	"github.com/consilium-fl/consilium/site-agent/internal/uplink"
 	"github.com/consilium-fl/consilium/site-agent/participant"
 	"github.com/consilium-fl/consilium/site-agent/vault"
@@ -80,6 +81,11 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 	if decided, ok := a.vault.ReleaseDecision(release.Digest); ok {
 		return link.DecideRelease(ctx, subject, decided.Statement) // its message was lost
 	}
+	if a.reviewed.still(release.Digest, a.o.Source) {
+		return nil
+	}
+	var now shown
+	now.stamp, now.stamped = records.StampOf(a.o.Source)
 	review := ReleaseReview{
 		Release: release.Digest, Study: release.Release.Study, Name: release.Study.Name, Version: release.Study.Version,
 		Title: release.Study.Title, Released: release.Release.Time, State: Waiting,
@@ -87,20 +93,29 @@ func (a *Agent) reviewRelease(ctx context.Context, link *uplink.Link, w uplink.R
 	review.judged(release)
 	comparison, page, err := a.compare(release)
 	if err != nil {
-		// The records may be readable tomorrow; a person can decide without.
-		a.log.Error("the release could not be tested on own patients", zap.Stringer("release", release.Digest), zap.Error(err))
+		now.trouble = err.Error()
 	}
 	if err := a.keepRelease(w, review, comparison, page); err != nil {
 		return err
 	}
-	a.log.Info("release tested on own patients", zap.Stringer("release", release.Digest), zap.String("study", review.Name))
+	// The study asks nothing more, and a person may decide in months.
+	a.cohorts.drop(review.Study)
+	news := a.reviewed.note(release.Digest, now)
+	switch {
+	case err != nil && news: // the records may be readable tomorrow; a person can decide without
+		a.log.Error("the release could not be tested on own patients", zap.Stringer("release", release.Digest), zap.Error(err))
+	case err == nil:
+		a.log.Info("release tested on own patients", zap.Stringer("release", release.Digest), zap.String("study", review.Name))
+	}
 	warned := review.Gate != fairness.Offered
 	if warned && a.o.Policy.Warnings == Refuse {
 		return a.decideRelease(ctx, link, review, false, warningsRefused)
 	}
 	asks := review.Override != nil || warned && a.o.Policy.Warnings == Ask
 	if a.o.Policy.Releases != Automatic || asks || comparison == nil {
-		a.log.Info("a release waits for a decision", zap.Stringer("release", release.Digest), zap.String("gate", review.Gate))
+		if news {
+			a.log.Info("a release waits for a decision", zap.Stringer("release", release.Digest), zap.String("gate", review.Gate))
+		}
 		return nil
 	}
 	switch good, known := comparison.within(&a.o.Policy); {

@@ -66,7 +66,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // poll asks for news once and starts what they call for.
 func (a *Agent) poll(ctx context.Context) error {
-	a.cohorts.rehearsals.expire(a.o.Now())
+	a.cohorts.expire(a.o.Now())
 	if err := a.vault.Failed(); err != nil {
 		return err
 	}

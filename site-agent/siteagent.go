@@ -84,6 +84,7 @@ type Agent struct {
 	address string // the link's
 
 	cohorts  cohorts
+	reviewed reviewed
 	tasks    tasks
 	revision string
 	asked    map[string]bool // the plans and opening requests of the last news
