@@ -82,7 +82,7 @@ func (a *Agent) carryOut(ctx context.Context) {
 		}
 		var d Decision
 		if err := readJSON(path, &d); err != nil {
-			a.log.Error("a decision cannot be read", zap.String("file", f.Name()))
+			a.log.Error("a decision cannot be read and is not carried out", zap.String("file", f.Name()), zap.Error(err))
 			os.Rename(path, path+".unreadable")
 			continue
 		}

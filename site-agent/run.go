@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"go.uber.org/zap"
 
@@ -50,7 +52,11 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.writeStatus(err)
 			return err
 		default:
-			a.log.Warn("the coordinator was not reached", zap.Error(err))
+			if ofThisMachine(err) {
+				a.log.Error("the state directory cannot be used, so nothing is done until it can", zap.Error(err))
+			} else {
+				a.log.Warn("the coordinator was not reached", zap.Error(err))
+			}
 			a.writeStatus(err)
 			if b.wait(ctx) != nil {
 				break
@@ -62,6 +68,17 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("agent stopped", zap.String("site", a.node.Name()))
 	return nil
+}
+
+// ofThisMachine says whether an error is about a file here and not about the way to
+// the coordinator, so that nobody looks for a full disk at the firewall.
+func ofThisMachine(err error) bool {
+	if remote, ok := errors.AsType[*uplink.Error](err); ok {
+		return remote.Code == uplink.Local // the outbox
+	}
+	_, file := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	return file || link
 }
 
 // poll asks for news once and starts what they call for.

@@ -33,7 +33,11 @@ The reason of a refusal is sent as you type it: put nothing of a patient into it
   site-agent approve 3f9a01c2 --refuse --reason "not covered by our ethics vote"`,
 		Args: console.Arguments("[DIGEST]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.config()
+			read := a.config
+			if len(args) > 0 {
+				read = a.ownConfig // a decision is a file that the agent reads
+			}
+			c, err := read()
 			if err != nil {
 				return err
 			}

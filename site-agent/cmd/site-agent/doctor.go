@@ -16,7 +16,7 @@ every study, and the way to the coordinator: name, connection, TLS, certificate,
 clock. Exit code 1 if a check failed.`,
 		Args: console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.config()
+			c, err := a.ownConfig()
 			if err != nil {
 				return err
 			}

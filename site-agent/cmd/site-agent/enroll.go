@@ -23,7 +23,7 @@ Interrupted, it goes on where it was when it is run again, without the token.`,
   site-agent enroll "$TOKEN" --dir /var/lib/site-agent`,
 		Args: console.Arguments("[TOKEN]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.config()
+			c, err := a.ownConfig()
 			if err != nil {
 				return err
 			}

@@ -161,3 +161,42 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// What root leaves in the state of an agent that runs as somebody else, the agent
+// cannot read: its next start would fail, and a person's approval be lost.
+func TestRootLeavesNothingInAnotherUsersState(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a directory somebody else's")
+	}
+	state := filepath.Join(t.TempDir(), "state")
+	if err := os.MkdirAll(filepath.Join(state, "studies"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(state, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(filepath.Dir(state), "site-agent.yaml")
+	if err := os.WriteFile(config, []byte("records: patients.csv\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"run"}, {"doctor"}, {"enroll"}, {"approve", "abcd1234"}, {"releases", "accept", "abcd1234"}, {"releases", "rollback", "dose"}} {
+		code, _, stderr := command(t, append(args, "--config", config)...)
+		if code != console.ExitFailed || !strings.Contains(stderr, "belongs to #12345") || !strings.Contains(stderr, "next: sudo -u '#12345' site-agent") {
+			t.Errorf("%v: code %d\n%s", args, code, stderr)
+		}
+	}
+	for _, args := range [][]string{{"approve"}, {"outbox"}, {"releases", "list"}} {
+		if code, _, stderr := command(t, append(args, "--config", config)...); code != console.ExitOK {
+			t.Errorf("%v only reads: code %d\n%s", args, code, stderr)
+		}
+	}
+	if err := os.RemoveAll(state); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Dir(state), 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, stderr := command(t, "enroll", "token", "--config", config); !strings.Contains(stderr, "belongs to #12345") {
+		t.Errorf("root would make a state directory in another user's folder: %s", stderr)
+	}
+}

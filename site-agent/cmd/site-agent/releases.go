@@ -31,8 +31,8 @@ numbers of that test stay here.`,
 	return cmd
 }
 
-func (a *app) releases() (config, []siteagent.ReleaseReview, error) {
-	c, err := a.config()
+func (a *app) releases(read func() (config, error)) (config, []siteagent.ReleaseReview, error) {
+	c, err := read()
 	if err != nil {
 		return c, nil, err
 	}
@@ -51,7 +51,7 @@ func (a *app) releasesList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the releases offered to this hospital", Args: console.Arguments(),
 		RunE: func(*cobra.Command, []string) error {
-			_, reviews, err := a.releases()
+			_, reviews, err := a.releases(a.config)
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func (a *app) releasesShow() *cobra.Command {
 hospitals, and where the page with the same numbers is. They were sent to nobody.`,
 		Args: console.Arguments("the release's DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			c, reviews, err := a.releases()
+			c, reviews, err := a.releases(a.config)
 			if err != nil {
 				return err
 			}
@@ -185,7 +185,7 @@ func (a *app) releasesDecide(accept bool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: word + " DIGEST", Short: about, Args: console.Arguments("the release's DIGEST"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			c, reviews, err := a.releases()
+			c, reviews, err := a.releases(a.ownConfig)
 			if err != nil {
 				return err
 			}
@@ -214,7 +214,7 @@ func (a *app) releasesRollback() *cobra.Command {
 	return &cobra.Command{
 		Use: "rollback STUDY", Short: "Predict with the release before the present one", Args: console.Arguments("the STUDY"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := a.config()
+			c, err := a.ownConfig()
 			if err != nil {
 				return err
 			}

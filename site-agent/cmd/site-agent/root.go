@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,24 @@ func (a *app) config() (config, error) {
 		c.dir = a.dir
 	}
 	return c, err
+}
+
+// ownConfig is config for a command that writes into the state: as another user than
+// the agent's, root before all, it would leave what the agent cannot read.
+func (a *app) ownConfig() (config, error) {
+	c, err := a.config()
+	if err != nil {
+		return c, err
+	}
+	owner, another, err := siteagent.Owner(c.dir)
+	if err != nil {
+		return c, fail("the state directory cannot be seen", err, "run the command as the user that the agent runs as")
+	}
+	if another {
+		return c, &console.Problem{What: "this is not the user that the agent runs as", Why: fmt.Sprintf("the state directory %s belongs to %s, who could not read what this command leaves there", c.dir, owner),
+			Next: fmt.Sprintf("sudo -u '%s' site-agent …   the same command as %s", owner, owner)}
+	}
+	return c, nil
 }
 
 func (c config) source() records.Source {

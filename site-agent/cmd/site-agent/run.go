@@ -25,7 +25,7 @@ as JSON unless that is a terminal.`,
 		Example: "  site-agent run --config /etc/site-agent.yaml",
 		Args:    console.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.config()
+			c, err := a.ownConfig()
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -17,6 +18,10 @@ import (
 	"github.com/consilium-fl/consilium/internal/wire"
 	consiliumv1 "github.com/consilium-fl/consilium/proto/consilium/v1"
 )
+
+// Local is the code of what failed before anything left: the outbox, which cannot
+// be written.
+const Local = "local"
 
 // Error is what the coordinator, or the way to it, answered: what happened,
 // why, and what to do next.
@@ -50,7 +55,7 @@ func (l *Link) translate(what string, err error) error {
 	}
 	s, isStatus := status.FromError(err)
 	if !isStatus {
-		return &Error{Code: "local", What: what + " failed", Why: err.Error(), cause: err}
+		return &Error{Code: Local, What: what + " failed", Why: err.Error(), cause: err}
 	}
 	for _, detail := range s.Details() {
 		if d, ok := detail.(*consiliumv1.Error); ok {
@@ -67,6 +72,8 @@ func (l *Link) translate(what string, err error) error {
 	e.What, e.Next = "the coordinator cannot be reached", "run `site-agent doctor`; the agent keeps trying by itself"
 	e.Why = unwrapped(e.Why)
 	switch handshake := l.creds.failure(); {
+	case cutOff(handshake):
+		e.Why = "the connection was closed before it was secure: by a firewall or proxy on the way, or by a coordinator that starts again"
 	case handshake != nil:
 		e.Code, e.What, e.Why, e.cause = "untrusted-connection", "no trusted connection to the coordinator", clean(handshake.Error()), handshake
 	case strings.Contains(e.Why, "remote error: tls:"):
@@ -74,6 +81,14 @@ func (l *Link) translate(what string, err error) error {
 		e.Next = "compare the clocks, and ask the consortium whether this site is still a member"
 	}
 	return e
+}
+
+// cutOff says whether a handshake ended without a word of the other side's, good or
+// bad: that is of the network, and no server that cannot be trusted.
+func cutOff(handshake error) bool {
+	op, isOp := errors.AsType[*net.OpError](handshake)
+	return errors.Is(handshake, io.EOF) || errors.Is(handshake, io.ErrUnexpectedEOF) || errors.Is(handshake, context.DeadlineExceeded) ||
+		isOp && (op.Op == "read" || op.Op == "write")
 }
 
 // unwrapped drops what gRPC puts around the reason of a failed connection.

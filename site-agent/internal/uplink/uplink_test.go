@@ -238,6 +238,42 @@ func TestAForeignServerIsASecurityViolation(t *testing.T) {
 	}
 }
 
+// A firewall that ends the connection is no server that cannot be trusted, and
+// nobody should be told so at night.
+func TestAConnectionCutOffInTheHandshakeIsNoViolation(t *testing.T) {
+	_, trusts := start(t, &server{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 1)) // of the client's first words
+			conn.Close()
+		}
+	}()
+	box, err := outbox.Open(filepath.Join(t.TempDir(), "o"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	l, err := Connect(Options{Address: listener.Addr().String(), TLS: trusts, Outbox: box})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = l.Poll(t.Context(), Seen{})
+	remote, ok := errors.AsType[*Error](err)
+	if !ok || remote.Code != "unavailable" || remote.Security || !remote.Temporary || !strings.Contains(remote.Why, "firewall or proxy") {
+		t.Fatalf("%+v", remote)
+	}
+}
+
 // proxyServer answers CONNECT. It returns its address.
 func proxyServer(t *testing.T, handle func(request *http.Request, conn net.Conn)) string {
 	t.Helper()
