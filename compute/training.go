@@ -17,4 +17,5 @@ const (
 	Divergence    = "divergence"     // the loss grows instead of falling
 	ClippedUpdate = "clipped-update" // a remark: numbers were cut to their declared bound
 	NoSplit       = "no-split"       // a remark: trees found nothing that lowers the loss
+	UnusedColumn  = "unused-column"  // a remark: the model does not look at it, for patients hardly differ there
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/consilium-fl/consilium/study"
@@ -92,49 +93,75 @@ func (b bins) cells() int {
 
 // Edges travel in 28 bits: sign, exponent and the 16 highest bits of the
 // fraction of a float64, so that edges next to each other differ by little
-// and their differences are short.
+// and their differences are short. A column whose declared range lies far from
+// zero has finer ones, by so many bits that they are as close as the range asks:
+// between 1 000 000 and 1 000 001 there is no number of 17 bits.
 const edgeDropped = 36
 
-// roundEdge is the nearest number that an edge can be.
-func roundEdge(x float64) float64 {
-	rounded := math.Float64frombits((math.Float64bits(x) + 1<<(edgeDropped-1)) &^ (1<<edgeDropped - 1))
+// finer is how many bits edges of a number in the range have beyond the usual.
+func finer(r study.Range) int {
+	width := r.Hi - r.Lo
+	if !(width > 0) {
+		return 0
+	}
+	return min(max(exponent(max(math.Abs(r.Lo), math.Abs(r.Hi)))-exponent(width), 0), edgeDropped)
+}
+
+// roundEdge is the nearest number that an edge can be, so much finer.
+func roundEdge(x float64, finer int) float64 {
+	dropped := edgeDropped - finer
+	rounded := math.Float64frombits((math.Float64bits(x) + 1<<dropped>>1) &^ (1<<dropped - 1))
 	if math.IsInf(rounded, 0) {
-		rounded = math.Float64frombits(math.Float64bits(x) &^ (1<<edgeDropped - 1))
+		rounded = math.Float64frombits(math.Float64bits(x) &^ (1<<dropped - 1))
 	}
 	return rounded + 0 // never minus zero
 }
 
 // edgeKey orders edges as whole numbers.
-func edgeKey(x float64) uint64 {
+func edgeKey(x float64, finer int) uint64 {
 	b := math.Float64bits(x)
 	if b>>63 == 1 {
-		return ^b >> edgeDropped
+		return ^b >> (edgeDropped - finer)
 	}
-	return (b | 1<<63) >> edgeDropped
+	return (b | 1<<63) >> (edgeDropped - finer)
 }
 
-func keyEdge(key uint64) float64 {
-	b := key << edgeDropped
+func keyEdge(key uint64, finer int) float64 {
+	dropped := edgeDropped - finer
+	b := key << dropped
 	if b>>63 == 1 {
 		return math.Float64frombits(b &^ (1 << 63))
 	}
-	return math.Float64frombits(^(b | (1<<edgeDropped - 1)) &^ (1<<edgeDropped - 1))
+	return math.Float64frombits(^(b | (1<<dropped - 1)) &^ (1<<dropped - 1))
 }
 
-// encode writes the columns but the intercept's: the number of edges, twice,
-// plus one for a missing bin, then the differences of the edges' keys.
+// finest is the least by which all edges of the column are finer than usual.
+func (c column) finest() int {
+	out := 0
+	for _, x := range c.edges {
+		if x != 0 {
+			out = max(out, edgeDropped-bits.TrailingZeros64(math.Float64bits(x)))
+		}
+	}
+	return out
+}
+
+// encode writes the columns but the intercept's: by how many bits their edges are
+// finer than usual, times 2^9, the number of edges, twice, and one for a missing
+// bin, added up; then the differences of the edges' keys.
 func (b bins) encode() []byte {
 	var out []byte
 	for _, c := range b[1:] {
-		head := uint64(len(c.edges)) << 1
+		finer := c.finest()
+		head := uint64(finer)<<9 | uint64(len(c.edges))<<1
 		if c.missing {
 			head |= 1
 		}
 		out = binary.AppendUvarint(out, head)
 		last := uint64(0)
 		for _, x := range c.edges {
-			out = binary.AppendUvarint(out, edgeKey(x)-last)
-			last = edgeKey(x)
+			out = binary.AppendUvarint(out, edgeKey(x, finer)-last)
+			last = edgeKey(x, finer)
 		}
 	}
 	return out
@@ -164,24 +191,32 @@ func decodeBins(s *study.Study, encoded []byte) (bins, error) {
 			return nil, errEdges
 		}
 		rest = rest[n:]
-		if head>>1 > most {
-			return nil, fmt.Errorf("a column has %d edges, more than the study's bins allow", head>>1)
+		if head>>9 > edgeDropped {
+			return nil, errEdges
 		}
+		finer, edges := int(head>>9), head>>1&(1<<8-1)
+		if edges > most {
+			return nil, fmt.Errorf("a column has %d edges, more than the study's bins allow", edges)
+		}
+		width := 64 - edgeDropped + finer // of a key
 		c.missing = head&1 == 1
-		c.edges = make([]float64, head>>1)
+		c.edges = make([]float64, edges)
 		key := uint64(0)
 		for i := range c.edges {
 			step, n := shortest(rest)
-			if n == 0 || step >= 1<<(64-edgeDropped) || i > 0 && step == 0 {
+			if n == 0 || step > 1<<width-1 || i > 0 && step == 0 {
 				return nil, errEdges
 			}
 			rest = rest[n:]
 			key += step
-			x := keyEdge(key)
-			if key >= 1<<(64-edgeDropped) || math.IsNaN(x) || math.IsInf(x, 0) || x == 0 && math.Signbit(x) {
+			x := keyEdge(key, finer)
+			if key < step || key > 1<<width-1 || math.IsNaN(x) || math.IsInf(x, 0) || x == 0 && math.Signbit(x) {
 				return nil, errEdges
 			}
 			c.edges[i] = x
+		}
+		if c.finest() != finer { // a second spelling of the same edges
+			return nil, errEdges
 		}
 	}
 	if len(rest) != 0 {

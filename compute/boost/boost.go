@@ -40,7 +40,8 @@
 //
 // A value x is in the bin whose number is the count of edges below x: a value
 // equal to an edge is in the bin that ends there, and a split at an edge sends
-// it left. Edges have 17 significant bits. Bins next to each other are merged
+// it left. Edges have 17 significant bits, and more where the column's declared
+// range lies far from zero. Bins next to each other are merged
 // until each holds the study's minimum cell of patients over all sites, and a
 // level or a share of missing values smaller than that is not a column or a bin
 // of its own. A missing value has a bin where enough patients lack the value,

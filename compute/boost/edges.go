@@ -38,9 +38,10 @@ func cut(s *study.Study, wants []describe.Want, values [][]float64) bins {
 		}
 	}
 	for i, w := range wants {
-		c := &out[w.Term]
+		c, term := &out[w.Term], terms[w.Term]
+		finer := finer(study.Range{Lo: term.Lo, Hi: term.Hi})
 		for _, x := range values[i] {
-			x = roundEdge(x)
+			x = roundEdge(x, finer)
 			if n := len(c.edges); n == 0 || c.edges[n-1] < x {
 				c.edges = append(c.edges, x)
 			}

@@ -2,6 +2,7 @@ package boost
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -17,25 +18,46 @@ func TestEdgesKeepSeventeenBitsAndTheirOrder(t *testing.T) {
 	for range 10000 {
 		values = append(values, math.Ldexp(random.NormFloat64(), random.IntN(200)-100))
 	}
-	for _, x := range values {
-		e := roundEdge(x)
-		if math.Abs(e-x) > math.Abs(x)*0x1p-17 && math.Abs(x) < math.MaxFloat64 && math.Abs(x) > 1e-300 || math.IsInf(e, 0) {
-			t.Fatalf("the edge of %v is %v", x, e)
-		}
-		if e != roundEdge(e) || keyEdge(edgeKey(e)) != e || math.Signbit(e) && e == 0 {
-			t.Fatalf("the edge %v does not survive", e)
+	slices.Sort(values)
+	for _, finer := range []int{0, 1, 20, edgeDropped} {
+		relative := math.Ldexp(1, -17-finer)
+		for i, x := range values {
+			e := roundEdge(x, finer)
+			if math.Abs(e-x) > math.Abs(x)*relative && math.Abs(x) < math.MaxFloat64 && math.Abs(x) > 1e-300 || math.IsInf(e, 0) {
+				t.Fatalf("the edge of %v is %v", x, e)
+			}
+			if e != roundEdge(e, finer) || keyEdge(edgeKey(e, finer), finer) != e || math.Signbit(e) && e == 0 {
+				t.Fatalf("the edge %v does not survive", e)
+			}
+			if i == 0 {
+				continue
+			}
+			if before := roundEdge(values[i-1], finer); before > e || before < e && edgeKey(before, finer) >= edgeKey(e, finer) {
+				t.Fatalf("the edges of %v and %v are out of order", values[i-1], x)
+			}
 		}
 	}
 	for _, whole := range []float64{0, 1, 2015, -3, 131071} {
-		if roundEdge(whole) != whole {
+		if roundEdge(whole, 0) != whole {
 			t.Errorf("the whole number %v is not an edge", whole)
 		}
 	}
-	slices.Sort(values)
-	for i := 1; i < len(values); i++ {
-		a, b := roundEdge(values[i-1]), roundEdge(values[i])
-		if a > b || a < b && edgeKey(a) >= edgeKey(b) {
-			t.Fatalf("the edges of %v and %v are out of order", values[i-1], values[i])
+}
+
+// Where a range lies far from zero, edges are as close as in one that begins there.
+func TestEdgesAreAsFineAsTheDeclaredRange(t *testing.T) {
+	for _, lo := range []float64{0, 1, 1e3, -1e6, 20260101, 1.7e9, 1e12} {
+		for _, width := range []float64{1, 100, 1e5} {
+			finer := finer(study.Range{Lo: lo, Hi: lo + width})
+			if lo == 0 && finer != 0 {
+				t.Errorf("edges between 0 and %v are %d bits finer than others", width, finer)
+			}
+			for i := range 1000 {
+				x := lo + width*float64(i)/1000
+				if e := roundEdge(x, finer); math.Abs(e-x) > width/(1<<16) {
+					t.Fatalf("between %v and %v the edge of %v is %v", lo, lo+width, x, e)
+				}
+			}
 		}
 	}
 }
@@ -79,6 +101,33 @@ func TestTreesAndEdgesAreReadAsWritten(t *testing.T) {
 		}
 		if err != nil || !slices.Equal(read, part) || read.open() != []int{1, 2, 0, 4}[n] {
 			t.Errorf("of %d nodes: %v %v", n, read, err)
+		}
+	}
+}
+
+// Edges far from zero have more bits, and one spelling.
+func TestFineEdgesHaveOneSpelling(t *testing.T) {
+	s := parse(t, protocol(study.LossSquared, ", depth: 3, bins: 8, trees: 5, min_leaf: 20", 2, 5))
+	b := bins{{}, {edges: []float64{-3, 0, 1e6 + 0.125, 1e6 + 0.25}, missing: true}, {edges: []float64{math.Nextafter(1, 0), 1}}, {edges: []float64{0.5}}, {}}
+	got, err := decodeBins(s, b.encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j := range b {
+		if !slices.Equal(got[j].edges, b[j].edges) || got[j].missing != b[j].missing {
+			t.Errorf("column %d is %v, want %v", j, got[j], b[j])
+		}
+	}
+	spell := func(finer int) []byte {
+		out := binary.AppendUvarint(nil, uint64(finer)<<9|1<<1)
+		return append(binary.AppendUvarint(out, edgeKey(1, min(finer, edgeDropped))), 0, 0, 0)
+	}
+	if _, err := decodeBins(s, spell(0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, finer := range []int{1, edgeDropped, edgeDropped + 1} {
+		if _, err := decodeBins(s, spell(finer)); err == nil {
+			t.Errorf("an edge of 1 with %d bits more is read", finer)
 		}
 	}
 }

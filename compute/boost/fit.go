@@ -194,11 +194,25 @@ func (f *Fit) absorbBins(sum compute.Sum) error {
 	}
 	f.bins = f.raw.merge(counts, max(f.study.Fairness.MinimumCell, 1))
 	f.edges = f.bins.encode()
+	if names := f.unused(); names != nil {
+		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.UnusedColumn, Terms: names,
+			Message: "no tree can split between values here, at most between missing and not: fewer patients than the minimum cell have the level, or another value than all others; or a number is declared in a range so wide, a million times what patients have, that their values look alike"})
+	}
 	f.base = f.loss.clamp(f.loss.start(f.counts)) + 0
 	f.typical = f.loss.expected(moments{train, f.events, f.counts.mean, f.counts.spread})
 	f.present = train
 	f.begin()
 	return nil
+}
+
+// unused names the terms in which no two values are told apart.
+func (f *Fit) unused() (names []string) {
+	for j, t := range f.study.Terms() {
+		if j > 0 && len(f.bins[j].edges) == 0 {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // moments of the outcome on the scale of the fit, from the sums over scaled

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/consilium-fl/consilium/compute"
@@ -274,8 +275,44 @@ func TestWhatCannotBeFittedIsSaid(t *testing.T) {
 		records[i][0], records[i][1] = "1", "GG"
 	}
 	f, _ := federate(t, s, []*study.Matrix{matrix(t, s, columns(1), records)})
-	if m := f.Model(); len(m.Trees) != 0 || len(m.Curve) != 1 || len(f.Remarks()) != 1 || f.Remarks()[0].Kind != compute.NoSplit {
+	if m := f.Model(); len(m.Trees) != 0 || len(m.Curve) != 1 || len(f.Remarks()) != 2 || f.Remarks()[0].Kind != compute.UnusedColumn || f.Remarks()[1].Kind != compute.NoSplit {
 		t.Errorf("%v, remarks %v", m, f.Remarks())
+	}
+}
+
+// A column far from zero is split like one around it, and those that cannot be
+// split are named.
+func TestColumnsFarFromZeroAreSplitAndUnusedOnesNamed(t *testing.T) {
+	random := rand.New(rand.NewPCG(12, 1))
+	near := protocol(study.LossSquared, ", trees: 5, depth: 4, min_leaf: 10", 3, 5)
+	far := strings.Replace(near, "column: x0, type: number, range: [-10, 10]", "column: x0, type: number, range: [999990, 1000010]", 1)
+	wide := strings.Replace(near, "column: x0, type: number, range: [-10, 10]", "column: x0, type: number, range: [-1e11, 1e12]", 1)
+	records := patients(random, study.LossSquared, 500, 3)
+	moved := make([][]string, len(records))
+	for i, r := range records {
+		moved[i] = slices.Clone(r)
+		if x, err := strconv.ParseFloat(r[0], 64); err == nil {
+			moved[i][0] = strconv.FormatFloat(1e6+x, 'f', -1, 64)
+		}
+	}
+	fit := func(protocol string, records [][]string) (*Fit, *Model) {
+		s := parse(t, protocol)
+		f, _ := federate(t, s, divide(t, random, s, columns(3), records, 4))
+		return f, f.Model()
+	}
+	_, m := fit(near, records)
+	f, n := fit(far, moved)
+	if len(n.Bins[0].Edges) != len(m.Bins[0].Edges) || len(f.Remarks()) != 0 {
+		t.Errorf("a column has %d edges, and %d a million further on; remarks %v", len(m.Bins[0].Edges), len(n.Bins[0].Edges), f.Remarks())
+	}
+	s := parse(t, far)
+	p := predictor(t, s, n)
+	if a, b := p.Predict([]float64{1, 1e6, 1, 1, 0, 0}, 0), p.Predict([]float64{1, 1e6 + 3, 1, 1, 0, 0}, 0); b < a+2 {
+		t.Errorf("where the outcome rises by about 9, predictions go from %v to %v", a, b)
+	}
+	f, n = fit(wide, records)
+	if r := f.Remarks(); len(r) != 1 || r[0].Kind != compute.UnusedColumn || !slices.Equal(r[0].Terms, []string{"x0"}) || n.Bins[0].Edges == nil {
+		t.Errorf("a range in which all patients look alike: remarks %v", r)
 	}
 }
 

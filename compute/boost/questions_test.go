@@ -86,7 +86,7 @@ func TestAnswersAboutTwoModelsDoNotMix(t *testing.T) {
 		}
 		if q, err := readTreeQuestion(s, first[i].Parameters); err == nil && q.root() && len(q.trees) == 0 {
 			// The same, but for one edge.
-			q.bins[1].edges[0] = roundEdge(q.bins[1].edges[0] - 0.5)
+			q.bins[1].edges[0] = roundEdge(q.bins[1].edges[0]-0.5, 0)
 			q.Edges = q.bins.encode()
 			parameters, _ := compute.EncodeParameters(q)
 			got, err := Answer(s, StepTree, parameters, warm)

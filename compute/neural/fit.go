@@ -104,7 +104,7 @@ func (f *Fit) absorbMoments(sum compute.Sum) error {
 		return err
 	}
 	if names := c.constant(); names != nil {
-		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.EmptyLevel, Terms: names,
+		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.UnusedColumn, Terms: names,
 			Message: "all patients have the same value here, so the network does not use it, whatever the value of another patient"})
 	}
 	f.patients = patients

@@ -155,7 +155,7 @@ func TestInputsAreStandardised(t *testing.T) {
 		}
 	}
 	remarks := f.Remarks()
-	if len(remarks) != 1 || remarks[0].Kind != compute.EmptyLevel || !slices.Equal(remarks[0].Terms, []string{"c=w"}) {
+	if len(remarks) != 1 || remarks[0].Kind != compute.UnusedColumn || !slices.Equal(remarks[0].Terms, []string{"c=w"}) {
 		t.Errorf("remarks %v, want one on c=w", remarks)
 	}
 	encoded, err := f.Model().Encode()

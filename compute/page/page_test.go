@@ -253,7 +253,7 @@ func TestAnyNumbersMakeAPage(t *testing.T) {
 func TestEveryDiagnosisHasAdvice(t *testing.T) {
 	_, r := complete(t, kinds["gaussian"])
 	for _, kind := range []string{compute.Separation, compute.Collinearity, compute.EmptyLevel, compute.TooFewPatients, compute.NoConvergence, compute.ConstantTarget,
-		compute.PerfectFit, compute.NoValidation, compute.Divergence, compute.ClippedUpdate, compute.NoSplit} {
+		compute.PerfectFit, compute.NoValidation, compute.Divergence, compute.ClippedUpdate, compute.NoSplit, compute.UnusedColumn} {
 		with, without := *r, *r
 		with.Diagnoses = []compute.Diagnosis{{Kind: kind, Message: "m"}}
 		without.Diagnoses = []compute.Diagnosis{{Kind: strings.Repeat("x", len(kind)), Message: "m"}}

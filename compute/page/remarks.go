@@ -19,6 +19,7 @@ var advice = map[string]string{
 	compute.NoValidation:   "There is a model, but it could not be tried on patients it had not seen. Its figures are of the patients it was fitted to.",
 	compute.Divergence:     "Training went away from a solution. Choose a smaller learning rate, or clip gradients.",
 	compute.ClippedUpdate:  "Numbers of a hospital were cut to their declared bound. Choose a smaller learning rate, or narrower ranges.",
+	compute.UnusedColumn:   "Drop the column, gather rare levels, or declare the range in which patients are.",
 	compute.NoSplit:        "Trees found nothing that lowers the loss. Ask for fewer trees, or smaller leaves.",
 }
 
