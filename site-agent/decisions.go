@@ -32,6 +32,12 @@ const (
 	DecideRelease = "release"
 )
 
+// What ends the names of decisions that were not carried out.
+const (
+	unreadable = ".unreadable"
+	failed     = ".failed"
+)
+
 // longestReason keeps a reason one sentence.
 const longestReason = 500
 
@@ -83,7 +89,7 @@ func (a *Agent) carryOut(ctx context.Context) {
 		var d Decision
 		if err := readJSON(path, &d); err != nil {
 			a.log.Error("a decision cannot be read and is not carried out", zap.String("file", f.Name()), zap.Error(err))
-			os.Rename(path, path+".unreadable")
+			os.Rename(path, path+unreadable)
 			continue
 		}
 		attempt := func(ctx context.Context) error {
@@ -95,7 +101,7 @@ func (a *Agent) carryOut(ctx context.Context) {
 		a.tasks.start(ctx, "decision "+f.Name(), attempt, temporary, func(err error) {
 			a.refused("decision", err)
 			if !temporary(err) {
-				os.Rename(path, path+".failed")
+				os.Rename(path, path+failed)
 			}
 		})
 	}

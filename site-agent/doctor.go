@@ -104,7 +104,7 @@ func (d *doctor) stateDirectory() bool {
 func (d *doctor) identity() bool {
 	node, err := identity.OpenNode(filepath.Join(d.o.Dir, identityDir))
 	if err != nil {
-		d.add("identity", Fail, "site-agent enroll TOKEN, or restore the identity from a backup", "%v", err)
+		d.add("identity", Fail, mend(err, "site-agent enroll TOKEN, or restore the identity from a backup"), "%v", err)
 		return false
 	}
 	d.node = node
@@ -138,7 +138,7 @@ func (d *doctor) memory() {
 	case errors.Is(err, vault.ErrLocked):
 		d.add("lock", Pass, "", "an agent is running on this directory")
 	case err != nil:
-		d.add("vault", Fail, "restore the state directory from a backup, or enrol anew", "%v", err)
+		d.add("vault", Fail, mend(err, "restore the state directory from a backup, or enrol anew"), "%v", err)
 	default:
 		d.add("lock", Pass, "", "no agent is running on this directory")
 		d.add("vault", Pass, "", "its journal is whole")
@@ -149,7 +149,7 @@ func (d *doctor) memory() {
 // history looks at the outbox and at what the agent last said.
 func (d *doctor) history() {
 	if entries, err := Outbox(d.o.Dir); err != nil {
-		d.add("outbox", Fail, "move it away for inspection; a new one is begun", "%v", err)
+		d.add("outbox", Fail, mend(err, "move it away for inspection; a new one is begun"), "%v", err)
 	} else {
 		d.add("outbox", Pass, "", "%d lines", len(entries))
 	}
@@ -160,8 +160,13 @@ func (d *doctor) history() {
 	case err != nil:
 		d.add("status", Warn, "start the agent", "%v", err)
 	case len(status.Violations) > 0:
-		for _, violation := range status.Violations {
-			d.add("security", Fail, "tell the consortium; do not delete the state", "%s", violation)
+		seen := acknowledged(d.o.Dir)
+		for i, violation := range status.Violations {
+			if i < seen {
+				d.add("security", Warn, "", "acknowledged: %s", violation)
+			} else {
+				d.add("security", Fail, "tell the consortium; do not delete the state; then site-agent status --acknowledge", "%s", violation)
+			}
 		}
 	case status.Problem != "":
 		d.add("status", Warn, "see the checks below", "at %s: %s", status.Time.Format(time.RFC3339), status.Problem)
@@ -216,6 +221,16 @@ func (d *doctor) records() {
 	}
 }
 
+// mend says what to do about an error of the state directory: where it is one of
+// permissions, space or a file system that is read-only, nothing is lost and a
+// backup would only make it worse.
+func mend(err error, otherwise string) string {
+	if ofThisMachine(err) && !errors.Is(err, os.ErrNotExist) {
+		return "let the agent's user read and write all of the state directory: see its owner, its modes, its file system and its space. Restore nothing"
+	}
+	return otherwise
+}
+
 // network goes to the coordinator step by step.
 func (d *doctor) network(ctx context.Context) {
 	address := uplink.Address(d.o.Address, d.node.Rosters().Latest())
@@ -253,7 +268,7 @@ func (d *doctor) network(ctx context.Context) {
 	}
 	d.add("tls", Pass, "", "TLS 1.3 with the coordinator's rostered key; it accepts this site's certificate")
 	if err := d.node.SetCertificate(certificate); err != nil {
-		d.add("certificate renewal", Fail, "compare the clocks", "%v", err)
+		d.add("certificate renewal", Fail, mend(err, "compare the clocks"), "%v", err)
 		return
 	}
 	d.clock(d.node.Certificate().NotBefore.Add(certificateBackdate))

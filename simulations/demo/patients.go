@@ -70,7 +70,7 @@ func writeCSV(path string, source records.Source) (n int, err error) {
 		return 0, err
 	}
 	defer rows.Close() // read only: nothing is lost if closing fails
-	file, err := os.Create(path)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return 0, err
 	}

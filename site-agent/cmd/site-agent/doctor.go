@@ -1,6 +1,10 @@
 package main
 
 import (
+	"net/url"
+	"os"
+	"runtime"
+
 	"github.com/spf13/cobra"
 
 	"github.com/consilium-fl/consilium/internal/console"
@@ -20,7 +24,7 @@ clock. Exit code 1 if a check failed.`,
 			if err != nil {
 				return err
 			}
-			checks := append([]siteagent.Check{{Name: "configuration", Result: siteagent.Pass, Detail: "every key is known"}},
+			checks := append(a.exposed(c),
 				siteagent.Doctor(cmd.Context(), siteagent.DoctorOptions{Dir: c.dir, Source: c.source(), Address: c.coordinator, Proxy: c.proxy})...)
 			failed := 0
 			for _, check := range checks {
@@ -43,4 +47,22 @@ clock. Exit code 1 if a check failed.`,
 			return nil
 		},
 	}
+}
+
+// exposed looks at what other users of this machine may read.
+func (a *app) exposed(c config) []siteagent.Check {
+	known := siteagent.Check{Name: "configuration", Result: siteagent.Pass, Detail: "every key is known"}
+	if u, err := url.Parse(c.proxy); err == nil && u.User != nil && othersRead(a.configFile()) {
+		known = siteagent.Check{Name: "configuration", Result: siteagent.Warn, Detail: "everybody on this machine may read the proxy's password in it", Fix: "chmod o-r " + a.configFile()}
+	}
+	checks := []siteagent.Check{known}
+	if c.records != "" && othersRead(c.records) {
+		checks = append(checks, siteagent.Check{Name: "privacy of the records", Result: siteagent.Warn, Detail: "everybody on this machine may read " + c.records, Fix: "chmod o-r " + c.records + ", readable by the agent's user"})
+	}
+	return checks
+}
+
+func othersRead(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -104,6 +106,7 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 		{[]string{"releases", "show", "abcd", "--dir", "x"}, console.ExitUsage, []string{"too short to name a release"}},
 		{[]string{"releases", "rollback", "dose", "--dir", "x"}, console.ExitFailed, []string{"nothing was changed", "no earlier release"}},
 		{[]string{"releases", "shwo"}, console.ExitUsage, []string{"did you mean \"site-agent releases show\""}},
+		{[]string{"status", "--dir", "x"}, console.ExitFailed, []string{"no agent has run on this state directory yet"}},
 		{[]string{"doctor", "--dir", "x"}, console.ExitFailed, []string{"not everything is in order"}},
 		{[]string{"outbox", "--config", "none.yaml"}, console.ExitFailed, []string{"the configuration cannot be read", "none.yaml"}},
 	} {
@@ -126,7 +129,7 @@ func TestEveryErrorSaysWhatWhyAndNext(t *testing.T) {
 }
 
 func TestEveryCommandTeaches(t *testing.T) {
-	for _, name := range []string{"config", "enroll", "doctor", "run", "approve", "outbox", "releases", "predict", "version"} {
+	for _, name := range []string{"config", "enroll", "doctor", "run", "status", "approve", "outbox", "releases", "predict", "version"} {
 		code, stdout, _ := command(t, name, "--help")
 		if code != console.ExitOK || len(stdout) < 200 {
 			t.Errorf("%s --help: code %d, %d bytes", name, code, len(stdout))
@@ -198,5 +201,41 @@ func TestRootLeavesNothingInAnotherUsersState(t *testing.T) {
 	}
 	if _, _, stderr := command(t, "enroll", "token", "--config", config); !strings.Contains(stderr, "belongs to #12345") {
 		t.Errorf("root would make a state directory in another user's folder: %s", stderr)
+	}
+}
+
+func TestDoctorSaysWhatOthersMayRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes say nothing there")
+	}
+	dir := t.TempDir()
+	file, patients := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "patients.csv")
+	for path, text := range map[string]string{file: "records: patients.csv\nproxy: http://user:secret@proxy.example:3128\n", patients: "a,b\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, private, _ := command(t, "doctor", "--config", file)
+	if strings.Contains(private, "may read") {
+		t.Errorf("private files: %s", private)
+	}
+	for _, path := range []string{file, patients} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, open, _ := command(t, "doctor", "--config", file)
+	if !strings.Contains(open, "the proxy's password") || !strings.Contains(open, "may read "+patients) || strings.Contains(open, "secret") {
+		t.Errorf("files that everybody may read: %s", open)
+	}
+}
+
+// A service manager that starts an agent again every ten seconds would have it work
+// with a coordinator that contradicted itself.
+func TestASecurityViolationHasAnExitCodeOfItsOwn(t *testing.T) {
+	var complaint bytes.Buffer
+	c := console.Console{Stderr: &complaint}
+	if code := c.Report(stopped(fmt.Errorf("%w: forked", siteagent.ErrStopped))); code != 3 || !strings.Contains(complaint.String(), "do not delete the state") {
+		t.Errorf("exit code %d: %s", code, complaint.String())
 	}
 }

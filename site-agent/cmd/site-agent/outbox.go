@@ -51,7 +51,7 @@ which say nothing about records, are left out.`,
 			if a.JSON {
 				return a.PrintJSON(shown)
 			}
-			rows := [][]string{{"time", "what", "study", "step", "round", "bytes", "fields", "outcome"}}
+			rows := [][]string{{"time", "what", "study", "step", "round", "bytes", "outcome", "fields"}}
 			for _, e := range shown {
 				var fields []string
 				for _, f := range e.Fields {
@@ -61,7 +61,7 @@ which say nothing about records, are left out.`,
 				if e.Count > 0 {
 					what = fmt.Sprintf("%s ×%d", e.Kind, e.Count)
 				}
-				rows = append(rows, []string{stamp(e.Time), what, console.Short(e.Study), e.Step, console.Short(e.Round), fmt.Sprint(e.Bytes), strings.Join(fields, " "), e.Outcome})
+				rows = append(rows, []string{stamp(e.Time), what, console.Short(e.Study), e.Step, console.Short(e.Round), fmt.Sprint(e.Bytes), e.Outcome, strings.Join(fields, " ")})
 			}
 			a.Table(rows)
 			a.Printf("%d lines, %s\n", len(shown), console.Size(bytes))

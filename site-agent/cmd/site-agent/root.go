@@ -38,6 +38,7 @@ A hospital's way through it:
   site-agent enroll TOKEN                become a member, with an invitation
   site-agent doctor                      is everything in order?
   site-agent run                         do the work, until stopped
+  site-agent status                      how it does, for monitoring
   site-agent approve                     which studies wait, and what they would send
   site-agent outbox                      what has left, and why
   site-agent releases                    offered models, tested on own patients
@@ -45,23 +46,30 @@ A hospital's way through it:
 
 The configuration is --config, or $CONSILIUM_SITE_CONFIG, or ./site-agent.yaml.
 
-Exit codes: 0 it worked; 1 it failed; 2 the command line is wrong.`,
+Exit codes: 0 it worked; 1 it failed; 2 the command line is wrong; 3 run has stopped
+for a security violation, and is not to be started again before a person has looked.`,
 	}
 	root.PersistentFlags().StringVar(&a.configPath, "config", a.env("CONSILIUM_SITE_CONFIG"), "configuration `FILE` (default $CONSILIUM_SITE_CONFIG, then ./site-agent.yaml)")
 	root.PersistentFlags().StringVar(&a.dir, "dir", "", "state `DIR`, in place of the configuration's")
 	root.PersistentFlags().BoolVar(&a.JSON, "json", false, "print JSON with stable keys instead of text")
 	root.AddCommand(
-		a.configCommand(), a.enrollCommand(), a.doctorCommand(), a.runCommand(), a.approveCommand(),
+		a.configCommand(), a.enrollCommand(), a.doctorCommand(), a.runCommand(), a.statusCommand(), a.approveCommand(),
 		a.outboxCommand(), a.releasesCommand(), a.predictCommand(),
 	)
 	return console.AsGroup(root)
 }
 
+func (a *app) configFile() string {
+	if a.configPath == "" {
+		return defaultConfig
+	}
+	return a.configPath
+}
+
 // config reads the configuration. With --dir alone none is needed.
 func (a *app) config() (config, error) {
-	path := a.configPath
-	if path == "" {
-		path = defaultConfig
+	path := a.configFile()
+	if a.configPath == "" {
 		if _, err := os.Stat(path); err != nil {
 			if a.dir != "" {
 				c := defaults()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -20,7 +21,7 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Do the agent's work until stopped",
 		Long: `Poll the coordinator and do what this hospital has agreed to: contribute to the
 rounds of approved studies, help to open sums, test offered models. Stop it with
-an interrupt at any time; it goes on where it was. The log goes to standard error,
+an interrupt or SIGTERM at any time; it goes on where it was. The log goes to standard error,
 as JSON unless that is a terminal.`,
 		Example: "  site-agent run --config /etc/site-agent.yaml",
 		Args:    console.Arguments(),
@@ -45,12 +46,27 @@ as JSON unless that is a terminal.`,
 			if closed := agent.Close(); err == nil {
 				err = closed
 			}
+			if errors.Is(err, siteagent.ErrStopped) {
+				return stopped(err)
+			}
 			if err != nil {
 				return fail("the agent has stopped", err, "site-agent doctor")
 			}
 			return nil
 		},
 	}
+}
+
+// exitStopped tells a service manager not to start the agent again.
+const exitStopped = 3
+
+// stopped is a coordinator that contradicted itself.
+func stopped(err error) error {
+	problem := fail("the agent has stopped", err, "call the other hospitals; do not delete the state; site-agent doctor")
+	if p, ok := errors.AsType[*console.Problem](problem); ok {
+		p.Exit = exitStopped
+	}
+	return problem
 }
 
 // logger writes sentences for a person on a terminal, above the bars, and JSON
