@@ -168,7 +168,7 @@ func (v vector) addBinary(g grid, p, y float64) {
 	e := p - y
 	v.add("error_squared", e*e)
 	v.add("error_fourth", e*e*e*e)
-	bin := min(int(p*scoreBins), scoreBins-1)
+	bin := scoreBin(p)
 	if y == 1 {
 		v.addAt("scores_positive", bin, 1)
 	} else {
@@ -204,6 +204,16 @@ func (v vector) addNumber(s *study.Study, g grid, p, y float64) {
 		v.add("deviance", min(poissonDeviance(y, p), mostLoss))
 	}
 	v.addCurve(g.cell(p), predicted, actual)
+}
+
+// scoreBin is the bin of a probability. Three quarters of the bins are laid evenly
+// over probabilities and a quarter over their logits, which tells apart those near
+// 0 and 1: of a rare outcome all probabilities are small, and of a model that is
+// sure of itself nearly all are at the ends.
+func scoreBin(p float64) int {
+	const reach = 32 // beyond it p is 0 or 1 to a float64
+	logit := min(max(math.Log(p/(1-p)), -reach), reach)
+	return min(int((0.75*p+0.25*(logit/reach+1)/2)*scoreBins), scoreBins-1)
 }
 
 // smallestError is the lower end, in widths of the outcome's range, of the

@@ -226,6 +226,57 @@ func TestProbabilitiesAreJudgedAsPooled(t *testing.T) {
 	}
 }
 
+// The area under the curve is that of the pooled order where an outcome is rare, and
+// where the model is nearly certain of everybody.
+func TestAreaIsOfProbabilitiesNearTheEndsToo(t *testing.T) {
+	for name, logit := range map[string]func(x float64) float64{
+		"a rare outcome": func(x float64) float64 { return x - 8 },
+		"a sure model":   func(x float64) float64 { return 6 * x },
+	} {
+		random := rand.New(rand.NewPCG(5, 6))
+		s := parse(t, "binary")
+		var patients []patient
+		for i := range 600 {
+			x := random.NormFloat64()
+			p := patient{p: 1 / (1 + math.Exp(-logit(x))), site: i % 3}
+			if random.Float64() < 1/(1+math.Exp(1-2*x)) {
+				p.y = 1
+			}
+			patients = append(patients, p)
+		}
+		var wins, pairs float64
+		for _, p := range patients {
+			for _, q := range patients {
+				if p.y == 1 && q.y == 0 {
+					pairs++
+					if p.p > q.p {
+						wins++
+					}
+				}
+			}
+		}
+		r := result(t, s, patients)
+		near(t, name, r.Metrics["auc"], wins/pairs, 1e-3)
+		if bound := r.Bounds["auc"]; bound > 0.01 || math.Abs(r.Metrics["auc"]-wins/pairs) > bound {
+			t.Errorf("%s: the area is %v, %v from bins give or take %v", name, wins/pairs, r.Metrics["auc"], bound)
+		}
+	}
+	for _, p := range []float64{0, math.SmallestNonzeroFloat64, 1e-300, 1 - 0x1p-53, 1} {
+		if bin := scoreBin(p); bin != 0 && p < 0.5 || bin != scoreBins-1 && p > 1-1e-17 || bin < 0 {
+			t.Errorf("%v is in bin %d", p, bin)
+		}
+	}
+	last := 0
+	for i := range 100000 {
+		p := 1 / (1 + math.Exp(20-float64(i)/2500))
+		if bin := scoreBin(p); bin < last {
+			t.Fatalf("bins do not ascend at %v", p)
+		} else {
+			last = bin
+		}
+	}
+}
+
 func TestCertainProbabilitiesThatAreWrongStayFinite(t *testing.T) {
 	s := parse(t, "binary")
 	var patients []patient
