@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/consilium-fl/consilium/compute/pipeline"
 	"github.com/consilium-fl/consilium/crypto/identity"
@@ -52,6 +53,7 @@ type verifier struct {
 
 	proposal    *record
 	start       *record
+	drawing     sync.Mutex      // rounds are checked side by side
 	drawn       *statement.Draw // what the study's committees are drawn from, once looked up
 	approvals   []*record
 	rounds      []*round

@@ -31,10 +31,8 @@ func (v *verifier) checkDraw(plan *statement.Plan) error {
 	if v.start == nil {
 		return fmt.Errorf("its committee is drawn for a study that was never started")
 	}
-	if v.drawn == nil {
-		if err := v.draw(); err != nil {
-			return err
-		}
+	if err := v.draw(); err != nil {
+		return err
 	}
 	switch draw, want := plan.Draw, v.drawn; {
 	case draw.Size != want.Size:
@@ -52,8 +50,13 @@ func (v *verifier) checkDraw(plan *statement.Plan) error {
 	return nil
 }
 
-// draw finds what the study's committees are drawn from.
+// draw finds what the study's committees are drawn from, once.
 func (v *verifier) draw() error {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	if v.drawn != nil {
+		return nil
+	}
 	below := v.leaves[:v.start.index+1]
 	root, err := ledger.RootOf(below)
 	if err != nil {

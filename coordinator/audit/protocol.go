@@ -85,27 +85,35 @@ func (v *verifier) checkPlans() (string, error) {
 	if len(v.rounds) == 0 {
 		return "", notChecked("the study has no rounds yet")
 	}
+	if err := inParallel(len(v.rounds), func(i int) error { return v.checkCollecting(v.rounds[i]) }); err != nil {
+		return "", err
+	}
 	contributions := 0
 	for _, round := range v.rounds {
-		if err := v.checkPlan(round); err != nil {
-			return "", fmt.Errorf("%s: %w", round.plan, err)
-		}
-		if _, err := round.crypto(); err != nil {
-			return "", fmt.Errorf("%s: %w", round.plan, err)
-		}
-		for _, c := range round.contributions {
-			if err := round.checkContribution(c); err != nil {
-				return "", fmt.Errorf("%s: %w", c, err)
-			}
-			contributions++
-		}
-		for _, d := range round.declines {
-			if err := round.checkDecline(d); err != nil {
-				return "", fmt.Errorf("%s: %w", d, err)
-			}
-		}
+		contributions += len(round.contributions)
 	}
 	return fmt.Sprintf("%d, each follows from the study; %d contributions, each after its plan", len(v.rounds), contributions), nil
+}
+
+// checkCollecting checks a round's plan and what the hospitals said to it.
+func (v *verifier) checkCollecting(round *round) error {
+	if err := v.checkPlan(round); err != nil {
+		return fmt.Errorf("%s: %w", round.plan, err)
+	}
+	if _, err := round.crypto(); err != nil {
+		return fmt.Errorf("%s: %w", round.plan, err)
+	}
+	for _, c := range round.contributions {
+		if err := round.checkContribution(c); err != nil {
+			return fmt.Errorf("%s: %w", c, err)
+		}
+	}
+	for _, d := range round.declines {
+		if err := round.checkDecline(d); err != nil {
+			return fmt.Errorf("%s: %w", d, err)
+		}
+	}
+	return nil
 }
 
 func (v *verifier) checkPlan(round *round) error {

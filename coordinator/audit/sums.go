@@ -147,28 +147,14 @@ func (v *verifier) checkOpening(round *round) error {
 // checkSums reads every opened sum and, where the ciphertexts are at hand,
 // compares it with what they open to.
 func (v *verifier) checkSums() (string, error) {
+	if err := inParallel(len(v.rounds), func(i int) error { return v.checkSum(v.rounds[i]) }); err != nil {
+		return "", err
+	}
 	sums := 0
 	for _, round := range v.rounds {
-		if !round.published() {
-			continue
+		if round.published() {
+			sums++
 		}
-		published := *round.End().Sum
-		stated, err := v.blob(published)
-		if err != nil {
-			return "", err
-		}
-		sum, err := round.sealed.ParseSum(stated)
-		if err != nil {
-			return "", fmt.Errorf("the sum of %s: %w", round, err)
-		}
-		if n := len(round.End().Contributors); sum.Contributors() != n {
-			return "", fmt.Errorf("the sum of %s is over %d contributors where %d were opened", round, sum.Contributors(), n)
-		}
-		if v.ciphertexts && round.reopened.sum != published {
-			return "", fmt.Errorf("the sum of %s is not what its ciphertexts open to", round)
-		}
-		round.sum = sum
-		sums++
 	}
 	switch {
 	case sums == 0:
@@ -177,4 +163,28 @@ func (v *verifier) checkSums() (string, error) {
 		return fmt.Sprintf("%d, each opened again from the ciphertexts, byte for byte", sums), nil
 	}
 	return "", notChecked(fmt.Sprintf("%d sums are taken as the coordinator signed them: fetch the bundle with --ciphertexts to open them again", sums))
+}
+
+// checkSum reads the sum of a round, if it was opened.
+func (v *verifier) checkSum(round *round) error {
+	if !round.published() {
+		return nil
+	}
+	published := *round.End().Sum
+	stated, err := v.blob(published)
+	if err != nil {
+		return err
+	}
+	sum, err := round.sealed.ParseSum(stated)
+	if err != nil {
+		return fmt.Errorf("the sum of %s: %w", round, err)
+	}
+	if n := len(round.End().Contributors); sum.Contributors() != n {
+		return fmt.Errorf("the sum of %s is over %d contributors where %d were opened", round, sum.Contributors(), n)
+	}
+	if v.ciphertexts && round.reopened.sum != published {
+		return fmt.Errorf("the sum of %s is not what its ciphertexts open to", round)
+	}
+	round.sum = sum
+	return nil
 }
