@@ -97,14 +97,16 @@ func NewQuantiles(s *study.Study, patients int, wants []Want) *Quantiles {
 
 // rangeOf is the declared range of what a want names; zero if it names nothing
 // that has quantiles.
-func rangeOf(s *study.Study, term int) study.Range {
+func rangeOf(s *study.Study, term int) study.Range { return rangeAmong(s, s.Terms(), term) }
+
+// rangeAmong is rangeOf for who has the study's terms already.
+func rangeAmong(s *study.Study, terms []study.Term, term int) study.Range {
 	if term == Outcome {
 		if s.Outcome.Range != nil && s.Outcome.Type != study.Binary {
 			return *s.Outcome.Range
 		}
 		return study.Range{}
 	}
-	terms := s.Terms()
 	if term < 0 || term >= len(terms) || terms[term].Feature < 0 || terms[term].Level >= 0 || terms[term].Knot > 0 {
 		return study.Range{}
 	}
@@ -287,9 +289,9 @@ func readQuantiles(s *study.Study, parameters []byte) (p quantileParameters, err
 	if len(p.Numbers) == 0 {
 		return p, errors.New("the step asks about no number")
 	}
-	total := 0
+	total, terms := 0, s.Terms()
 	for _, d := range p.Numbers {
-		if rangeOf(s, d.Term) == (study.Range{}) {
+		if rangeAmong(s, terms, d.Term) == (study.Range{}) {
 			return p, fmt.Errorf("term %d of the study is no number, so it has no quantiles", d.Term)
 		}
 		if d.Bits < 0 || d.Split < 1 || d.Split > firstSplit || d.Bits+d.Split > deepest || len(d.Bins) == 0 {
@@ -316,10 +318,14 @@ func AnswerQuantiles(s *study.Study, parameters []byte, m *study.Matrix) ([]floa
 	if err := checkRows(m); err != nil {
 		return nil, err
 	}
-	var out []float64
-	columns := Sorted(s, m)
+	n := 0
 	for _, d := range p.Numbers {
-		r, x := rangeOf(s, d.Term), columns[d.Term]
+		n += len(d.Bins) << d.Split
+	}
+	out := make([]float64, 0, n)
+	columns, terms := Sorted(s, m), s.Terms()
+	for _, d := range p.Numbers {
+		r, x := rangeAmong(s, terms, d.Term), columns[d.Term]
 		below := func(bits int, bin int64) int {
 			if bin == int64(1)<<bits {
 				return len(x)
@@ -328,11 +334,12 @@ func AnswerQuantiles(s *study.Study, parameters []byte, m *study.Matrix) ([]floa
 		}
 		for _, bin := range d.Bins {
 			first := below(d.Bits, bin)
-			for k := range int64(1) << d.Split {
-				next := below(d.Bits+d.Split, bin<<d.Split+k+1)
-				out = append(out, float64(next-first))
-				first = next
+			inside := x[first:below(d.Bits, bin+1)]
+			for k := bin << d.Split; k+1 < (bin+1)<<d.Split; k++ {
+				n := sort.SearchFloat64s(inside, edge(r.Lo, r.Hi, d.Bits+d.Split, k+1))
+				out, inside = append(out, float64(n)), inside[n:]
 			}
+			out = append(out, float64(len(inside)))
 		}
 	}
 	return out, nil
@@ -350,21 +357,25 @@ func Sorted(s *study.Study, m *study.Matrix) map[int][]float64 {
 }
 
 func sortColumns(s *study.Study, m *study.Matrix) map[int][]float64 {
-	columns := map[int][]float64{}
-	var numbers []int
-	for j := range s.Terms() {
-		if rangeOf(s, j) != (study.Range{}) {
-			numbers = append(numbers, j)
-			columns[j] = make([]float64, 0, m.Rows())
+	columns, terms := map[int][]float64{}, s.Terms()
+	numbers := make([][]float64, len(terms)) // nil of a term that is none
+	for j := range terms {
+		if rangeAmong(s, terms, j) != (study.Range{}) {
+			numbers[j] = make([]float64, 0, m.Rows())
 		}
 	}
 	var row []float64
 	for i := range m.Rows() {
 		row = m.AppendRow(row[:0], i)
-		for _, j := range numbers {
-			if !math.IsNaN(row[j]) {
-				columns[j] = append(columns[j], row[j])
+		for j, x := range row {
+			if numbers[j] != nil && !math.IsNaN(x) {
+				numbers[j] = append(numbers[j], x)
 			}
+		}
+	}
+	for j, x := range numbers {
+		if x != nil {
+			columns[j] = x
 		}
 	}
 	if rangeOf(s, Outcome) != (study.Range{}) {
