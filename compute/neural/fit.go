@@ -239,6 +239,9 @@ func (f *Fit) absorbImportance(sum compute.Sum) error {
 		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.ClippedUpdate,
 			Message: fmt.Sprintf("%.0f numbers that hospitals answered with in %d rounds were cut to their declared bound; a lower rate or model.clip avoids that", f.clipped, f.round)})
 	}
+	if first, last := f.curve[0].Loss, f.curve[len(f.curve)-1].Loss; last >= first {
+		f.remarks = append(f.remarks, *f.diverged(fmt.Sprintf("after %d rounds the training loss is %.3g, no less than the %.3g before the first, when everybody's prediction was near the mean", f.round, last, first)))
+	}
 	f.model = n.newModel(f.fitted)
 	f.model.N, f.model.Contributors = int(patients), sum.Contributors
 	f.model.Rounds, f.model.Curve = f.round, f.curve

@@ -180,9 +180,24 @@ func TestClippedChangesAreRemarked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		remarks := f.Remarks()
-		if len(remarks) != want || want == 1 && (remarks[0].Kind != compute.ClippedUpdate || !strings.HasPrefix(remarks[0].Message, "10 numbers")) {
+		remarks := slices.DeleteFunc(f.Remarks(), func(d compute.Diagnosis) bool { return d.Kind != compute.ClippedUpdate })
+		if len(remarks) != want || want == 1 && !strings.HasPrefix(remarks[0].Message, "10 numbers") {
 			t.Errorf("rate %s: remarks %v", rate, remarks)
+		}
+	}
+}
+
+// A network that has learnt nothing is a model, with a remark.
+func TestANetworkThatIsNoBetterThanItBeganIsRemarked(t *testing.T) {
+	for rate, want := range map[string]int{"0.01": 0, "1": 1} {
+		s := parse(t, numberOutcome, `{kind: neural, hidden: [8], optimizer: {name: adam, rate: `+rate+`}}`, "{rounds: 2}")
+		f, err := federate(t, s, divide(t, s, patients(300, 23), 3, apart(3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		curve := f.Model().Curve
+		if got := len(f.Remarks()); got != want || (want == 1) != (curve[len(curve)-1].Loss >= curve[0].Loss) || want == 1 && f.Remarks()[0].Kind != compute.Divergence {
+			t.Errorf("rate %s: curve %v, remarks %v", rate, curve, f.Remarks())
 		}
 	}
 }
