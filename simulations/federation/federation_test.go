@@ -1,8 +1,10 @@
 package federation
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -13,7 +15,13 @@ import (
 	"github.com/consilium-fl/consilium/simulations/cohort"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.memprofile").Value.String() == "" {
+		runtime.MemProfileRate = 0 // as in the programs that are measured here, which keep no account of memory
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // hospitals makes synthetic patients for so many sites.
 func hospitals(t *testing.T, sites, patients int) []Site {

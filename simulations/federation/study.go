@@ -19,7 +19,7 @@ const (
 	// takes long: then it is more than restful times as long until the next. A look
 	// can be long for having waited itself, so that is bounded, too.
 	glance  = 5 * time.Millisecond
-	restful = 30
+	restful = 100
 	rest    = 50 * time.Millisecond
 	// patience is how long in real time a study may stand still before the
 	// federation is given up.
