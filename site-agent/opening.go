@@ -14,7 +14,7 @@ import (
 )
 
 // open answers an opening request as a member of the committee. The answer to a
-// request is computed once, kept, and given again for ever.
+// request is computed once, kept, and given again until the round has ended.
 func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head ledger.Checkpoint) error {
 	logged, err := a.logged(ctx, link, w.LedgerIndex, w.Inclusion, head)
 	if err != nil {
@@ -33,6 +33,8 @@ func (a *Agent) open(ctx context.Context, link *uplink.Link, w uplink.Open, head
 	subject := subjectOf(round)
 	known, _ := a.vault.Round(round.ID)
 	switch {
+	case opening.Replay && known.End != nil:
+		return participant.ErrRoundEnded // meanwhile
 	case opening.Replay && known.Answer != nil:
 		return link.SubmitOpeningShare(ctx, subject, known.Answer.Statement, known.Answer.Share)
 	case opening.Replay:

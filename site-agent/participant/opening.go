@@ -32,7 +32,7 @@ type OpeningRequest struct {
 
 // AcceptOpening decides whether this site helps to open a set. The caller must
 // make the answer durable BEFORE it leaves, and give the same bytes for the
-// same request for ever.
+// same request until the round has ended.
 func (s *Site) AcceptOpening(now time.Time, in OpeningRequest) (*Opening, error) {
 	round, err := s.readPlan(now, in.Plan)
 	if err != nil {
@@ -55,6 +55,9 @@ func (s *Site) AcceptOpening(now time.Time, in OpeningRequest) (*Opening, error)
 	if answered, ok := s.Memory.Answered(round.ID); ok {
 		if answered != opening.Request {
 			return nil, ErrSecondSet
+		}
+		if _, ended := s.Memory.End(round.ID); ended {
+			return nil, ErrRoundEnded // nobody needs the answer any more
 		}
 		opening.Replay = true
 		return opening, nil

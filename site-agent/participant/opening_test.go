@@ -35,11 +35,17 @@ func TestASecondSetIsRefusedAndTheSameOneReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.memory.answered[opening.Round.ID] = opening.Request
-	// The same request is a replay, also long after the round.
+	// The same request is a replay, however long the round takes to end.
 	again, err := c.site.AcceptOpening(now.Add(48*time.Hour), first)
 	if err != nil || !again.Replay {
 		t.Fatalf("the same request again: %+v, %v", again, err)
 	}
+	_, err = c.site.AcceptOpening(now, c.opening(p, []string{"alpha", "beta", "gamma"}))
+	wants(t, err, participant.ErrSecondSet)
+	// After that nobody needs the answer, and it need not be kept.
+	c.memory.ends[opening.Round.ID] = &statement.RoundEnd{State: "published"}
+	_, err = c.site.AcceptOpening(now, first)
+	wants(t, err, participant.ErrRoundEnded)
 	_, err = c.site.AcceptOpening(now, c.opening(p, []string{"alpha", "beta", "gamma"}))
 	wants(t, err, participant.ErrSecondSet)
 }

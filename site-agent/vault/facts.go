@@ -49,6 +49,9 @@ func (v *Vault) RememberAnswer(a Answer) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if r := v.rounds[a.Round]; r != nil && r.Answer != nil {
+		if r.End != nil {
+			return fmt.Errorf("%w: round %s was answered and is over", ErrOnce, a.Round)
+		}
 		if r.Answer.Request != a.Request || !bytes.Equal(r.Answer.Statement, a.Statement) || !bytes.Equal(r.Answer.Share, a.Share) {
 			return fmt.Errorf("%w: another opening of round %s was answered", ErrOnce, a.Round)
 		}

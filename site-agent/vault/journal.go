@@ -120,6 +120,56 @@ func parseLine(line []byte) (fact, error) {
 	return f, nil
 }
 
+func lineOf(f *fact) ([]byte, error) {
+	body, err := json.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body), nil
+}
+
+// shorten writes the journal anew, with the same facts under the same numbers, of
+// which change took what is not needed any more.
+// The old file is there until the new one is whole and on the disk, and where that
+// fails, for want of space, it stays.
+func (j *journal) shorten(change func(*fact) bool) error {
+	data := make([]byte, j.size)
+	if _, err := j.file.ReadAt(data, 0); err != nil && j.size > 0 {
+		return err
+	}
+	var short bytes.Buffer
+	for rest := data; len(rest) > 0; {
+		line, after, _ := bytes.Cut(rest, []byte("\n"))
+		f, err := parseLine(line)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		line = rest[:len(line)+1]
+		if change(&f) {
+			if line, err = lineOf(&f); err != nil {
+				return err
+			}
+		}
+		short.Write(line)
+		rest = after
+	}
+	path := j.file.Name()
+	if err := j.file.Close(); err != nil { // some systems do not replace what is open
+		return err
+	}
+	written := durable.WriteFile(path, short.Bytes(), 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err != nil {
+		return errors.Join(written, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(written, err, file.Close())
+	}
+	j.file, j.size = file, info.Size() // of the old or of the new one, both whole
+	return nil
+}
+
 // append makes a fact durable. After it returns nil the fact survives a power
 // cut; after an error nothing further is accepted until the vault is reopened,
 // because a failed sync says nothing about what is on the disk.
@@ -128,11 +178,10 @@ func (j *journal) append(f *fact) error {
 		return j.failed
 	}
 	f.Seq = j.seq + 1
-	body, err := json.Marshal(f)
+	line, err := lineOf(f)
 	if err != nil {
 		return err
 	}
-	line := fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
 	_, err = j.file.WriteAt(line, j.size)
 	if err == nil {
 		err = j.file.Sync()

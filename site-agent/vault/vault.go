@@ -7,9 +7,12 @@
 // at any point gives the same answer again and never a second, different one.
 //
 // The memory is a journal: one line per fact, with a checksum and a sequence
-// number, appended and synced, never rewritten. A last line cut short by a
+// number, appended and synced. A last line cut short by a
 // crash was never acted on and is removed. Any other damage is refused loudly:
-// forgetting an answer would let a second set be opened.
+// forgetting an answer would let a second set be opened. What is forgotten is the
+// bytes of an answer whose round is over, never that there was one: from memory
+// when the site is told of the end, from the journal at a later start, when they are
+// most of it.
 //
 // Beside the journal lies a spool with the sealed contributions under way: a
 // contribution is written there whole before its first byte leaves, so that an
@@ -22,6 +25,7 @@
 package vault
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -44,6 +48,9 @@ var (
 	ErrOnce = errors.New("refused: the vault remembers otherwise")
 )
 
+// worthShortening is how much of a journal is kept that nobody asks for any more.
+const worthShortening = 1 << 20
+
 // Vault is safe for concurrent use.
 type Vault struct {
 	dir  string
@@ -62,6 +69,7 @@ type Vault struct {
 	sealing    map[statement.Digest]bool  // rounds whose contribution is being written
 	slots      map[statement.Digest]*slot // of short contributions that are not over
 	spare      []*slot
+	over       int64  // bytes of the journal that nobody asks for any more
 	checkpoint []byte // of the ledger, of the last fact that names one
 }
 
@@ -71,7 +79,7 @@ type Round struct {
 	Header    *statement.Digest   // of the site's header payload, once sealed
 	Receipt   []byte              // envelope, once the contribution counts
 	Declined  bool                // the site said that it will not contribute
-	Answer    *Answer             // to the opening request
+	Answer    *Answer             // to the opening request; without its bytes once the round is over
 	Fault     *Fault              // reported instead of an answer
 	End       *statement.RoundEnd // once told
 	Forgotten bool                // the ledger knows more than the vault
@@ -163,11 +171,28 @@ func Open(dir string, now func() time.Time) (*Vault, error) {
 		lock.Close()
 		return nil, err
 	}
+	if v.over >= worthShortening && v.over >= v.journal.size/2 {
+		if err := v.journal.shorten(v.withoutBytes); err != nil {
+			v.Close()
+			return nil, err
+		}
+	}
 	if err := v.cleanSpool(); err != nil {
 		v.Close()
 		return nil, err
 	}
 	return v, nil
+}
+
+// withoutBytes takes the bytes of an answer out of a fact whose round is over.
+func (v *Vault) withoutBytes(f *fact) (changed bool) {
+	if f.Answer == nil || f.Answer.Share == nil || v.rounds[f.Answer.Round].End == nil {
+		return false
+	}
+	answer := *f.Answer
+	answer.Statement, answer.Share = nil, nil
+	f.Answer = &answer
+	return true
 }
 
 // Failed says why nothing more can be remembered, nil if all is well. What
@@ -209,12 +234,16 @@ func (v *Vault) apply(f fact) error {
 		v.round(*f.Declined).Declined = true
 	case f.Answer != nil:
 		v.under(&f.Answer.Checkpoint)
-		v.round(f.Answer.Round).Answer = f.Answer
+		r := v.round(f.Answer.Round)
+		r.Answer = f.Answer
+		v.over += r.forgetBytes()
 	case f.Fault != nil:
 		v.under(&f.Fault.Checkpoint)
 		v.round(f.Fault.Round).Fault = f.Fault
 	case f.End != nil:
-		v.round(f.End.Round).End = f.End
+		r := v.round(f.End.Round)
+		r.End = f.End
+		v.over += r.forgetBytes()
 	case f.Forgotten != nil:
 		v.round(*f.Forgotten).Forgotten = true
 	case f.Study != nil:
@@ -233,6 +262,18 @@ func (v *Vault) apply(f fact) error {
 		return fmt.Errorf("%w: a fact of a kind this version does not know: use the version that wrote it or a later one", ErrDamaged)
 	}
 	return nil
+}
+
+// forgetBytes leaves of an answer only that there is one, once the round is over: a
+// round that ended is not opened, so nobody is given the answer again. Whoever
+// holds the answer keeps it whole. It returns about how much of the journal that is.
+func (r *Round) forgetBytes() (bytes int64) {
+	if r.Answer == nil || r.End == nil {
+		return 0
+	}
+	bytes = int64(base64.StdEncoding.EncodedLen(len(r.Answer.Statement)) + base64.StdEncoding.EncodedLen(len(r.Answer.Share)))
+	r.Answer = &Answer{Round: r.Answer.Round, Request: r.Answer.Request}
+	return bytes
 }
 
 func (v *Vault) round(id statement.Digest) *Round {

@@ -71,7 +71,7 @@ func expect(t *testing.T, v *Vault) {
 		t.Error("the approved study is lost")
 	}
 	r, _ := v.Round(round1)
-	if r.Header == nil || string(r.Receipt) != "receipt" || !bytes.Equal(r.Answer.Share, []byte{1, 2, 3}) || r.End.State != "abandoned" {
+	if r.Header == nil || string(r.Receipt) != "receipt" || r.Answer == nil || r.Answer.Share != nil || r.End.State != "abandoned" {
 		t.Errorf("round 1: %+v", r)
 	}
 	if got, ok := v.Answered(round1); !ok || got != (statement.Digest{5}) {
@@ -174,9 +174,12 @@ func TestEveryFactSurvivesAReopening(t *testing.T) {
 func TestWhatMayHappenOnceHappensOnce(t *testing.T) {
 	v := open(t, t.TempDir())
 	fill(t, v)
+	openAnswer := Answer{Round: statement.Digest{7}, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}
+	must(t, v.RememberAnswer(openAnswer))
 	for name, err := range map[string]error{
-		"another answer to another request": v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{6}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
-		"another share for the same":        v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 4}}),
+		"another answer to another request": v.RememberAnswer(Answer{Round: openAnswer.Round, Request: statement.Digest{6}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
+		"another share for the same":        v.RememberAnswer(Answer{Round: openAnswer.Round, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 4}}),
+		"an answer after the end":           v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{6}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
 		"another plan of the round":         v.RememberPlan(Plan{Round: round1, Question: statement.Digest{8}}),
 		"another contribution":              trySeal(v, round1),
 		"another end":                       v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "published"}),
@@ -187,7 +190,7 @@ func TestWhatMayHappenOnceHappensOnce(t *testing.T) {
 		}
 	}
 	for name, err := range map[string]error{
-		"the same answer": v.RememberAnswer(Answer{Round: round1, Request: statement.Digest{5}, Statement: []byte("share"), Share: []byte{1, 2, 3}}),
+		"the same answer": v.RememberAnswer(openAnswer),
 		"the same end":    v.RememberEnd(statement.RoundEnd{Round: round1, Question: asked, State: "abandoned", SharesGiven: true}),
 	} {
 		if err != nil {
@@ -315,4 +318,86 @@ func TestTheLastCheckpointIsRemembered(t *testing.T) {
 	if n := len(v.Asked(asked)); n != 2 || v.Questions(statement.Digest{}, "") != 1 {
 		t.Errorf("%d rounds of one question are remembered", n)
 	}
+}
+
+// An answer's bytes are given again until its round has ended, also after a restart.
+// Then they leave the memory, and at a later start the journal; that there was an
+// answer, and to what, stays.
+func TestAnswersOfRoundsThatEndedAreForgottenAndNotThatTheyWereGiven(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	share := bytes.Repeat([]byte{9}, 8192)
+	const rounds = 150
+	request := statement.Digest{5}
+	for i := range byte(rounds) {
+		must(t, v.RememberPlan(Plan{Round: statement.Digest{1, i}, Question: statement.Digest{2, i}, Epoch: "1"}))
+		must(t, v.RememberAnswer(Answer{Round: statement.Digest{1, i}, Request: request, Statement: []byte("share"), Share: share}))
+	}
+	last := statement.Digest{1, rounds - 1} // goes on
+	reopen := func() int64 {
+		must(t, v.Close())
+		v = open(t, dir)
+		info, err := os.Stat(filepath.Join(dir, "journal"))
+		must(t, err)
+		return info.Size()
+	}
+	whole := reopen()
+	for i := range byte(rounds - 1) {
+		if r, _ := v.Round(statement.Digest{1, i}); !bytes.Equal(r.Answer.Share, share) {
+			t.Fatal("an answer that may be asked for again is lost")
+		}
+		must(t, v.RememberEnd(statement.RoundEnd{Round: statement.Digest{1, i}, Question: statement.Digest{2, i}, State: "published"}))
+	}
+	check := func(when string) {
+		t.Helper()
+		for i := range byte(rounds - 1) {
+			id := statement.Digest{1, i}
+			if answered, ok := v.Answered(id); !ok || answered != request || !v.Asked(statement.Digest{2, i})[0].ShareGiven {
+				t.Fatalf("%s: it is forgotten that round %d was answered", when, i)
+			}
+			if r, _ := v.Round(id); r.Answer.Share != nil || r.Answer.Statement != nil {
+				t.Fatalf("%s: the bytes of round %d are kept", when, i)
+			}
+		}
+		if r, _ := v.Round(last); !bytes.Equal(r.Answer.Share, share) || string(r.Answer.Statement) != "share" {
+			t.Fatalf("%s: the answer of the round that goes on is lost", when)
+		}
+	}
+	check("at the end")
+	if size := reopen(); size > whole/4 {
+		t.Errorf("the journal has %d bytes, had %d", size, whole)
+	}
+	check("after a start")
+	must(t, v.RememberDecline(statement.Digest{8}))
+	before := reopen()
+	check("and once more")
+	if r, ok := v.Round(statement.Digest{8}); !ok || !r.Declined {
+		t.Error("what was appended to a shortened journal is lost")
+	}
+	if again := reopen(); again != before {
+		t.Errorf("the journal is written anew at every start")
+	}
+}
+
+// Where there is no room to write it anew, the journal stays as it is.
+func TestAJournalThatCannotBeShortenedStays(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, dir)
+	fill(t, v)
+	path := filepath.Join(dir, "journal")
+	before, err := os.ReadFile(path)
+	must(t, err)
+	moved := filepath.Join(t.TempDir(), "moved")
+	must(t, os.Rename(dir, moved)) // no file can be made where it was
+	if err := v.journal.shorten(v.withoutBytes); err == nil {
+		t.Error("a journal that cannot be opened again is no error")
+	}
+	must(t, os.Rename(moved, dir))
+	after, err := os.ReadFile(path)
+	must(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("the journal was changed")
+	}
+	must(t, v.lock.Close())
+	expect(t, open(t, dir))
 }
