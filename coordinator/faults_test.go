@@ -143,8 +143,27 @@ func TestAContributionWhoseKeyDoesNotOpenIsLeftOutOnce(t *testing.T) {
 	if first.State != "failed-integrity" || len(first.Openers) != 0 {
 		t.Errorf("first round %+v", first)
 	}
+	if !strings.Contains(first.Reason, "those of Hospital 05 by the word of Hospital 0") {
+		t.Errorf("nobody is named: %q", first.Reason)
+	}
 	if second.Question != first.Question || second.State != "published" || slices.Contains(second.Invited, "Hospital 05") || len(second.Contributors) != 4 {
 		t.Errorf("second round %+v", second)
+	}
+}
+
+// Whoever reads why the study failed learns of every round of the question who was
+// named, and what to do.
+func TestAQuestionThatIsBlockedSaysByWhomAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	p := begin(t, coordinator.Options{}, 6, func(i int, h *rehearsal.Hospital) { h.BadShares, h.BadSharesLater = i == 5, i == 2 })
+	st := p.finish()
+	if st.State != "failed" || !slices.Equal(states(st), []string{"describe/counts failed-integrity", "describe/counts failed-integrity"}) {
+		t.Fatalf("study is %s (%s): %q", st.State, st.Reason, states(st))
+	}
+	for _, want := range []string{"those of Hospital 06 by the word of", "asked once more without Hospital 06", "those of Hospital 03 by the word of", "blocked", "as a new version"} {
+		if !strings.Contains(st.Reason, want) {
+			t.Errorf("no %q in %q", want, st.Reason)
+		}
 	}
 }
 

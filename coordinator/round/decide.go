@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -254,7 +255,7 @@ func (m *Machine) closeOpening(now time.Time, in Tick) []Record {
 		if waiting && now.Before(m.blockedAt.Add(m.PresenceWindow())) {
 			return nil
 		}
-		reason := fmt.Sprintf("%d of %d committee members could not open the key shares they were sent", len(m.faults), len(m.plan.Committee))
+		reason := fmt.Sprintf("%d of %d committee members could not open the key shares they were sent: %s", len(m.faults), len(m.plan.Committee), m.accused())
 		return []Record{Ended{State: FailedIntegrity, Cause: CauseFaults, Reason: reason, AtFault: blamed, At: now}}
 	}
 	if len(m.shares) >= m.plan.Threshold {
@@ -292,6 +293,22 @@ func (m *Machine) blocked() (blamed []string, blocked bool) {
 	}
 	slices.Sort(blamed)
 	return blamed, true
+}
+
+// accused says, for people to ask, whose key shares did not open, and who says so.
+// A member may be wrong or lie: that alone blames nobody.
+func (m *Machine) accused() string {
+	by := map[string][]string{}
+	for _, member := range slices.Sorted(maps.Keys(m.faults)) {
+		for _, sender := range m.faults[member].Senders {
+			by[sender] = append(by[sender], member)
+		}
+	}
+	var said []string
+	for _, sender := range slices.Sorted(maps.Keys(by)) {
+		said = append(said, fmt.Sprintf("those of %s by the word of %s", sender, strings.Join(by[sender], ", ")))
+	}
+	return strings.Join(said, "; ")
 }
 
 // blocking is how many members it takes to put the threshold out of reach.

@@ -124,6 +124,9 @@ func (d *Driver) ask(s *studyState, plan *statement.Plan, q compute.Question) er
 	return d.openPlan(plan, exact, q.Parameters)
 }
 
+// amend says what people can do about a question that is blocked.
+const amend = ": ask the hospitals that are named, and propose the study as a new version, which the one at fault does not approve"
+
 // invite says whom to ask a question, whether all of them must contribute, and
 // why it may not be asked if it may not.
 func (d *Driver) invite(s *studyState, question statement.Digest) (sites []string, exact bool, stop string) {
@@ -132,7 +135,7 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 	if last := s.lastPublished(); last != nil && !fresh {
 		sites = last.Contributors()
 	}
-	failures := 0
+	failures, before := 0, ""
 	for _, r := range s.rounds {
 		if r.Plan().Question != question {
 			continue
@@ -170,9 +173,12 @@ func (d *Driver) invite(s *studyState, question statement.Digest) (sites []strin
 			// same set less those at fault tells nothing by its difference.
 			failures++
 			exact = true
+			before = fmt.Sprintf("%s; it was asked once more without %s: ", reason, list(end.AtFault))
 			sites = without(r.Contributors(), end.AtFault)
 		case r.State() == round.FailedIntegrity:
-			return nil, false, reason + "; the question is blocked, because the fault cannot be pinned on a site: amend the study"
+			return nil, false, before + reason + "; the question is blocked, because the fault cannot be pinned on a site" + amend
+		case exact:
+			return nil, false, before + reason + "; the question is blocked" + amend
 		default:
 			return nil, false, reason
 		}

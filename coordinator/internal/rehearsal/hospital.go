@@ -35,6 +35,7 @@ type Hospital struct {
 	SkipCollecting bool // never contributes, but polls
 	SkipOpening    bool // contributes, but never opens
 	BadShares      bool // seals garbage instead of key shares
+	BadSharesLater bool // in every round but its first
 	WrongOpening   bool // answers with a share that is well formed and wrong
 
 	t      testing.TB
@@ -319,9 +320,12 @@ func (h *Hospital) Seal(plan *statement.Plan, round *secagg.Round, parameters []
 	if !known {
 		return nil, errors.New("the plan's roster is not here")
 	}
+	h.mu.Lock()
+	garbage := h.BadShares || h.BadSharesLater && len(h.made) > 0
+	h.mu.Unlock()
 	for j, share := range plain.Shares {
 		recipient, _ := roster.Member(plan.Committee[j])
-		if h.BadShares {
+		if garbage {
 			share = []byte("not a key share")
 		}
 		sealed, err := h.sealer.Seal(recipient.SealingKey, identity.ShareAddress{Study: plan.Study, Round: id, Sender: h.Name, Recipient: recipient.Name}, share)
