@@ -53,6 +53,7 @@ func counters(t *testing.T, records uint64) (status string, log []string) {
 // status of study and rounds and the log are the same, but for digests and times:
 // what is equal for all patients tells nothing of some.
 func TestStatusAndLogAreTheSameForOtherPatients(t *testing.T) {
+	long(t)
 	t.Parallel()
 	status, log := counters(t, 0)
 	for _, records := range []uint64{100, 200} {

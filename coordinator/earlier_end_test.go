@@ -16,6 +16,7 @@ import (
 // its end is in the evidence with the result that it names; one that failed showed
 // nothing, and its end is in the evidence alone.
 func TestEndsWithoutAModelAreEarlierReports(t *testing.T) {
+	long(t)
 	t.Parallel()
 	constant := strings.NewReplacer(
 		"outcome: {column: dose, type: number, range: [0, 100], unit: mg, transform: identity}", "outcome: {column: dose, type: binary, at_least: -1000}",

@@ -50,6 +50,7 @@ func onePatientLess() string {
 // withholds what one patient more or less would give away, says why, and the
 // auditor comes to the same.
 func TestALaterReportIsNotSubtractedFromAnEarlierOne(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p := begin(t, coordinator.Options{}, 4, nil)
 	p.finish()

@@ -35,6 +35,10 @@ func TestTheEvidenceHolds(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "a committee replaced" {
+				long(t)
+			}
+			t.Parallel()
 			p := play(t)
 			p.finish()
 			p.verify(t)

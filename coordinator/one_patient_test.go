@@ -38,6 +38,7 @@ var smallGroup = strings.Replace(rehearsal.Study, "levels: [female, male]", "lev
 // released model, only the numbers differ. What the test does not see: when answers
 // come.
 func TestNothingOnTheWayMovesWithOnePatient(t *testing.T) {
+	long(t)
 	t.Parallel()
 	one, two := witnessed(t, 1), witnessed(t, 2)
 	for _, where := range one.places() {

@@ -93,12 +93,12 @@ func (p *play) run(h *rehearsal.Hospital) (stop func()) {
 	return stop
 }
 
-// wait waits for a status. It skips to a deadline when nothing has changed for
-// a while and only time is left to wait for.
+// wait waits for a status. It skips to a deadline once every hospital has done what
+// it was asked for and only time is left to wait for.
 func (p *play) wait(what string, is func(*coordinator.StudyStatus) bool) *coordinator.StudyStatus {
 	p.t.Helper()
-	quiet, shown := time.Now(), ""
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	changed, asked, shown := time.Now(), time.Now(), ""
+	for time.Since(changed) < time.Minute {
 		st, err := p.server.Status(p.study)
 		if err != nil {
 			p.t.Fatal(err)
@@ -106,22 +106,50 @@ func (p *play) wait(what string, is func(*coordinator.StudyStatus) bool) *coordi
 		if is(st) {
 			return st
 		}
-		now := st.Progress()
-		if now != shown || slices.ContainsFunc(p.hospitals, (*rehearsal.Hospital).Busy) {
-			shown, quiet = now, time.Now()
-		}
-		if at, ok := p.server.Wake(); ok && time.Since(quiet) > 700*time.Millisecond {
-			if d := at.Sub(p.Clock.Now()); d > 0 {
-				p.Clock.Skip(d)
-				p.skipped += d
+		switch now := st.Progress(); {
+		case now != shown:
+			shown, changed, asked = now, time.Now(), time.Now()
+		case time.Since(asked) > 100*time.Millisecond:
+			if p.skip() {
+				changed = time.Now()
 			}
-			p.server.Nudge()
-			quiet = time.Now()
+			asked = time.Now()
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	st, _ := p.server.Status(p.study)
-	p.t.Fatalf("%s: not within a minute; the study is %+v", what, st)
+	p.t.Fatalf("%s: nothing has happened for a minute; the study is %+v", what, st)
 	return nil
+}
+
+// skip skips to the deadline that the coordinator waits for, and says whether it
+// did: not while a hospital has anything to do, nor while one is between two calls,
+// which must not look absent because the clock leapt, nor where the coordinator went
+// on while they were asked.
+func (p *play) skip() bool {
+	at, waits := p.server.Wake()
+	d := at.Sub(p.Clock.Now())
+	if !waits || d <= 0 {
+		return false
+	}
+	here := slices.DeleteFunc(slices.Clone(p.hospitals), func(h *rehearsal.Hospital) bool { return !h.Runs() })
+	for _, h := range here {
+		if !p.server.Calling(h.Name) {
+			return false
+		}
+	}
+	for _, h := range here {
+		if !h.Idle(p.t.Context()) {
+			return false
+		}
+	}
+	if again, waits := p.server.Wake(); !waits || !again.Equal(at) {
+		return false
+	}
+	p.Clock.Skip(d)
+	p.skipped += d
+	p.server.Nudge()
+	return true
 }
 
 func (p *play) finish() *coordinator.StudyStatus {
@@ -225,4 +253,13 @@ func TestAStudyNeedsApprovalsToStart(t *testing.T) {
 	}
 	refused(t, "a start with two approvals", rita.Start(study), "too-few-approvals")
 	refused(t, "a study that is no study", rita.TryPropose("study: x\nversoin: 1\n"), "study-invalid")
+}
+
+// long keeps a test out of the run under the race detector: other tests have the
+// same goroutines do the same.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out what has nothing to do with goroutines")
+	}
 }

@@ -29,6 +29,7 @@ var said = map[string]string{
 // by the right member all the same, makes the bundle fail, unless the field only
 // says something to people.
 func TestEveryFieldOfAStatementMatters(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	trust := Trust{Governance: c.governance.Public()}
 	used := make(map[string]bool)

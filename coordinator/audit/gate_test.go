@@ -93,6 +93,7 @@ func reworded(t *testing.T, change func(report map[string]any)) func(any) {
 // override that is none, and a release that is blocked. Each is named, by both
 // verifiers.
 func TestAGateThatIsPassedInOtherWaysIsNamed(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	move := func(kind string) func([][]byte) { // to before the audit
 		return func(leaves [][]byte) {

@@ -98,6 +98,7 @@ func class(files fstest.MapFS, name string) string {
 // Every bit of a file of each class matters to both verifiers, and both name the
 // file, or what it holds, that was changed.
 func TestBothVerifiersNameAFlippedByteOfEveryClass(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	honest := build(t, c, lies{})
 	seen := make(map[string]bool)
@@ -129,6 +130,7 @@ func TestBothVerifiersNameAFlippedByteOfEveryClass(t *testing.T) {
 }
 
 func TestBothVerifiersNameEveryFileTakenOrAdded(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	honest := build(t, c, lies{})
 	for _, name := range sortedNames(honest) {
@@ -274,6 +276,7 @@ func TestBothVerifiersNameWhatIsSwappedIn(t *testing.T) {
 // What is signed by everybody it needs and still does not fit: the second verifier
 // names it as far as it goes.
 func TestTheSecondVerifierNamesWhatDoesNotFit(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	for name, test := range map[string]struct {
 		lies  lies

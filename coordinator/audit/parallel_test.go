@@ -28,3 +28,12 @@ func TestInParallelIsALoop(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// alone keeps a test out of the run under the race detector that verifies bundle
+// after bundle: some others do so too, and nothing more meets in it.
+func alone(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out most of the tampering")
+	}
+}

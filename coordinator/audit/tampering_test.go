@@ -71,6 +71,7 @@ func expect(t *testing.T, files fs.FS, trust Trust, check string, words ...strin
 func sortedNames(files fstest.MapFS) []string { return slices.Sorted(maps.Keys(files)) }
 
 func TestEveryFileOfABundleMatters(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	honest := build(t, c, lies{})
 	trust := Trust{Governance: c.governance.Public()}
@@ -271,6 +272,7 @@ func requestion(p *statement.Plan) { p.Question = p.QuestionDigest() }
 // A maker of bundles with every private key can sign anything. What it signs
 // must still follow from the study and from the sums.
 func TestWhatIsSignedMustFollow(t *testing.T) {
+	alone(t)
 	c := newConsortium(t)
 	trust := Trust{Governance: c.governance.Public()}
 	move := func(kind string, n, by int) func([][]byte) {

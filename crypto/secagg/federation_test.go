@@ -215,3 +215,12 @@ func cloneOpenings(m map[int][]byte) map[int][]byte {
 	}
 	return out
 }
+
+// alone keeps a test out of the run under the race detector, in which one goroutine
+// computes and no other is there.
+func alone(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out what one goroutine computes alone, and takes long")
+	}
+}

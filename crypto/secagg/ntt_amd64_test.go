@@ -11,6 +11,7 @@ import (
 // needVectors skips on processors that never run what the test is about.
 func needVectors(t testing.TB) {
 	t.Helper()
+	alone(t)
 	if !hasVectors {
 		t.Skip("this processor has no AVX-512")
 	}

@@ -143,6 +143,7 @@ func TestEverySubsetOfSurvivorsAndOpeners(t *testing.T) {
 }
 
 func TestAThousandSites(t *testing.T) {
+	alone(t)
 	const sites = 1000
 	l := Layout{{"narrow", 20, 0, 1}, {"wide", 5, 40, 1 << 40}}
 	r := newRound(t, l, sites, 7)
@@ -157,6 +158,7 @@ func TestAThousandSites(t *testing.T) {
 
 // Vectors longer than a chunk, in the suite that the layout calls for.
 func TestLongVectors(t *testing.T) {
+	alone(t)
 	random := rand.New(rand.NewPCG(11, 12))
 	for _, l := range []Layout{
 		{{"v", 20000, 0, 32767}},
@@ -303,20 +305,25 @@ func TestOpenKeepsOneChunkAtATime(t *testing.T) {
 	}
 }
 
-// What Open allocates does not grow with the number of contributors.
+// What Open allocates does not grow with the number of contributors. What it takes
+// from a pool, and finds there or not, is not counted: the least of some openings is.
 func TestOpenMemoryDoesNotGrowWithContributors(t *testing.T) {
 	l := Layout{{"v", 9000, 0, 1e6}}
 	allocated := func(sites int) float64 {
 		r := suiteRound(t, "rlwe2048", l, 64, 2)
 		f := seal(t, r, uniformValues(l, sites, func(Field) float64 { return 1 }))
 		openings, read := f.openings(t, all(sites), all(2)), f.reader(all(sites))
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		if _, err := r.Open(sites, read, openings); err != nil {
-			t.Fatal(err)
+		least := math.Inf(1)
+		for range 20 {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := r.Open(sites, read, openings); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			least = min(least, float64(after.TotalAlloc-before.TotalAlloc))
 		}
-		runtime.ReadMemStats(&after)
-		return float64(after.TotalAlloc - before.TotalAlloc)
+		return least
 	}
 	few, many := allocated(2), allocated(40)
 	if many > 1.1*few {

@@ -81,6 +81,7 @@ var uncomputed = map[string]string{
 // log of a real study, and signs anew, both verifiers refuse it and name what does
 // not hold; what holds all the same is listed, with the reason.
 func TestNoForgedLogHolds(t *testing.T) {
+	long(t)
 	c := tell(t)
 	random, everything := tampering(t)
 	forgers := c.forgers(random)
@@ -159,15 +160,14 @@ func forgeries(t *testing.T, e evidence, forgers map[string]forger, random *rand
 	return all
 }
 
-// sampled takes every third type of entry with every forger, once, of any study; in
-// the short suite every sixth.
+// sampled takes every third type of entry with every forger, once, of any study.
 func sampled(all []forged, random *rand.Rand) (some []forged) {
 	random.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	seen := make(map[string]bool)
 	for _, f := range all {
 		if what := f.kind + f.forger; !seen[what] {
 			seen[what] = true
-			if n := len(seen); n%6 == 0 || n%3 == 0 && !testing.Short() {
+			if len(seen)%3 == 0 {
 				some = append(some, f)
 			}
 		}
@@ -178,6 +178,7 @@ func sampled(all []forged, random *rand.Rand) (some []forged) {
 // Rule: of what hospitals have cosigned nothing can be changed, moved, left out or put
 // in, whoever signs it anew: both verifiers name the cosigned checkpoint.
 func TestNoForgedLogHoldsBesideAWitness(t *testing.T) {
+	long(t)
 	c := tell(t)
 	random, everything := tampering(t)
 	forgers := c.forgers(random)
@@ -216,9 +217,7 @@ func TestNoForgedLogHoldsBesideAWitness(t *testing.T) {
 
 // Rule: the chronicle has every type of entry that a ledger knows.
 func TestTheChronicleHasEveryTypeOfEntry(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short chronicle leaves out some studies")
-	}
+	long(t)
 	c := tell(t)
 	seen := make(map[string]bool)
 	for _, e := range c.studies {

@@ -109,13 +109,11 @@ func wholeKinds() (want []string) {
 // and every kind of file can be damaged in no way that is not; both verifiers name
 // the file.
 func TestADamagedFileOfAnyKindIsNamed(t *testing.T) {
+	long(t)
 	c := tell(t)
 	random, everything := tampering(t)
 	all := make(map[string][]evidence) // by kind
-	rarely := 4
-	if testing.Short() {
-		rarely = 8
-	}
+	const rarely = 4
 	tries := 0
 	for _, e := range c.studies {
 		here := filesByKind(e.bundle)
@@ -146,7 +144,7 @@ func TestADamagedFileOfAnyKindIsNamed(t *testing.T) {
 		}
 	}
 	t.Logf("%d damaged bundles", tries)
-	if got := slices.Sorted(maps.Keys(all)); !testing.Short() && !slices.Equal(got, wholeKinds()) {
+	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, wholeKinds()) {
 		t.Errorf("kinds of files:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wholeKinds(), "\n"))
 	}
 }
@@ -204,6 +202,7 @@ func (c *chronicle) damage(t *testing.T, e evidence, kind, path, how string, oth
 
 // Rule: a file of a bundle as it was once before, rolled back, is not one of today's.
 func TestAnEarlierBundleDoesNotMixWithALaterOne(t *testing.T) {
+	long(t)
 	c := tell(t)
 	mixed := 0
 	for _, e := range c.studies {
@@ -231,6 +230,7 @@ func TestAnEarlierBundleDoesNotMixWithALaterOne(t *testing.T) {
 // hospitals and ledger are the same: protocol, attestation, and the whole of its
 // statements under the other's name.
 func TestEvidenceOfTwoStudiesDoesNotMix(t *testing.T) {
+	long(t)
 	c := tell(t)
 	for i, e := range c.studies {
 		other := c.studies[(i+1)%len(c.studies)]

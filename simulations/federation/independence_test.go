@@ -34,6 +34,7 @@ import (
 // digests, nonces, keys and certificates, signatures, times, and the port. Every
 // committee member has to answer, so that no answer is late in one run only.
 func TestStoreDependsOnRecordsOnlyThroughSums(t *testing.T) {
+	long(t)
 	source := protocol(t, "warfarin-dose.yaml", "threshold: supermajority", "threshold: unanimous")
 	sites := hospitals(t, 4, 800)
 	exchanged := slices.Clone(sites)

@@ -24,6 +24,7 @@ import (
 // such study, and is withheld. The evidence of each leads to the same report with
 // both verifiers.
 func TestReportsBetweenTwoWindowsAreComparedWithThem(t *testing.T) {
+	long(t)
 	from := today()
 	spec := Spec{
 		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 400, 1, 0), Dir: t.TempDir(), Seed: 1,

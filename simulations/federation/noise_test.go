@@ -167,6 +167,7 @@ func TestStudyUnderNoise(t *testing.T) {
 // or not at all: where one drops out it is asked anew of the rest, who draw for their
 // number. Both verifiers hold that for true.
 func TestNoiseIsDrawnForThoseWhoAreAsked(t *testing.T) {
+	long(t)
 	const gone, noisy = "site-03", 9 * (6 + 3) // numbers of the noisy vector
 	for name, leave := range map[string]struct {
 		drops []Drop

@@ -14,6 +14,7 @@ import (
 // beside the audit of them; the next one, of patients who came later, is. Auditors
 // come to the same report.
 func TestAWindowIsNotSubtractedFromTheReleasesOwnReport(t *testing.T) {
+	long(t)
 	from := today()
 	spec := Spec{
 		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 100, 1, 0), Dir: t.TempDir(), Seed: 1,

@@ -74,6 +74,7 @@ func rarePatients() (sites []Site, all []resident) {
 // audit, that of the result, the card, its XML, and all three as PDF. And the
 // reader can tell withheld from undefined from nobody, in each of them.
 func TestWithheldIsWithheldInEveryText(t *testing.T) {
+	long(t)
 	if _, err := exec.LookPath("pdftotext"); err != nil {
 		t.Log("pdftotext is not installed: what the PDFs say is not checked")
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,13 +44,15 @@ type Hospital struct {
 	sealer identity.Sealer
 	clock  *Clock
 	rows   [][]string
-	busy   atomic.Bool
+	busy   atomic.Bool // at work, and not only waiting for news
 	cured  atomic.Bool // no longer skips collecting
+	runs   atomic.Bool // on the net
 
 	mu      sync.Mutex
 	made    map[statement.Digest]*Contribution // by round: a site seals once
 	ended   map[string]string
 	studies map[statement.Digest]*study.Study
+	done    string // revision of the work that was done last; empty for none
 }
 
 // Contribution is what a hospital sends for a round.
@@ -95,14 +99,46 @@ func (h *Hospital) Ended(round string) string {
 	return h.ended[round]
 }
 
-// Busy reports whether the hospital is at work, and not only waiting for news.
-func (h *Hospital) Busy() bool { return h.busy.Load() }
+// Runs reports whether the hospital is on the net.
+func (h *Hospital) Runs() bool { return h.runs.Load() }
+
+// Idle reports whether the hospital has done all that the coordinator wants of it
+// now, if anything: it asks for that once more, as if it had seen nothing, and
+// compares. What it skips is done too.
+func (h *Hospital) Idle(ctx context.Context) bool {
+	if h.busy.Load() {
+		return false
+	}
+	wanted, err := h.Site.Poll(ctx, &consiliumv1.PollRequest{})
+	if err != nil {
+		return false
+	}
+	asked := slices.ContainsFunc(wanted.GetAssignments(), func(a *consiliumv1.Assignment) bool { return a.GetRoundEnded() == nil })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !asked || work(h.done) == work(wanted.GetRevision())
+}
+
+// work is the part of a revision that names what is to be done.
+func work(revision string) string {
+	of, _, _ := strings.Cut(revision, ".")
+	return of
+}
+
+// did notes the work that was done.
+func (h *Hospital) did(revision string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.done = revision
+}
 
 // Contributes ends SkipCollecting while the hospital runs.
 func (h *Hospital) Contributes() { h.cured.Store(true) }
 
 // Run works until ctx ends. A coordinator that is away is waited for.
 func (h *Hospital) Run(ctx context.Context) {
+	h.runs.Store(true)
+	defer h.runs.Store(false)
 	revision := ""
 	var head ledger.Checkpoint
 	for ctx.Err() == nil {
@@ -121,6 +157,7 @@ func (h *Hospital) Run(ctx context.Context) {
 				return
 			}
 			revision = ""
+			h.did(revision)
 			select {
 			case <-ctx.Done():
 			case <-time.After(20 * time.Millisecond):
@@ -128,6 +165,7 @@ func (h *Hospital) Run(ctx context.Context) {
 			continue
 		}
 		revision = news.GetRevision()
+		h.did(revision)
 	}
 }
 
