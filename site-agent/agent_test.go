@@ -124,6 +124,9 @@ func TestAStudyFromEnrolmentToPrediction(t *testing.T) {
 	if err != nil || list[0].DryRun.Rows != 80 || list[0].DryRun.Steps[1].Fields[0].Length == 0 || list[0].DryRun.Steps[1].Bytes == 0 {
 		t.Fatalf("dry run %+v, %v", list[0].DryRun, err)
 	}
+	if waits := list[0].DryRun.Waits; !strings.HasPrefix(waits, "2m0s; who misses a round") {
+		t.Errorf("how long a round waits: %q", waits)
+	}
 	if err := Decide(dirs[2], Decision{Kind: DecideStudy, Digest: s.Digest(), Yes: true}); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type DryRun struct {
 	Rows    int                      `json:"rows"`
 	Skipped map[study.SkipReason]int `json:"skipped"`
 	Steps   []DryRunStep             `json:"steps"`
+	Waits   string                   `json:"waits"` // how long a round waits for this hospital, and then
 	Shown   []string                 `json:"shown"` // by the opened sums, beside the model
 	// Criteria of the study, and what their verdicts will do to its release.
 	Criteria []string `json:"criteria,omitempty"`
@@ -55,6 +56,10 @@ func newDryRun(s *study.Study, own *cohort, unreadable error, sites int) *DryRun
 		d.Unreadable = unreadable.Error()
 	} else {
 		d.Rows, d.Skipped = own.matrix.Rows(), own.skipped
+	}
+	d.Waits = s.Deadline().String() + "; who misses a round is not asked again in this study"
+	if s.Monitor != nil {
+		d.Waits = s.Deadline().String() + "; who misses a round is asked again in the next window"
 	}
 	d.Shown, d.Criteria = pipeline.Shown(s), fairness.Declared(s)
 	for _, step := range pipeline.Steps(s, sites) {

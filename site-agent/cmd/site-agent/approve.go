@@ -164,6 +164,9 @@ func (a *app) showDryRun(d *siteagent.DryRun) {
 		}
 		a.Printf("      %s\n      %s\n", step.Purpose, strings.Join(fields, " "))
 	}
+	if d.Waits != "" { // a dry run by an earlier version has none
+		a.Printf("  A round waits for this hospital: %s.\n", d.Waits)
+	}
 	for i, note := range d.Shown {
 		if i == 0 {
 			a.Printf("  What the opened sums show beside the model:\n")
