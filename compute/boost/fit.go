@@ -334,6 +334,10 @@ func (f *Fit) finish() {
 		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.NoSplit,
 			Message: "no split with min_leaf patients on each side lowers the loss, or none lowers that of the patients held out: the model predicts the same for everybody"})
 	}
+	if first, last := f.curve[0].Loss, f.curve[min(len(f.trees), len(f.curve)-1)].Loss; len(f.trees) > 0 && last >= first {
+		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.Divergence,
+			Message: fmt.Sprintf("with %d trees the training loss is %.3g, no less than the %.3g without any: the steps are too long; lower model.learning_rate, now %g, or raise model.lambda, now %g", len(f.trees), last, first, f.study.Model.Boost.LearningRate, f.study.Model.Boost.Lambda)})
+	}
 	f.growth, f.grown = nil, true
 	f.done = !f.study.HasBaseline()
 }

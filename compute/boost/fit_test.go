@@ -280,6 +280,24 @@ func TestWhatCannotBeFittedIsSaid(t *testing.T) {
 	}
 }
 
+// Trees that overshoot are a model, with a remark.
+func TestTreesThatAreNoBetterThanNoneAreRemarked(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 1))
+	records := patients(random, study.LossLogistic, 600, 3)
+	for _, r := range records { // rare, and of nothing
+		r[4] = strconv.Itoa(max(0, random.IntN(20)-18))
+	}
+	for settings, want := range map[string]bool{"learning_rate: 0.1": false, "learning_rate: 1, lambda: 0": true} {
+		s := parse(t, protocol(study.LossLogistic, ", trees: 20, depth: 4, min_leaf: 5, "+settings, 3, 5))
+		f, _ := federate(t, s, divide(t, random, s, columns(3), records, 3))
+		c := f.Model().Curve
+		got := slices.ContainsFunc(f.Remarks(), func(d compute.Diagnosis) bool { return d.Kind == compute.Divergence })
+		if got != want || got != (c[len(c)-1].Loss >= c[0].Loss) {
+			t.Errorf("%s: from %v to %v, remarks %v", settings, c[0].Loss, c[len(c)-1].Loss, f.Remarks())
+		}
+	}
+}
+
 // A column far from zero is split like one around it, and those that cannot be
 // split are named.
 func TestColumnsFarFromZeroAreSplitAndUnusedOnesNamed(t *testing.T) {
