@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -62,7 +64,21 @@ func (a *app) exposed(c config) []siteagent.Check {
 	return checks
 }
 
+// othersRead reports that the modes of a file and of all folders that it is in let
+// every user of the machine read it.
 func othersRead(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
+	path, err := filepath.Abs(path)
+	if err != nil || runtime.GOOS == "windows" {
+		return false
+	}
+	for bit := fs.FileMode(0o004); ; bit = 0o001 { // of folders, to go through
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm()&bit == 0 {
+			return false
+		}
+		if path == filepath.Dir(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
 }
