@@ -28,10 +28,11 @@ type pack struct {
 
 	users int    // who have it open; guarded by packs.mu
 	used  uint64 // when it was opened last
+	shut  bool   // since: the file is closed, and the index is still here
 
 	mu      sync.Mutex
 	file    *os.File // nil while there is none
-	read    bool     // the headings were
+	read    bool     // the headings were, and the file is open if there is one
 	index   map[statement.Digest]place
 	end     int64
 	rest    int64 // how much lies behind the end that cannot be read
@@ -52,9 +53,16 @@ const heading = 4 + 8 + sha256.Size
 var mark = [4]byte{'b', 'l', 'o', 'b'}
 
 func newPack(path string, volatile bool) *pack {
-	p := &pack{path: path, volatile: volatile, index: map[statement.Digest]place{}}
+	p := &pack{path: path, volatile: volatile}
 	p.synced = sync.NewCond(&p.mu)
+	p.forget()
 	return p
+}
+
+// forget what is known of the file.
+func (p *pack) forget() {
+	p.index, p.end, p.rest = map[statement.Digest]place{}, 0, 0
+	p.whole, p.durable, p.named = false, 0, false
 }
 
 func (p *pack) close() error {
@@ -63,17 +71,20 @@ func (p *pack) close() error {
 	if p.file == nil {
 		return nil
 	}
-	return p.file.Close()
+	file := p.file
+	p.file, p.read = nil, false
+	return file.Close()
 }
 
-// load opens the file, if there is one, and reads its headings. The caller holds
-// the lock.
+// load opens the file, if there is one, and reads its headings, unless they are
+// known: nobody else writes to the file. The caller holds the lock.
 func (p *pack) load() error {
 	if p.read {
 		return nil
 	}
 	file, err := os.OpenFile(p.path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
+		p.forget()
 		p.read, p.whole = true, true
 		return nil
 	}
@@ -95,8 +106,12 @@ func (p *pack) readHeadings(file *os.File) error {
 	if err != nil {
 		return err
 	}
+	if p.end > 0 && p.end+p.rest == info.Size() {
+		return nil
+	}
+	p.forget()
 	var h [heading]byte
-	for p.end = 0; info.Size()-p.end >= heading; {
+	for info.Size()-p.end >= heading {
 		if _, err := file.ReadAt(h[:], p.end); err != nil {
 			return err
 		}
@@ -249,8 +264,11 @@ func (p *pack) write(from io.WriterTo) (name statement.Digest, err error) {
 func (p *pack) sync() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.volatile || p.file == nil {
+	if p.volatile {
 		return nil
+	}
+	if err := p.load(); err != nil || p.file == nil {
+		return err
 	}
 	for end := p.end; p.failed == nil && (p.durable < end || !p.named); {
 		if p.syncing {

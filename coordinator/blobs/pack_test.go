@@ -2,6 +2,7 @@ package blobs
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"testing"
 )
@@ -73,5 +74,81 @@ func TestNoSyncSucceedsAfterOneThatFailed(t *testing.T) {
 	}
 	if err := again.In(name).Put(New([]byte("more"))); err != nil {
 		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// A pack that had to be shut for others is not read again to be opened, and goes on
+// where it was; one whose file is another meanwhile is read anew.
+func TestAShutPackIsStillKnown(t *testing.T) {
+	f, err := OpenFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first, blob, staged := New([]byte("first")).Name(), New([]byte("a blob")), New([]byte("a staged blob"))
+	s := f.In(first)
+	if err := errors.Join(s.Put(blob), s.Stage(staged)); err != nil {
+		t.Fatal(err)
+	}
+	others := func() {
+		for i := range idlePacks + 1 {
+			if err := f.In(New([]byte{byte(i), byte(i >> 8)}).Name()).Put(blob); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	others()
+	p := f.packs.open[first]
+	if !p.shut || p.file != nil || f.packs.files != idlePacks {
+		t.Fatalf("shut: %v, %d files are open", p.shut, f.packs.files)
+	}
+	before := p.end
+	whole, err := os.ReadFile(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.path, append([]byte("x"), whole[1:]...), 0o600); err != nil { // no heading that could be read
+		t.Fatal(err)
+	}
+	if got, err := s.Get(staged.Name()); err != nil || string(got) != "a staged blob" {
+		t.Errorf("a shut pack gives %q, %v", got, err)
+	}
+	if p != f.packs.open[first] || p.end != before {
+		t.Error("the pack is another")
+	}
+	others()
+	if err := s.Sync(); err != nil || p.durable != before {
+		t.Errorf("%d of %d bytes are durable after a sync: %v", p.durable, before, err)
+	}
+	others()
+	if err := os.WriteFile(p.path, whole[:len(whole)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := s.Has(staged.Name()); has || err != nil {
+		t.Errorf("a blob that was cut off meanwhile is there: %v, %v", has, err)
+	}
+	if err := s.Put(staged); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(staged.Name()); err != nil || string(got) != "a staged blob" {
+		t.Errorf("stored again it is %q, %v", got, err)
+	}
+}
+
+// However many packs there are, few are in memory.
+func TestThePacksThatAreKnownAreBounded(t *testing.T) {
+	f, err := OpenVolatile(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	blob := New([]byte("a blob"))
+	for i := range knownPacks + 10 {
+		if err := f.In(New([]byte{byte(i), byte(i >> 8)}).Name()).Stage(blob); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(f.packs.open) != knownPacks || f.packs.files != idlePacks {
+		t.Errorf("%d packs are known, %d open", len(f.packs.open), f.packs.files)
 	}
 }

@@ -18,13 +18,16 @@ import (
 type packs struct {
 	mu    sync.Mutex
 	open  map[statement.Digest]*pack
+	files int    // how many of them are not shut
 	clock uint64 // counts uses
 }
 
 const packSuffix = ".pack"
 
-// idlePacks is how many packs stay open that nobody uses.
-const idlePacks = 128
+const (
+	idlePacks  = 128  // stay open that nobody uses
+	knownPacks = 1024 // have their index in memory, some 40 kB for a round of twenty sites
+)
 
 // In implements Store.
 func (f *Files) In(pack statement.Digest) Store {
@@ -41,7 +44,12 @@ func (f *Files) pack(name statement.Digest) (p *pack, done func()) {
 	p = f.packs.open[name]
 	if p == nil {
 		p = newPack(filepath.Join(f.dir, name.String()+packSuffix), f.volatile)
+		p.shut = true
 		f.packs.open[name] = p
+	}
+	if p.shut {
+		p.shut = false
+		f.packs.files++
 	}
 	f.packs.clock++
 	p.users++
@@ -58,28 +66,38 @@ func (f *Files) Close() error {
 		failed = errors.Join(failed, p.close())
 	}
 	clear(f.packs.open)
+	f.packs.files = 0
 	return failed
 }
 
-// release closes the pack that was used the longest ago, where there are too many.
+// release shuts the pack that was used the longest ago, where too many are open,
+// and forgets it where too many are known.
 func (all *packs) release(p *pack) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	p.users--
-	if len(all.open) <= idlePacks {
-		return
+	if all.files > idlePacks {
+		if _, p := all.oldest(func(p *pack) bool { return !p.shut }); p != nil {
+			p.shut = true
+			all.files--
+			p.close()
+		}
 	}
-	var oldest statement.Digest
-	var found *pack
+	if len(all.open) > knownPacks {
+		if name, p := all.oldest(func(p *pack) bool { return p.shut }); p != nil {
+			delete(all.open, name)
+		}
+	}
+}
+
+// oldest is the pack that was used the longest ago, of those that nobody uses.
+func (all *packs) oldest(of func(p *pack) bool) (oldest statement.Digest, found *pack) {
 	for name, p := range all.open {
-		if p.users == 0 && (found == nil || p.used < found.used) {
+		if p.users == 0 && of(p) && (found == nil || p.used < found.used) {
 			oldest, found = name, p
 		}
 	}
-	if found != nil {
-		delete(all.open, oldest)
-		found.close()
-	}
+	return oldest, found
 }
 
 // packed is a Store in one pack.
