@@ -134,6 +134,7 @@ type system struct {
 	is    [][]float64 // equations that do not follow from others, each with its value at the end
 	bound []known     // the rest
 	sound bool        // they do not contradict each other
+	start []int       // a basis of a solution; nil until one was found
 }
 
 func (a *Attacker) solved() *system {
@@ -219,9 +220,16 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 			c[s.place[i]] -= sign
 		}
 	}
-	x, ok := optimum(c, m, b, more == nil)
+	var start []int
+	if more == nil {
+		start = s.start
+	}
+	x, ok := optimum(c, m, b, start, more == nil)
 	if !ok {
 		return nil, false
+	}
+	if more == nil && start == nil {
+		s.start = basis(m, x)
 	}
 	out := make([]float64, a.Atoms)
 	for i, p := range s.place {
@@ -232,11 +240,16 @@ func (a *Attacker) relaxed(target []int, sign float64, more []known) ([]float64,
 	return out, true
 }
 
-// optimum solves a linear program. The solver panics where the basis that it
-// begins with is singular, which depends on the order of the variables: another
-// order is tried then; and where there is a solution for certain, because the truth
-// is one, for any other reason to find none.
-func optimum(c []float64, m *mat.Dense, b []float64, certain bool) (x []float64, ok bool) {
+// optimum solves a linear program, from a basis of a solution if there is one. The
+// solver panics where the basis that it begins with is singular, which depends on
+// the order of the variables: another order is tried then; and where there is a
+// solution for certain, because the truth is one, for any other reason to find none.
+func optimum(c []float64, m *mat.Dense, b []float64, start []int, certain bool) (x []float64, ok bool) {
+	if start != nil {
+		if x, err := simplex(c, m, b, start); err == nil {
+			return x, true
+		}
+	}
 	rows, n := m.Dims()
 	for turn := range min(n, 20) {
 		place := func(j int) int { return (j + turn) % n }
@@ -247,7 +260,7 @@ func optimum(c []float64, m *mat.Dense, b []float64, certain bool) (x []float64,
 				columns.Set(i, place(j), m.At(i, j))
 			}
 		}
-		solution, err := simplex(costs, columns, b)
+		solution, err := simplex(costs, columns, b, nil)
 		switch {
 		case err == nil:
 			x = make([]float64, n)
@@ -264,14 +277,55 @@ func optimum(c []float64, m *mat.Dense, b []float64, certain bool) (x []float64,
 
 var errSingular = errors.New("the solver began with a singular basis")
 
-func simplex(c []float64, m *mat.Dense, b []float64) (x []float64, err error) {
+func simplex(c []float64, m *mat.Dense, b []float64, start []int) (x []float64, err error) {
 	defer func() {
 		if recover() != nil {
 			err = errSingular
 		}
 	}()
-	_, x, err = lp.Simplex(c, m, b, 1e-9, nil)
+	_, x, err = lp.Simplex(c, m, b, 1e-9, start)
 	return x, err
+}
+
+// basis completes the columns that a solution at a corner uses, which do not follow
+// from each other, to as many as there are rows. It is nil if there are not so many.
+func basis(m *mat.Dense, x []float64) (columns []int) {
+	rows, n := m.Dims()
+	var reduced [][]float64
+	var pivots []int
+	for _, used := range []bool{true, false} {
+		for j := 0; j < n && len(columns) < rows; j++ {
+			if used != (x[j] > 1e-9) {
+				continue
+			}
+			left := mat.Col(nil, j, m)
+			for i, r := range reduced {
+				if f := left[pivots[i]]; f != 0 {
+					for k := range left {
+						left[k] -= f * r[k]
+					}
+				}
+			}
+			pivot := 0
+			for k := range left {
+				if math.Abs(left[k]) > math.Abs(left[pivot]) {
+					pivot = k
+				}
+			}
+			if math.Abs(left[pivot]) < 1e-9 {
+				continue
+			}
+			scale := left[pivot]
+			for k := range left {
+				left[k] /= scale
+			}
+			reduced, pivots, columns = append(reduced, left), append(pivots, pivot), append(columns, j)
+		}
+	}
+	if len(columns) < rows {
+		return nil
+	}
+	return columns
 }
 
 // occupied numbers the atoms that may hold anybody; the others have -1.
