@@ -53,6 +53,18 @@ func TestHealthSaysWhatAPersonHasToLookAt(t *testing.T) {
 	if h := health(time.Now()); len(h.Wrong) != 0 || len(h.Violations) != 1 || h.Acknowledged != 1 {
 		t.Errorf("acknowledged: %+v", h)
 	}
+	// The same once more is news again.
+	a, stop = start(t, Options{Dir: dir, Source: records.Memory(patientColumns, patients(1, 20))})
+	a.violation("test", "something that an honest coordinator does not do", nil)
+	a.violation("test", "something that an honest coordinator does not do", nil)
+	stop()
+	a.writeStatusOf(t, dir)
+	if h := health(time.Now()); len(h.Wrong) != 1 || len(h.Violations) != 2 || h.Acknowledged != 1 {
+		t.Errorf("after an acknowledged violation came again: %+v", h)
+	}
+	if _, err := Acknowledge(dir); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"a.json" + unreadable, "b.json" + failed, "c.json"} {
 		if err := os.WriteFile(filepath.Join(dir, decisionsDir, name), nil, 0o600); err != nil {
 			t.Fatal(err)

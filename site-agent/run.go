@@ -226,7 +226,7 @@ func (a *Agent) refused(work string, err error) {
 
 func (a *Agent) violation(code, sentence string, cause error) {
 	a.log.Error("security violation", zap.String("code", code), zap.String("sentence", sentence), zap.Error(cause))
-	if err := a.vault.RecordViolation(vault.Violation{Time: a.o.Now().UTC(), Code: code, Sentence: sentence}); err != nil {
+	if err := a.vault.RecordViolation(vault.Violation{Time: a.o.Now().UTC(), Code: code, Sentence: sentence}, acknowledged(a.o.Dir)); err != nil {
 		a.log.Error("the violation could not be recorded", zap.Error(err))
 	}
 }

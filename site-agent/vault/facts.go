@@ -113,11 +113,12 @@ func (v *Vault) DecideRelease(d Decision) error {
 }
 
 // RecordViolation keeps a security violation for people to see, the same one
-// once.
-func (v *Vault) RecordViolation(n Violation) error {
+// once; again where people have acknowledged the one before, which is among the
+// first that many.
+func (v *Vault) RecordViolation(n Violation, acknowledged int) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, seen := range v.violations {
+	for _, seen := range v.violations[min(acknowledged, len(v.violations)):] {
 		if seen.Code == n.Code && seen.Sentence == n.Sentence {
 			return nil
 		}

@@ -60,7 +60,7 @@ func fill(t *testing.T, v *Vault) {
 	must(t, v.RememberFault(Fault{Round: round2, Request: statement.Digest{6}, Senders: []string{"beta"}, Statement: []byte("fault")}))
 	must(t, v.Forget(statement.Digest{3}))
 	must(t, v.DecideRelease(Decision{Subject: statement.Digest{4}, Yes: false, Reason: "no", Statement: []byte("no")}))
-	must(t, v.RecordViolation(Violation{Code: "second-set", Sentence: "s"}))
+	must(t, v.RecordViolation(Violation{Code: "second-set", Sentence: "s"}, 0))
 }
 
 // expect checks what fill wrote.
@@ -219,7 +219,7 @@ func TestATornLineIsCutAtEveryLength(t *testing.T) {
 		if n := len(v.Violations()); n != 0 {
 			t.Fatalf("cut at %d: a torn fact was believed", cut)
 		}
-		must(t, v.RecordViolation(Violation{Code: "again"}))
+		must(t, v.RecordViolation(Violation{Code: "again"}, 0))
 		must(t, v.Close())
 		if v, err = Open(dir, nil); err != nil || len(v.Violations()) != 1 {
 			t.Fatalf("cut at %d: the journal does not go on: %v", cut, err)
@@ -267,7 +267,7 @@ func TestAFailedWriteIsNotForgotten(t *testing.T) {
 	if _, ok := v.Answered(round1); ok {
 		t.Fatal("what is not on the disk is remembered in memory")
 	}
-	if err := v.RecordViolation(Violation{}); err == nil || v.Failed() == nil {
+	if err := v.RecordViolation(Violation{}, 0); err == nil || v.Failed() == nil {
 		t.Fatal("the vault goes on after a failed write")
 	}
 }
