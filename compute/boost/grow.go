@@ -55,6 +55,8 @@ func (g *growth) absorb(q *treeQuestion, sum compute.Sum, r *rule, depth int, ra
 		return err
 	}
 	var apart []int
+	var filling sync.WaitGroup // of nodes that have nothing in common
+	defer filling.Wait()
 	for i, n := range g.asked {
 		b := g.open[n]
 		b.actual, b.squares = answer.totals[i], answer.squares[i]
@@ -63,7 +65,9 @@ func (g *growth) absorb(q *treeQuestion, sum compute.Sum, r *rule, depth int, ra
 				return fmt.Errorf("node %d has more patients than the sums have room for: hospitals came that were not counted", q.Nodes[i])
 			}
 			b.total = b.actual
-			b.histogram = (&plan{grid: q.grids[i], rest: make([]uint8, len(q.bins))}).fill(q.bins, b.actual, answer.cells[i], nil)
+			filling.Go(func() {
+				b.histogram = (&plan{grid: q.grids[i], rest: make([]uint8, len(q.bins))}).fill(q.bins, b.actual, answer.cells[i], nil)
+			})
 			continue
 		}
 		other := g.open[b.sibling]
@@ -71,14 +75,17 @@ func (g *growth) absorb(q *treeQuestion, sum compute.Sum, r *rule, depth int, ra
 			apart = append(apart, n, b.sibling)
 			continue
 		}
-		b.histogram = b.plan.fill(q.bins, b.actual, answer.cells[i], b.parent)
-		if other.total.count >= 2*r.minLeaf {
-			other.actual, other.histogram, other.squares = other.total, b.parent, b.bound-b.squares
-			for k := range other.histogram {
-				other.histogram[k] = other.histogram[k].less(b.histogram[k])
+		filling.Go(func() {
+			b.histogram = b.plan.fill(q.bins, b.actual, answer.cells[i], b.parent)
+			if other.total.count >= 2*r.minLeaf {
+				other.actual, other.histogram, other.squares = other.total, b.parent, b.bound-b.squares
+				for k := range other.histogram {
+					other.histogram[k] = other.histogram[k].less(b.histogram[k])
+				}
 			}
-		}
+		})
 	}
+	filling.Wait()
 	if len(apart) > 0 {
 		slices.Sort(apart)
 		g.asked, g.parted = apart, true
@@ -115,6 +122,8 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 		}
 	}
 	choosing.Wait()
+	var planning sync.WaitGroup
+	defer planning.Wait()
 	for k, n := range open {
 		f := best[k].found
 		if !best[k].ok {
@@ -137,7 +146,9 @@ func (g *growth) split(b bins, r *rule, depth int, rate float64, monotone []int)
 		if high.total.count < low.total.count {
 			smaller, at = high, at+1
 		}
-		smaller.plan = newPlan(b, n.histogram, above, smaller == high, smaller.total, r.minLeaf)
+		planning.Go(func() {
+			smaller.plan = newPlan(b, n.histogram, above, smaller == high, smaller.total, r.minLeaf)
+		})
 		g.asked = append(g.asked, at)
 	}
 	if len(g.asked) == 0 { // leaves all
