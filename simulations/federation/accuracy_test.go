@@ -376,6 +376,7 @@ func (g audited) equals(t *testing.T, metric string, want any) {
 // are the reference's.
 func TestTwoPatientsDoNotFollowFromTheReport(t *testing.T) {
 	long(t)
+	t.Parallel()
 	want := loadReference(t)
 	result := run(t, Spec{Protocol: protocol(t, "warfarin-dose.yaml"), Sites: warfarinSites(t)})
 	for level, want := range groupsOf[doseFigures](t, want.Linear.InSample, "race") {

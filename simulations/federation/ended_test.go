@@ -14,6 +14,7 @@ import (
 // with the windows that it has: they are stored, say why no more follow, and are in
 // the evidence. One without any window has failed.
 func TestAWatchWhoseHospitalsWithdrawEndsWithItsWindows(t *testing.T) {
+	t.Parallel()
 	for name, windows := range map[string]int{"after the first window": 1, "before any window": 0} {
 		t.Run(name, func(t *testing.T) {
 			from := today()

@@ -281,6 +281,7 @@ func kinds(t *testing.T, c *consortium) (found []string, err error) {
 // Each verdict does what the study has declared for it, and each policy meets a
 // warning as the hospital has decided.
 func TestEveryDecisionReachesTheHospitals(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		criterion, policy string
 		gate, state       string

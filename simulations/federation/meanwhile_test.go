@@ -25,6 +25,7 @@ import (
 // both verifiers.
 func TestReportsBetweenTwoWindowsAreComparedWithThem(t *testing.T) {
 	long(t)
+	t.Parallel()
 	from := today()
 	spec := Spec{
 		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 400, 1, 0), Dir: t.TempDir(), Seed: 1,

@@ -74,11 +74,13 @@ func rederives(t *testing.T, c *consortium, dir string, result []byte) {
 // next one, for which they are back, and the evidence leads to the same report. A
 // coordinator that is started again knows what was missed and logs no window twice.
 func TestAMissedWindowDoesNotEndTheStudy(t *testing.T) {
+	t.Parallel()
 	for name, gone := range map[string][]int{"first": {0}, "second": {1}, "last": {2}, "all": {0, 1, 2}} {
 		t.Run(name, func(t *testing.T) {
 			if name != "second" {
 				long(t)
 			}
+			t.Parallel()
 			from := today()
 			core, logs := observer.New(zap.InfoLevel)
 			spec := Spec{
@@ -157,6 +159,7 @@ func TestAMissedWindowDoesNotEndTheStudy(t *testing.T) {
 // A window whose opening began and failed is not opened a second time: it is lost,
 // and the study is not.
 func TestAnOpeningThatFailsLosesItsWindowOnly(t *testing.T) {
+	t.Parallel()
 	from := today()
 	var silent atomic.Bool
 	spec := Spec{
@@ -218,6 +221,7 @@ func TestAnOpeningThatFailsLosesItsWindowOnly(t *testing.T) {
 // A hospital that rolled the watched release back, and one that never installed it,
 // decline with their reason, and the others' windows are shown without them.
 func TestAHospitalWithoutTheReleaseDeclines(t *testing.T) {
+	t.Parallel()
 	from := today()
 	five := func(seed uint64, windows, each int) []Site {
 		sites := watchedPatients(seed, from, windows, each, windows, 0)

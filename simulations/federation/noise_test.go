@@ -76,6 +76,7 @@ func wards() (sites []Site, n map[string]int, off map[string]float64) {
 // true; its report says what epsilon is and what it covers; its figures are near the
 // exact ones; and no exact count of a group is in any file that leaves a hospital.
 func TestStudyUnderNoise(t *testing.T) {
+	t.Parallel()
 	sites, n, off := wards()
 	dir := t.TempDir()
 	bundle := filepath.Join(dir, "bundle")
@@ -168,6 +169,7 @@ func TestStudyUnderNoise(t *testing.T) {
 // number. Both verifiers hold that for true.
 func TestNoiseIsDrawnForThoseWhoAreAsked(t *testing.T) {
 	long(t)
+	t.Parallel()
 	const gone, noisy = "site-03", 9 * (6 + 3) // numbers of the noisy vector
 	for name, leave := range map[string]struct {
 		drops []Drop
@@ -185,38 +187,41 @@ func TestNoiseIsDrawnForThoseWhoAreAsked(t *testing.T) {
 			}
 		}},
 	} {
-		sites, _, _ := wards()
-		dir := t.TempDir()
-		bundle := filepath.Join(dir, "bundle")
-		result := run(t, Spec{
-			Protocol: []byte(strings.Replace(noisyStudy, "minimum_contributors: 4", "minimum_contributors: 2", 1)),
-			Sites:    sites, Drops: leave.drops, Dir: filepath.Join(dir, "consortium"), Bundle: bundle,
-			onSite: func(site string, o *siteagent.Options) {
-				if site == gone {
-					leave.with(o)
-				}
-			},
-		})
-		if result.Study.State != "completed" {
-			t.Fatalf("%s: the study is %s: %s", name, result.Study.State, result.Study.Reason)
-		}
-		_, err := independent.Verify(os.DirFS(bundle), "")
-		ok(t, err)
-		_, payload, err := statement.Payload(result.SignedAudit)
-		ok(t, err)
-		var a fairness.Audit
-		ok(t, json.Unmarshal(payload, &a))
-		if n := a.Noise; a.Contributors != 3 || n.Required != 3 || n.Holders != 2 {
-			t.Errorf("%s: %d hospitals contributed, %d were required, and %d make all of the noise", name, a.Contributors, n.Required, n.Holders)
-		}
-		asked := 0
-		for _, r := range result.Rounds {
-			if r.Step == fairness.StepNoisy {
-				asked++
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sites, _, _ := wards()
+			dir := t.TempDir()
+			bundle := filepath.Join(dir, "bundle")
+			result := run(t, Spec{
+				Protocol: []byte(strings.Replace(noisyStudy, "minimum_contributors: 4", "minimum_contributors: 2", 1)),
+				Sites:    sites, Drops: leave.drops, Dir: filepath.Join(dir, "consortium"), Bundle: bundle,
+				onSite: func(site string, o *siteagent.Options) {
+					if site == gone {
+						leave.with(o)
+					}
+				},
+			})
+			if result.Study.State != "completed" {
+				t.Fatalf("the study is %s: %s", result.Study.State, result.Study.Reason)
 			}
-		}
-		if asked != 2 {
-			t.Errorf("%s: the noisy sum was asked for %d times, not twice: first of four hospitals, then of three", name, asked)
-		}
+			_, err := independent.Verify(os.DirFS(bundle), "")
+			ok(t, err)
+			_, payload, err := statement.Payload(result.SignedAudit)
+			ok(t, err)
+			var a fairness.Audit
+			ok(t, json.Unmarshal(payload, &a))
+			if n := a.Noise; a.Contributors != 3 || n.Required != 3 || n.Holders != 2 {
+				t.Errorf("%d hospitals contributed, %d were required, and %d make all of the noise", a.Contributors, n.Required, n.Holders)
+			}
+			asked := 0
+			for _, r := range result.Rounds {
+				if r.Step == fairness.StepNoisy {
+					asked++
+				}
+			}
+			if asked != 2 {
+				t.Errorf("the noisy sum was asked for %d times, not twice: first of four hospitals, then of three", asked)
+			}
+		})
 	}
 }

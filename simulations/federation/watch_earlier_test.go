@@ -15,6 +15,7 @@ import (
 // come to the same report.
 func TestAWindowIsNotSubtractedFromTheReleasesOwnReport(t *testing.T) {
 	long(t)
+	t.Parallel()
 	from := today()
 	spec := Spec{
 		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 100, 1, 0), Dir: t.TempDir(), Seed: 1,

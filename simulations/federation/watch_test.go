@@ -69,6 +69,7 @@ func watchedPatients(seed uint64, from time.Time, windows, each, driftFrom int, 
 // A drift that is planted after a release is found by the study that watches it,
 // in the right group, and the evidence of that study holds.
 func TestWatchFindsAPlantedDrift(t *testing.T) {
+	t.Parallel()
 	from := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	result, err := Run(t.Context(), Spec{
 		Protocol: []byte(watchedStudy), Sites: watchedPatients(1, from, 1, 500, 1, 0), Dir: t.TempDir(), Seed: 1,
@@ -102,6 +103,7 @@ func TestWatchFindsAPlantedDrift(t *testing.T) {
 // Windows that are still to come are asked about when they are over, each once,
 // by a coordinator that is started again meanwhile; no hospital answers before.
 func TestWindowsAreAskedWhenTheyAreOver(t *testing.T) {
+	t.Parallel()
 	now := time.Now().UTC()
 	from := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC).AddDate(0, 0, -20)
 	spec := Spec{
