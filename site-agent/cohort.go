@@ -13,6 +13,7 @@ import (
 type cohort struct {
 	matrix  *study.Matrix
 	skipped map[study.SkipReason]int
+	version records.Version
 	used    time.Time // by the last round
 }
 
@@ -78,9 +79,9 @@ func loadCohort(s *study.Study, source records.Source) (*cohort, error) {
 	if source == nil {
 		return nil, errNoSource
 	}
-	matrix, skipped, err := records.Load(s, source)
+	matrix, skipped, version, err := records.LoadVersion(s, source)
 	if err != nil {
 		return nil, err
 	}
-	return &cohort{matrix: matrix, skipped: skipped}, nil
+	return &cohort{matrix: matrix, skipped: skipped, version: version}, nil
 }

@@ -24,6 +24,7 @@ import (
 const (
 	noUsableRecords   = statement.NoUsableRecords
 	recordsUnreadable = statement.RecordsUnreadable
+	recordsChanged    = statement.RecordsChanged
 	valueOutOfBound   = statement.ValueOutOfBound
 	contributionLost  = statement.ContributionLost
 	tooLittleNoise    = statement.TooLittleNoise
@@ -66,8 +67,8 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 		return err
 	}
 	if !sealed {
-		values, reason := a.answer(round)
-		if reason == "" {
+		values, reason, err := a.answer(round)
+		if err == nil && reason == "" {
 			c, reason, err = a.seal(round, values)
 		}
 		if err != nil {
@@ -82,22 +83,22 @@ func (a *Agent) contribute(ctx context.Context, link *uplink.Link, w uplink.Cont
 }
 
 // answer computes this site's vector. A reason says why there is none.
-func (a *Agent) answer(round *participant.Round) (values []float64, reason string) {
-	site, rows, reason := a.watching(round)
-	if reason != "" {
-		return nil, reason
+func (a *Agent) answer(round *participant.Round) (values []float64, reason string, err error) {
+	site, rows, reason, err := a.watching(round)
+	if err != nil || reason != "" {
+		return nil, reason, err
 	}
 	if rows < a.o.Policy.MinimumRows {
 		a.log.Warn("too few usable records to take part", zap.String("step", round.Plan.Step))
-		return nil, noUsableRecords
+		return nil, noUsableRecords, nil
 	}
 	site.Random, site.Required = rand.Reader, round.Plan.MinimumContributors
-	values, err := pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, site)
+	values, err = pipeline.Answer(round.Study, round.Plan.Step, round.Parameters, site)
 	if err != nil {
 		a.log.Error("the step cannot be computed", zap.String("step", round.Plan.Step), zap.Error(err))
-		return nil, valueOutOfBound
+		return nil, valueOutOfBound, nil
 	}
-	return values, ""
+	return values, "", nil
 }
 
 // seal encrypts a vector, which it overwrites, and keeps the result. Of the

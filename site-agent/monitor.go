@@ -17,8 +17,8 @@ const releaseNotInstalled = "the release that the study watches is not installed
 // watching reads what a question of a study needs: the hospital's records and, of
 // a study that watches a release, the installed model. Each window of such a study
 // sees the records as they are when it is first asked about, and keeps them until
-// the next one. A reason says why there is no answer.
-func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int, reason string) {
+// the next one. A reason says why there is no answer; an error, that it may be had later.
+func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int, reason string, err error) {
 	site.Name = study.SiteID(a.node.Name())
 	key, window := statement.Digest(round.Study.Digest()), 0
 	if round.Study.Monitor != nil {
@@ -29,18 +29,26 @@ func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int
 	own, err := a.cohorts.as(key, round.Study, a.o.Source, a.o.Now())
 	if err != nil {
 		a.log.Error("the records cannot be read", zap.Error(err))
-		return site, 0, recordsUnreadable
+		return site, 0, recordsUnreadable, nil
+	}
+	switch same, err := a.began.same(key, own.version); {
+	case err != nil:
+		return site, 0, "", err
+	case !same:
+		a.cohorts.drop(key)
+		a.log.Error("the records are not those that the study began with here: it goes on without this hospital, unless its file is as it was", zap.Stringer("study", statement.Digest(round.Study.Digest())), zap.String("step", round.Plan.Step))
+		return site, 0, recordsChanged, nil
 	}
 	site.Records = own.matrix
 	if round.Study.Monitor == nil {
 		if rows = own.matrix.Rows(); !a.o.Policy.enough(rows, own.skipped) {
 			rows = 0
 		}
-		return site, rows, ""
+		return site, rows, "", nil
 	}
 	if site.Installed, err = installedModel(a.o.Dir, round.Study); err != nil {
 		a.log.Error("the installed release cannot be watched", zap.Error(err))
-		return site, 0, releaseNotInstalled
+		return site, 0, releaseNotInstalled, nil
 	}
 	for i := range own.matrix.Rows() {
 		if own.matrix.Window(i) == window {
@@ -50,7 +58,7 @@ func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int
 	if rows == 0 {
 		rows = 1 // nobody came in this window: that is an answer, of zeros
 	}
-	return site, rows, ""
+	return site, rows, "", nil
 }
 
 // windowOf names the records of a study's window.

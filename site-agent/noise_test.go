@@ -44,8 +44,8 @@ func TestNoiseIsDrawnOnceForAContribution(t *testing.T) {
 		t.Fatal(err)
 	}
 	round := &participant.Round{Plan: p, Study: w.s, Parameters: q.Parameters}
-	first, reason := a.answer(round)
-	second, again := a.answer(round)
+	first, reason, _ := a.answer(round)
+	second, again, _ := a.answer(round)
 	if reason != "" || again != "" || len(first) != len(second) || slices.Equal(first, second) {
 		t.Fatalf("two draws give %d and %d numbers, and the same: %q, %q", len(first), len(second), reason, again)
 	}

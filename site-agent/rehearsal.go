@@ -19,10 +19,9 @@ type rehearsals struct {
 }
 
 type rehearsal struct {
-	study   *study.Study
-	cohort  *cohort
-	version records.Version
-	since   time.Time
+	study  *study.Study
+	cohort *cohort
+	since  time.Time
 }
 
 const (
@@ -37,16 +36,12 @@ const (
 // read reads the records for a dry run, and keeps them if there is room. Of a study
 // that watches a release the patients are still to come, so nothing is kept.
 func (r *rehearsals) read(s *study.Study, source records.Source, now time.Time) (*cohort, error) {
-	if source == nil {
-		return nil, errNoSource
-	}
-	matrix, skipped, version, err := records.LoadVersion(s, source)
+	own, err := loadCohort(s, source)
 	if err != nil {
 		return nil, err
 	}
-	own := &cohort{matrix: matrix, skipped: skipped}
-	if s.Monitor == nil && version.Known() {
-		r.keep(rehearsal{s, own, version, now}, mostWaiting)
+	if s.Monitor == nil && own.version.Known() {
+		r.keep(rehearsal{s, own, now}, mostWaiting)
 	}
 	return own, nil
 }
@@ -76,7 +71,7 @@ func (r *rehearsals) take(study statement.Digest, source records.Source) *cohort
 	r.mu.Lock()
 	taken := r.remove(study)
 	r.mu.Unlock()
-	if taken == nil || !taken.version.Same(records.VersionOf(source)) {
+	if taken == nil || !taken.cohort.version.Same(records.VersionOf(source)) {
 		return nil
 	}
 	return taken.cohort

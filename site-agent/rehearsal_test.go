@@ -157,16 +157,16 @@ func TestRehearsalsAreBounded(t *testing.T) {
 		return names
 	}
 	for i, s := range studies {
-		r.keep(rehearsal{s, own, records.Version{}, now.Add(time.Duration(i) * time.Minute)}, 2*one)
+		r.keep(rehearsal{s, own, now.Add(time.Duration(i) * time.Minute)}, 2*one)
 	}
 	if kept() != "12" {
 		t.Errorf("kept %s, want the last two", kept())
 	}
-	r.keep(rehearsal{studies[0], own, records.Version{}, now}, one-1)
+	r.keep(rehearsal{studies[0], own, now}, one-1)
 	if kept() != "12" {
 		t.Errorf("kept %s after one that is too large by itself", kept())
 	}
-	r.keep(rehearsal{studies[1], own, records.Version{}, now.Add(3 * time.Minute)}, 2*one)
+	r.keep(rehearsal{studies[1], own, now.Add(3 * time.Minute)}, 2*one)
 	if kept() != "21" {
 		t.Errorf("kept %s: more than one of a study, or the older one", kept())
 	}

@@ -38,7 +38,7 @@ func TestAHospitalWhoseRecordsDoNotFitStaysOut(t *testing.T) {
 		}
 	}
 	// Nor does it answer, had a person approved all the same.
-	if _, reason := agents[1].answer(&participant.Round{Study: parseStudy(t, doseStudy), Plan: new(statement.Plan)}); reason != noUsableRecords {
+	if _, reason, _ := agents[1].answer(&participant.Round{Study: parseStudy(t, doseStudy), Plan: new(statement.Plan)}); reason != noUsableRecords {
 		t.Errorf("it declines with %q", reason)
 	}
 }

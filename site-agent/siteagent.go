@@ -14,9 +14,11 @@
 // What to do follows from the coordinator's assignments and the vault alone, so
 // an agent that was killed, or cut off for a day, goes on where it was. No
 // record, and nothing computed from one, is ever in a log, an error or a file
-// of the state directory, with two exceptions that stay here: the counts of the
+// of the state directory, with exceptions that stay here: the counts of the
 // dry run, and the comparison of an offered model with the hospital's own
-// patients, which are made for the hospital's own people.
+// patients, which are made for the hospital's own people; and a code of the records'
+// file, by which a restarted agent knows whether it still is the one that a
+// study began with.
 package siteagent
 
 import (
@@ -85,6 +87,7 @@ type Agent struct {
 
 	cohorts  cohorts
 	reviewed reviewed
+	began    *began
 	tasks    tasks
 	revision string
 	asked    map[string]bool // the plans and opening requests of the last news
@@ -127,6 +130,9 @@ func Open(o Options) (*Agent, error) {
 	if a.outbox, err = outbox.Open(filepath.Join(o.Dir, outboxFile), o.Now); err == nil {
 		a.witness, err = openWitness(filepath.Join(o.Dir, witnessFile), node, v.Checkpoint())
 		a.site.Ledger = a.witness
+	}
+	if err == nil {
+		a.began, err = openBegan(o.Dir, node.Keys().Signing())
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

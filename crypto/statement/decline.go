@@ -16,6 +16,7 @@ const (
 const (
 	NoUsableRecords   = "no usable records"
 	RecordsUnreadable = "the records cannot be read"
+	RecordsChanged    = "the records are not those that the study began with here"
 	ValueOutOfBound   = "a value does not fit the bound of its field"
 	ContributionLost  = "the sealed contribution was lost; this site waits for the next round"
 
@@ -36,7 +37,7 @@ const (
 // which is what most of them are.
 func DeclineKind(sentence string) string {
 	switch sentence {
-	case NoUsableRecords, RecordsUnreadable, ValueOutOfBound:
+	case NoUsableRecords, RecordsUnreadable, RecordsChanged, ValueOutOfBound:
 		return DeclinedRecords
 	case StudyNotApproved, StudyUnreadable, BelowFloor, TooLittleNoise, InvitedRemoved:
 		return DeclinedPolicy

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -29,6 +30,21 @@ func (v Version) Same(other Version) bool { return v.Known() && other.Known() &&
 // Known is false of a source that cannot tell its version, and of one that could
 // not be read.
 func (v Version) Known() bool { return v.of != nil }
+
+// Code is what may be kept of a file's version where others might look: a code under a
+// key, without which it says nothing. Of what is no file there is none.
+func (v Version) Code(key []byte) (code []byte, ok bool) {
+	if !v.Known() {
+		return nil, false
+	}
+	digest, ok := v.of().([sha256.Size]byte)
+	if !ok {
+		return nil, false
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(digest[:])
+	return mac.Sum(nil), true
+}
 
 func (Version) Format(f fmt.State, _ rune) { fmt.Fprint(f, redaction) }
 func (Version) LogValue() slog.Value       { return slog.StringValue(redaction) }
