@@ -36,7 +36,7 @@ func (a *Agent) watching(round *participant.Round) (site pipeline.Site, rows int
 		return site, 0, "", err
 	case !same:
 		a.cohorts.drop(key)
-		a.log.Error("the records are not those that the study began with here: it goes on without this hospital, unless its file is as it was", zap.Stringer("study", statement.Digest(round.Study.Digest())), zap.String("step", round.Plan.Step))
+		a.log.Error("the records are not those that the study began with here, so it goes on without this hospital", zap.Stringer("study", statement.Digest(round.Study.Digest())), zap.String("step", round.Plan.Step))
 		return site, 0, recordsChanged, nil
 	}
 	site.Records = own.matrix
