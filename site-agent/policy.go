@@ -70,6 +70,9 @@ type Policy struct {
 	WorstEventRatio float64
 }
 
+// Valid says why an agent would not start with a policy, nil if it would.
+func (p Policy) Valid() error { return p.check() }
+
 func (p *Policy) check() error {
 	if p.Approve == "" {
 		p.Approve = Manual

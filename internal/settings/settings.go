@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,9 @@ type Key struct {
 // to do next.
 func ReadFile(path, program string, keys Keys) error {
 	source, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return console.Fail("the configuration cannot be read", err, "the same command as the user that "+program+" runs as")
+	}
 	if err != nil {
 		return console.Fail("the configuration cannot be read", err, fmt.Sprintf("%s config > %s.yaml", program, program))
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
 
 	"github.com/consilium-fl/consilium/crypto/statement"
+	"github.com/consilium-fl/consilium/internal/console"
 	"github.com/consilium-fl/consilium/internal/settings"
 	siteagent "github.com/consilium-fl/consilium/site-agent"
 )
@@ -35,8 +38,8 @@ func (c *config) keys() settings.Keys {
 		"dir":     settings.Text(&c.dir),
 		"records": settings.Text(&c.records),
 		"coordinator": {Read: func(text string) error {
-			if host, port, found := strings.Cut(text, ":"); text != "" && (!found || host == "" || port == "") {
-				return errors.New("it is not host:port")
+			if host, port, err := net.SplitHostPort(text); text != "" && (err != nil || host == "" || port == "" || strings.Contains(host, "/")) {
+				return errors.New("it is not host:port, such as coordinator.example.org:7443")
 			}
 			c.coordinator = text
 			return nil
@@ -57,28 +60,39 @@ func (c *config) keys() settings.Keys {
 			return err
 		}},
 		"studies.minimum_rows":         settings.AtLeast(&c.policy.MinimumRows, 1),
-		"studies.minimum_share":        positiveOrNone(&c.policy.MinimumShare),
+		"studies.minimum_share":        orNone(&c.policy.MinimumShare, share(&c.policy.MinimumShare)),
 		"studies.minimum_contributors": settings.AtLeast(&c.policy.MinimumContributors, 2),
-		"studies.largest_epsilon":      positiveOrNone(&c.policy.LargestEpsilon),
-		"studies.total_epsilon":        positiveOrNone(&c.policy.TotalEpsilon),
+		"studies.largest_epsilon":      orNone(&c.policy.LargestEpsilon, settings.Positive(&c.policy.LargestEpsilon)),
+		"studies.total_epsilon":        orNone(&c.policy.TotalEpsilon, settings.Positive(&c.policy.TotalEpsilon)),
 		"studies.hospital_counts":      settings.OneOf(&c.policy.HospitalCounts, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
 		"releases.decide":              settings.OneOf(&c.policy.Releases, siteagent.Manual, siteagent.Automatic),
 		"releases.warnings":            settings.OneOf(&c.policy.Warnings, siteagent.Accept, siteagent.Ask, siteagent.Refuse),
 		"releases.worst_error_ratio":   settings.Positive(&c.policy.WorstErrorRatio),
-		"releases.worst_brier":         settings.Positive(&c.policy.WorstBrier),
-		"releases.worst_concordance":   settings.Positive(&c.policy.WorstConcordance),
+		"releases.worst_brier":         share(&c.policy.WorstBrier),
+		"releases.worst_concordance":   share(&c.policy.WorstConcordance),
 		"releases.worst_event_ratio":   settings.Positive(&c.policy.WorstEventRatio),
 	}
 }
 
-// positiveOrNone is a number above 0, or none, which is 0.
-func positiveOrNone(target *float64) settings.Key {
+// orNone is a number, or none, which is 0.
+func orNone(target *float64, number settings.Key) settings.Key {
 	return settings.Key{Read: func(text string) error {
 		*target = 0
 		if text == "none" {
 			return nil
 		}
-		return settings.Positive(target).Read(text)
+		return number.Read(text)
+	}}
+}
+
+// share is a number above 0 and up to 1, so that nobody's 80 is taken for 80%.
+func share(target *float64) settings.Key {
+	return settings.Key{Read: func(text string) error {
+		err := settings.Positive(target).Read(text)
+		if err == nil && *target > 1 {
+			err = errors.New("it is above 1: it is a share, such as 0.8")
+		}
+		return err
 	}}
 }
 
@@ -88,5 +102,10 @@ func readConfig(path string) (config, error) {
 	c := defaults()
 	err := settings.ReadFile(path, "site-agent", c.keys())
 	settings.Relative(path, &c.dir, &c.records)
+	if err == nil {
+		if wrong := c.policy.Valid(); wrong != nil {
+			err = console.Fail("the configuration is not valid", fmt.Errorf("%s: %w", path, wrong), "site-agent config   prints a complete example")
+		}
+	}
 	return c, err
 }

@@ -65,6 +65,11 @@ func TestAConfigurationThatIsNotUnderstoodIsRefused(t *testing.T) {
 		"releases: {worst_brier: -1}\n":         "it is not a number above 0",
 		"releases: {worst_error_ratio: .nan}\n": "it is not a number above 0",
 		"proxy: ftp://user:secret@x\n":          "it is not a URL such as",
+		"studies: {minimum_share: 80}\n":        "it is above 1: it is a share, such as 0.8",
+		"studies: {minimum_share: 80%}\n":       "it is not a number above 0",
+		"releases: {worst_brier: 25}\n":         "it is above 1",
+		"releases: {worst_concordance: 2}\n":    "it is above 1",
+		"coordinator: https://x:7443\n":         "it is not host:port, such as",
 		"coordinator: somewhere\n":              "it is not host:port",
 		"log_level: loud\n":                     "it is not debug, info, warn or error",
 		"records: \"\"\n":                       "it is empty",
@@ -84,6 +89,19 @@ func TestRelativePathsStartAtTheFile(t *testing.T) {
 	c, err := readConfig(path)
 	if err != nil || c.dir != filepath.Join(dir, "state") || c.records != "/data/p.csv" {
 		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
+// What the agent would not start with, no other command takes for good.
+func TestAPolicyThatNoAgentStartsWithIsNoConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("releases: {worst_event_ratio: 0.5}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"doctor", "run", "approve"} {
+		if code, _, stderr := command(t, name, "--config", path); code != console.ExitFailed || !strings.Contains(stderr, "the configuration is not valid") || !strings.Contains(stderr, "it is at least 1") {
+			t.Errorf("%s: code %d\n%s", name, code, stderr)
+		}
 	}
 }
 
