@@ -110,8 +110,9 @@ func (q *binsQuestion) answer(s *study.Study, c *cache, m *study.Matrix) []float
 		}
 	}
 	var row []float64
+	references := referencesOf(s)
 	for i := 0; len(levels) > 0 && i < m.Rows(); i++ {
-		row = m.AppendRow(row[:0], i)
+		row = references.append(m.AppendRow(row[:0], i))
 		for _, j := range levels {
 			out[at[j]+q.edges[j].bin(row[j])]++
 		}

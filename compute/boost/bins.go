@@ -69,7 +69,7 @@ func (c column) width() int {
 	return len(c.edges) + 1
 }
 
-// bins are the columns by term of the study. That of the intercept is empty.
+// bins are the columns, those of the study's terms first. That of the intercept is empty.
 type bins []column
 
 // asked is the length of one histogram as it is sent: of every column the bins
@@ -181,7 +181,12 @@ func shortest(in []byte) (x uint64, n int) {
 
 // decodeBins reads what encode writes, for a study.
 func decodeBins(s *study.Study, encoded []byte) (bins, error) {
-	out := make(bins, len(s.Terms()))
+	return decodeColumns(s, len(columnsOf(s)), encoded)
+}
+
+// decodeColumns reads so many columns, that of the intercept among them.
+func decodeColumns(s *study.Study, columns int, encoded []byte) (bins, error) {
+	out := make(bins, columns)
 	most := uint64(s.Model.Boost.Bins - 1)
 	rest := encoded
 	for j := range out[1:] {
@@ -262,7 +267,7 @@ func sum(values []int) int {
 
 // largestBins bound what a study can ask.
 func largestBins(s *study.Study) bins {
-	terms := s.Terms()
+	terms := columnsOf(s)
 	out := make(bins, len(terms))
 	number, level := make([]float64, s.Model.Boost.Bins-1), []float64{0.5}
 	for j := 1; j < len(terms); j++ {

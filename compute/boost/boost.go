@@ -41,12 +41,13 @@
 // A value x is in the bin whose number is the count of edges below x: a value
 // equal to an edge is in the bin that ends there, and a split at an edge sends
 // it left. Edges have 17 significant bits, and more where the column's declared
-// range lies far from zero. Bins next to each other are merged
-// until each holds the study's minimum cell of patients over all sites, and a
-// level or a share of missing values smaller than that is not a column or a bin
-// of its own. A missing value has a bin where enough patients lack the value,
-// and each split learns the side to which it goes; elsewhere it is taken for
-// the middle bin.
+// range lies far from zero. Bins next to each other are merged until each holds
+// the study's minimum cell of patients over all sites, and a level or a share of
+// missing values smaller than that is not a column or a bin of its own. Of a
+// category every level is a column, of three or more the reference too, unless
+// its sums less those of the others would tell of levels as rare as that. A
+// missing value has a bin where enough patients lack the value, and each split
+// learns the side to which it goes; elsewhere it is taken for the middle bin.
 //
 // # Baseline
 //

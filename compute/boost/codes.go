@@ -36,7 +36,7 @@ func newCodes(r *records, m *study.Matrix, b bins) *codes {
 	c.keys = make([]uint64, len(r.order))
 	var row []float64
 	for k, i := range r.order {
-		row = m.AppendRow(row[:0], i)
+		row = r.references.append(m.AppendRow(row[:0], i))
 		for at, j := range c.columns {
 			c.blocks[at/perBlock][k] |= uint64(b[j].bin(row[j])) << (8 * (at % perBlock))
 		}

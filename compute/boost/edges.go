@@ -29,7 +29,7 @@ func wants(s *study.Study, patients int) []describe.Want {
 // cut makes columns of quantiles: every level has the edge between 0 and 1,
 // every number what its quantiles round to, each once.
 func cut(s *study.Study, wants []describe.Want, values [][]float64) bins {
-	terms := s.Terms()
+	terms := columnsOf(s)
 	out := make(bins, len(terms))
 	for j := range out[1:] {
 		out[j+1].missing = true

@@ -63,7 +63,7 @@ func TestEdgesAreAsFineAsTheDeclaredRange(t *testing.T) {
 }
 
 func someBins(s *study.Study) bins {
-	return bins{{}, {edges: []float64{-2, -0.5, 0, 1.25}, missing: true}, {edges: []float64{3}}, {edges: []float64{0.5}}, {missing: true}}
+	return bins{{}, {edges: []float64{-2, -0.5, 0, 1.25}, missing: true}, {edges: []float64{3}}, {edges: []float64{0.5}}, {missing: true}, {}}
 }
 
 func someTree() tree {
@@ -108,7 +108,7 @@ func TestTreesAndEdgesAreReadAsWritten(t *testing.T) {
 // Edges far from zero have more bits, and one spelling.
 func TestFineEdgesHaveOneSpelling(t *testing.T) {
 	s := parse(t, protocol(study.LossSquared, ", depth: 3, bins: 8, trees: 5, min_leaf: 20", 2, 5))
-	b := bins{{}, {edges: []float64{-3, 0, 1e6 + 0.125, 1e6 + 0.25}, missing: true}, {edges: []float64{math.Nextafter(1, 0), 1}}, {edges: []float64{0.5}}, {}}
+	b := bins{{}, {edges: []float64{-3, 0, 1e6 + 0.125, 1e6 + 0.25}, missing: true}, {edges: []float64{math.Nextafter(1, 0), 1}}, {edges: []float64{0.5}}, {}, {}}
 	got, err := decodeBins(s, b.encode())
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestFineEdgesHaveOneSpelling(t *testing.T) {
 	}
 	spell := func(finer int) []byte {
 		out := binary.AppendUvarint(nil, uint64(finer)<<9|1<<1)
-		return append(binary.AppendUvarint(out, edgeKey(1, min(finer, edgeDropped))), 0, 0, 0)
+		return append(binary.AppendUvarint(out, edgeKey(1, min(finer, edgeDropped))), 0, 0, 0, 0)
 	}
 	if _, err := decodeBins(s, spell(0)); err != nil {
 		t.Fatal(err)
@@ -154,9 +154,9 @@ func TestDamagedQuestionsAreRefused(t *testing.T) {
 	deep := tree(nil).split(1, 0, false).split(1, 1, false).split(1, 2, false)
 	for name, change := range map[string]func(q *treeQuestion){
 		"another number of columns":       func(q *treeQuestion) { q.Edges = b[:4].encode() },
-		"more edges than bins":            func(q *treeQuestion) { q.Edges = bins{{}, {edges: make([]float64, 8)}, {}, {}, {}}.encode() },
-		"edges not ascending":             func(q *treeQuestion) { q.Edges = bins{{}, {edges: []float64{1, 1}}, {}, {}, {}}.encode() },
-		"an infinite edge":                func(q *treeQuestion) { q.Edges = bins{{}, {edges: []float64{math.Inf(1)}}, {}, {}, {}}.encode() },
+		"more edges than bins":            func(q *treeQuestion) { q.Edges = bins{{}, {edges: make([]float64, 8)}, {}, {}, {}, {}}.encode() },
+		"edges not ascending":             func(q *treeQuestion) { q.Edges = bins{{}, {edges: []float64{1, 1}}, {}, {}, {}, {}}.encode() },
+		"an infinite edge":                func(q *treeQuestion) { q.Edges = bins{{}, {edges: []float64{math.Inf(1)}}, {}, {}, {}, {}}.encode() },
 		"bytes after the edges":           func(q *treeQuestion) { q.Edges = append(q.Edges, 0) },
 		"a long spelling":                 func(q *treeQuestion) { q.Edges = append([]byte{q.Edges[0] | 0x80, 0}, q.Edges[1:]...) },
 		"a base out of range":             func(q *treeQuestion) { q.Base = 31 },

@@ -57,7 +57,7 @@ func New(s *study.Study, counts *describe.Counts) (*Fit, error) {
 		return nil, err
 	}
 	f := &Fit{study: s, loss: newLoss(s), wants: wants(s, counts.Patients), bestLoss: math.Inf(1)}
-	for _, t := range s.Terms() {
+	for _, t := range columnsOf(s) {
 		direction := 0
 		if t.Feature >= 0 && t.Level < 0 {
 			direction = s.Model.Boost.Monotone[s.Features[t.Feature].Column]
@@ -192,7 +192,9 @@ func (f *Fit) absorbBins(sum compute.Sum) error {
 			cells = cells[1:]
 		}
 	}
-	f.bins = f.raw.merge(counts, max(f.study.Fairness.MinimumCell, 1))
+	least := max(f.study.Fairness.MinimumCell, 1)
+	f.bins = f.raw.merge(counts, least)
+	referencesOf(f.study).protect(f.bins, counts, least)
 	f.edges = f.bins.encode()
 	if names := f.unused(); names != nil {
 		f.remarks = append(f.remarks, compute.Diagnosis{Kind: compute.UnusedColumn, Terms: names,
@@ -207,7 +209,7 @@ func (f *Fit) absorbBins(sum compute.Sum) error {
 
 // unused names the terms in which no two values are told apart.
 func (f *Fit) unused() (names []string) {
-	for j, t := range f.study.Terms() {
+	for j, t := range columnsOf(f.study) {
 		if j > 0 && len(f.bins[j].edges) == 0 {
 			names = append(names, t.Name)
 		}

@@ -23,7 +23,7 @@ type Model struct {
 	Contributors int             `json:"contributors"`
 	Base         float64         `json:"base_score"`
 	Trees        []Tree          `json:"trees"`
-	Bins         []Bins          `json:"edges"` // by column: the study's terms but the intercept
+	Bins         []Bins          `json:"edges"` // by column: the study's terms but the intercept, then the references of its categories
 	Curve        []compute.Point `json:"curve,omitempty"`
 	// BestRound is the number of trees kept, of those that early stopping saw.
 	BestRound  *int         `json:"best_round,omitempty"`
@@ -69,7 +69,7 @@ func (f *Fit) Model() *Model {
 	if s.Model.Boost.Patience > 0 {
 		m.BestRound = &f.best
 	}
-	for j, t := range s.Terms()[1:] {
+	for j, t := range columnsOf(s)[1:] {
 		c := f.bins[j+1]
 		m.Bins = append(m.Bins, Bins{t.Name, append([]float64{}, c.edges...), c.missing})
 	}
@@ -98,10 +98,10 @@ func (f *Fit) importance() []Importance {
 	for i, feature := range f.study.Features {
 		out[i].Feature = feature.Column
 	}
-	terms := f.study.Terms()
+	columns := columnsOf(f.study)
 	for _, gains := range f.gains {
 		for _, g := range gains {
-			i := &out[terms[g.column].Feature]
+			i := &out[columns[g.column].Feature]
 			i.Gain += g.by
 			i.Splits++
 		}
@@ -168,13 +168,15 @@ func Decode(s *study.Study, in []byte) (compute.Predictor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &ensemble{study: s, loss: newLoss(s), base: e.Base}
+	p := &ensemble{study: s, loss: newLoss(s), base: e.Base, references: referencesOf(s)}
 	if err := checkBase(e.Base, p.loss); err != nil {
 		return nil, err
 	}
 	b, err := decodeBins(s, e.Edges)
-	if err != nil {
-		return nil, err
+	if err != nil { // a model of before there were columns of references
+		if b, err = decodeColumns(s, len(s.Terms()), e.Edges); err != nil {
+			return nil, err
+		}
 	}
 	trees, err := readTrees(b, s.Model.Boost.Depth, s.Model.Boost.Trees, e.Trees)
 	if err != nil {
@@ -205,6 +207,8 @@ type ensemble struct {
 	loss  *loss
 	base  float64
 	trees [][]threshold
+
+	references references
 }
 
 // threshold is a node: values up to it go left.
@@ -240,7 +244,7 @@ func (p *ensemble) Predict(row []float64, _ float64) float64 {
 		k := 0
 		for t[k].column != 0 {
 			n := &t[k]
-			x := row[n.column]
+			x := p.value(row, n.column)
 			k = n.child
 			if left := x <= n.upTo || x != x && n.left; !left {
 				k++
@@ -249,6 +253,14 @@ func (p *ensemble) Predict(row []float64, _ float64) float64 {
 		score += t[k].value
 	}
 	return p.loss.predict(p.study, score)
+}
+
+// value of a column in a row of terms.
+func (p *ensemble) value(row []float64, column int) float64 {
+	if column < len(row) {
+		return row[column]
+	}
+	return p.references.value(row, column-len(row))
 }
 
 func (l *loss) predict(s *study.Study, score float64) float64 {

@@ -19,11 +19,13 @@ type records struct {
 	outcome []float64
 	events  []bool // nil but for the Cox loss
 	weights []float64
+
+	references references
 }
 
 func newRecords(s *study.Study, m *study.Matrix) *records {
 	held := heldOut(s, m)
-	r := &records{order: make([]int, m.Rows()), outcome: make([]float64, m.Rows()), weights: make([]float64, m.Rows())}
+	r := &records{order: make([]int, m.Rows()), outcome: make([]float64, m.Rows()), weights: make([]float64, m.Rows()), references: referencesOf(s)}
 	for i := range r.order {
 		r.order[i] = i
 		if !held[i] {

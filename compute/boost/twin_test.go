@@ -36,7 +36,7 @@ func newTwin(f *Fit, sites []*study.Matrix) *twin {
 		w.records, w.first = append(w.records, r), append(w.first, len(w.binned))
 		w.keys = append(w.keys, newCodes(r, m, f.bins).keys)
 		for k, i := range r.order {
-			row := m.Row(i)
+			row := r.references.append(m.Row(i))
 			b := make([]int, len(row))
 			for j := 1; j < len(row); j++ {
 				b[j] = f.bins[j].bin(row[j])

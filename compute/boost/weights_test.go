@@ -68,7 +68,7 @@ func TestLeavesAreWeightedMeans(t *testing.T) {
 	total, weight, count := make([]float64, len(tree)), make([]float64, len(tree)), make([]int, len(tree))
 	for _, m := range sites {
 		for i := range m.Rows() {
-			row, k := m.Row(i), 0
+			row, k := referencesOf(s).append(m.Row(i)), 0
 			for !tree[k].leaf() {
 				n := tree[k]
 				k = int(n.child)
