@@ -93,10 +93,13 @@ func cutOff(handshake error) bool {
 
 // unwrapped drops what gRPC puts around the reason of a failed connection.
 func unwrapped(message string) string {
-	for _, wrapping := range []string{`connection error: desc = `, `transport: `, `Error while dialing: `, `authentication handshake failed: `} {
+	for _, wrapping := range []string{`rpc error: code = Unavailable desc = `, `error reading from server: `, `connection error: desc = `, `transport: `, `Error while dialing: `, `authentication handshake failed: `} {
 		if _, inner, found := strings.Cut(message, wrapping); found {
 			message = strings.Trim(inner, `"`)
 		}
+	}
+	if message == io.EOF.Error() || message == io.ErrUnexpectedEOF.Error() {
+		return "the connection was closed at the other end"
 	}
 	return message
 }

@@ -238,6 +238,19 @@ func TestAForeignServerIsASecurityViolation(t *testing.T) {
 	}
 }
 
+func TestWhyAConnectionFailedIsSaidPlainly(t *testing.T) {
+	for message, want := range map[string]string{
+		"rpc error: code = Unavailable desc = error reading from server: EOF":                                          "the connection was closed at the other end",
+		"error reading from server: unexpected EOF":                                                                    "the connection was closed at the other end",
+		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`: "dial tcp 127.0.0.1:1: connect: connection refused",
+		"error reading from server: read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer":                 "read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer",
+	} {
+		if got := unwrapped(message); got != want {
+			t.Errorf("%s\nis said as %s\nwant %s", message, got, want)
+		}
+	}
+}
+
 // A firewall that ends the connection is no server that cannot be trusted, and
 // nobody should be told so at night.
 func TestAConnectionCutOffInTheHandshakeIsNoViolation(t *testing.T) {
