@@ -67,8 +67,25 @@ func Doctor(ctx context.Context, o DoctorOptions) []Check {
 		d.history()
 		d.records()
 		d.network(ctx)
+	} else if d.node == nil {
+		d.beforeEnrolment(ctx)
 	}
 	return d.checks
+}
+
+// beforeEnrolment looks at the way to the coordinator for whoever is not a member
+// yet, and at what becomes of an enrolment that was begun.
+func (d *doctor) beforeEnrolment(ctx context.Context) {
+	address := d.o.Address
+	if invitation, _, err := identity.UnfinishedEnrolment(filepath.Join(d.o.Dir, identityDir)); err == nil {
+		d.add("enrolment", Warn, "site-agent enroll   without the token; it goes on until the consortium has admitted you", "begun and not ended, as %s", invitation.Name)
+		if address == "" {
+			address = invitation.Coordinator
+		}
+	}
+	if address != "" {
+		d.reach(ctx, address)
+	}
 }
 
 func (d *doctor) add(name, result, fix, detail string, args ...any) {
@@ -234,17 +251,9 @@ func mend(err error, otherwise string) string {
 // network goes to the coordinator step by step.
 func (d *doctor) network(ctx context.Context) {
 	address := uplink.Address(d.o.Address, d.node.Rosters().Latest())
-	host, err := uplink.Resolve(ctx, address, d.o.Proxy)
-	if err != nil {
-		d.add("name", Fail, "check the name, the name server, and `coordinator` and `proxy` in the configuration", "%v", err)
+	if !d.reach(ctx, address) {
 		return
 	}
-	d.add("name", Pass, "", "%s resolves", host)
-	if err := uplink.Reach(ctx, address, d.o.Proxy); err != nil {
-		d.add("connection", Fail, "ask your network's administrator to allow the way out to "+address, "%v", err)
-		return
-	}
-	d.add("connection", Pass, "", "%s answers", address)
 	box, err := outbox.Open(filepath.Join(d.o.Dir, outboxFile), d.o.Now)
 	if err != nil {
 		return // reported above
@@ -272,6 +281,22 @@ func (d *doctor) network(ctx context.Context) {
 		return
 	}
 	d.clock(d.node.Certificate().NotBefore.Add(certificateBackdate))
+}
+
+// reach looks the coordinator's name up and opens a connection, without a word.
+func (d *doctor) reach(ctx context.Context, address string) bool {
+	host, err := uplink.Resolve(ctx, address, d.o.Proxy)
+	if err != nil {
+		d.add("name", Fail, "check the name, the name server, and `coordinator` and `proxy` in the configuration", "%v", err)
+		return false
+	}
+	d.add("name", Pass, "", "%s resolves", host)
+	if err := uplink.Reach(ctx, address, d.o.Proxy); err != nil {
+		d.add("connection", Fail, "ask your network's administrator to allow the way out to "+address, "%v", err)
+		return false
+	}
+	d.add("connection", Pass, "", "%s answers", address)
+	return true
 }
 
 // clock compares this machine's with the coordinator's, whose time is in the

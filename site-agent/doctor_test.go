@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/records"
 )
 
@@ -85,5 +86,55 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	// differs; what to do does not.
 	if check := result(Doctor(t.Context(), healthy), "tls"); check.Result != Fail || !strings.Contains(check.Fix, "still a member") {
 		t.Errorf("a removed member: %+v", check)
+	}
+}
+
+// Who is not a member yet needs the way to the coordinator most, and finds out
+// without a token being spent.
+func TestDoctorLooksAtTheWayOutBeforeEnrolment(t *testing.T) {
+	c := newCoordinator(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	checks := Doctor(t.Context(), DoctorOptions{Dir: dir})
+	if len(checks) != 1 || checks[0].Result != Fail {
+		t.Errorf("nothing is known: %+v", checks)
+	}
+	if check := result(Doctor(t.Context(), DoctorOptions{Dir: dir, Address: c.address}), "connection"); check.Result != Pass {
+		t.Errorf("an address that is configured: %+v", check)
+	}
+	token, err := c.governance.Invite("alpha", identity.RoleSite, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := PrepareEnrolment(EnrolOptions{Dir: dir, Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	checks = Doctor(t.Context(), DoctorOptions{Dir: dir})
+	if result(checks, "enrolment").Result != Warn || result(checks, "connection").Result != Pass {
+		t.Errorf("the invitation's address: %+v", checks)
+	}
+	if check := result(Doctor(t.Context(), DoctorOptions{Dir: dir, Address: "127.0.0.1:1"}), "connection"); check.Result != Fail || check.Fix == "" {
+		t.Errorf("nothing listens: %+v", check)
+	}
+}
+
+// Keys made under an invitation for somebody else would be in the way of the right one.
+func TestAnInvitationForSomebodyElseMakesNoKeys(t *testing.T) {
+	c := newCoordinator(t)
+	dir := t.TempDir()
+	for _, role := range []identity.Role{identity.RoleResearcher, identity.RoleAuditor} {
+		token, err := c.governance.Invite("rita", role, time.Hour, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := PrepareEnrolment(EnrolOptions{Dir: dir, Token: token}); err == nil || !strings.Contains(err.Error(), "this program is for sites") {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+	token, err := c.governance.Invite("alpha", identity.RoleSite, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := PrepareEnrolment(EnrolOptions{Dir: dir, Token: token}); err != nil {
+		t.Errorf("the right one then: %v", err)
 	}
 }

@@ -64,8 +64,22 @@ func PrepareEnrolment(o EnrolOptions) error {
 		}
 		return err
 	}
-	_, err := identity.NewEnrolment(o.Token, dir)
+	invitation, err := identity.ParseToken(o.Token)
+	if err != nil {
+		return err
+	}
+	if err := forSite(invitation); err != nil {
+		return err // BEFORE keys are made under it, which would be in the way of the right one
+	}
+	_, err = identity.NewEnrolment(o.Token, dir)
 	return err
+}
+
+func forSite(invitation *identity.Invitation) error {
+	if invitation.Role != identity.RoleSite {
+		return fmt.Errorf("the invitation is for a %s, and this program is for sites: use the `consilium` command", invitation.Role)
+	}
+	return nil
 }
 
 // Enroll makes this site a member: it makes the keys here, hands in the public
@@ -80,8 +94,8 @@ func Enroll(ctx context.Context, o EnrolOptions) (*Enrolled, error) {
 	if err != nil {
 		return nil, err
 	}
-	if invitation.Role != identity.RoleSite {
-		return nil, fmt.Errorf("the invitation is for a %s, and this program is for sites: use the `consilium` command", invitation.Role)
+	if err := forSite(invitation); err != nil {
+		return nil, err
 	}
 	box, err := outbox.Open(filepath.Join(o.Dir, outboxFile), nil)
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +52,7 @@ Interrupted, it goes on where it was when it is run again, without the token.`,
 			}
 			enrolled, err := siteagent.Enroll(cmd.Context(), o)
 			if err != nil {
-				return fail("this hospital is not a member yet", err, "run the command again; it goes on where it was")
+				return notYet(err)
 			}
 			if a.JSON {
 				return a.PrintJSON(enrolled)
@@ -60,4 +62,18 @@ Interrupted, it goes on where it was when it is run again, without the token.`,
 			return nil
 		},
 	}
+}
+
+// notYet is why an enrolment has not ended, and how it goes on: nobody keeps trying
+// once the command has.
+func notYet(err error) error {
+	const again = "site-agent enroll   without the token; it goes on where it was"
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("it was interrupted")
+	}
+	problem := fail("this hospital is not a member yet", err, again)
+	if p, ok := errors.AsType[*console.Problem](problem); ok && p.Code == "unavailable" {
+		p.Next = "site-agent doctor, for the way out; then " + again
+	}
+	return problem
 }

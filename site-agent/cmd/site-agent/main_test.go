@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -253,6 +255,16 @@ func TestDoctorSaysWhatOthersMayRead(t *testing.T) {
 		_, said, _ := command(t, "doctor", "--config", file)
 		if strings.Contains(said, "the proxy's password") != test.open || strings.Contains(said, "may read "+patients) != test.open || strings.Contains(said, "secret") {
 			t.Errorf("folder %04o, files %04o: %s", test.folder, test.file, said)
+		}
+	}
+}
+
+// Nobody keeps trying once the command has ended.
+func TestAnEnrolmentThatHasNotEndedSaysHowItGoesOn(t *testing.T) {
+	for _, err := range []error{context.Canceled, errors.New("a disk that is full")} {
+		p, ok := errors.AsType[*console.Problem](notYet(err))
+		if !ok || !strings.Contains(p.Next, "without the token") || strings.Contains(p.Why, "context") {
+			t.Errorf("%v: %+v", err, p)
 		}
 	}
 }
