@@ -275,10 +275,12 @@ func (v *verifier) readRecords() (*listing, error) {
 		opened := round.published() && round.Request() != nil
 		for _, c := range round.contributions {
 			h := c.fact.(*statement.ContributionHeader)
+			asked := opened && slices.Contains(round.Request().Contributors, h.Site)
 			for _, chunk := range h.Chunks {
-				files.allowed[blobFile(chunk)] = true
-				if opened && slices.Contains(round.Request().Contributors, h.Site) {
-					files.chunks = append(files.chunks, named{blobFile(chunk), c})
+				path := blobFile(chunk)
+				files.allowed[path] = true
+				if asked {
+					files.chunks = append(files.chunks, named{path, c})
 				}
 			}
 			for _, share := range h.Shares {

@@ -16,7 +16,7 @@ import (
 // compareFiles holds the directory against the listing, and every file that is
 // named by its digest against its name.
 func (v *verifier) compareFiles(files *listing) (string, error) {
-	present := make(map[string]bool)
+	present := make(map[string]bool, len(files.allowed))
 	err := fs.WalkDir(v.bundle, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s cannot be read", path)
@@ -60,7 +60,7 @@ func (v *verifier) checkContent(present map[string]bool) error {
 			return err
 		}
 	}
-	checked := make(map[string]bool)
+	checked := make(map[string]bool, len(present))
 	for _, round := range v.rounds {
 		if round.reopened == nil || round.reopened.err != nil {
 			continue
