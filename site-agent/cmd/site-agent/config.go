@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 
@@ -38,7 +37,8 @@ func (c *config) keys() settings.Keys {
 		"dir":     settings.Text(&c.dir),
 		"records": settings.Text(&c.records),
 		"coordinator": {Read: func(text string) error {
-			if host, port, err := net.SplitHostPort(text); text != "" && (err != nil || host == "" || port == "" || strings.Contains(host, "/")) {
+			at := strings.LastIndex(text, ":") // the last: an IPv6 address has several
+			if text != "" && (at < 1 || at == len(text)-1 || strings.Contains(text, "/")) {
 				return errors.New("it is not host:port, such as coordinator.example.org:7443")
 			}
 			c.coordinator = text

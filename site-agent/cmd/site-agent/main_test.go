@@ -84,6 +84,15 @@ func TestAConfigurationThatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnAddressMayBeIPv6(t *testing.T) {
+	for _, address := range []string{"coordinator.example.org:7443", "127.0.0.1:7443", "[2001:db8::1]:7443"} {
+		var c config
+		if err := settings.Parse([]byte("coordinator: \""+address+"\"\n"), c.keys()); err != nil || c.coordinator != address {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestRelativePathsStartAtTheFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.yaml")
