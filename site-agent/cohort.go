@@ -15,11 +15,15 @@ type cohort struct {
 	skipped map[study.SkipReason]int
 	version records.Version
 	used    time.Time // by the last round
+	idle    time.Duration
 }
 
-// longestIdle is how long the records of a study stay in memory that no round uses:
-// longer than a study waits for its next round, unless it ended without a model.
+// longestIdle is how long the records of a study stay in memory that no round uses,
+// beside the time that a round may take to collect and to open: then it ended
+// without a model.
 const longestIdle = 24 * time.Hour
+
+func idle(s *study.Study) time.Duration { return longestIdle + 2*s.Deadline() }
 
 // cohorts keeps the matrices of the studies under way, so that every round of a
 // study sees the same records even while the hospital's file is replaced.
@@ -51,7 +55,7 @@ func (c *cohorts) as(id statement.Digest, s *study.Study, source records.Source,
 	if c.loaded == nil {
 		c.loaded = make(map[statement.Digest]*cohort)
 	}
-	loaded.used = now
+	loaded.used, loaded.idle = now, idle(s)
 	c.loaded[id] = loaded
 	return loaded, nil
 }
@@ -69,7 +73,7 @@ func (c *cohorts) expire(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, known := range c.loaded {
-		if now.Sub(known.used) > longestIdle {
+		if now.Sub(known.used) > known.idle {
 			delete(c.loaded, id)
 		}
 	}

@@ -3,6 +3,7 @@ package siteagent
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,22 +90,24 @@ func TestAStudyThatWaitsIsNotReadAgainUntilItsFileIsTouched(t *testing.T) {
 
 // Of a study that ended without a model nobody says so to the agent.
 func TestRecordsThatNoRoundUsesLeaveTheMemory(t *testing.T) {
-	s := parseStudy(t, doseStudy)
+	// A round of such a study may take four days.
+	s := parseStudy(t, strings.Replace(doseStudy, "deadline: 2m", "deadline: 48h", 1))
+	const longest = longestIdle + 96*time.Hour
 	var c cohorts
 	source, now := records.Memory(patientColumns, patients(1, 20)), time.Now()
 	first, err := c.get(s, source, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.expire(now.Add(longestIdle))
-	if again, err := c.get(s, source, now.Add(longestIdle)); err != nil || again != first {
+	c.expire(now.Add(longest))
+	if again, err := c.get(s, source, now.Add(longest)); err != nil || again != first {
 		t.Fatal("records in use were dropped")
 	}
-	c.expire(now.Add(2 * longestIdle))
+	c.expire(now.Add(2 * longest))
 	if len(c.loaded) != 1 {
 		t.Error("records are dropped although a round used them")
 	}
-	c.expire(now.Add(2*longestIdle + time.Second))
+	c.expire(now.Add(2*longest + time.Second))
 	if len(c.loaded) != 0 {
 		t.Error("records that nobody uses stay in memory")
 	}
