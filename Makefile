@@ -2,6 +2,9 @@
 # Go 1.26 is all that build, test and demo need. `make race` needs a C compiler.
 
 export CGO_ENABLED ?= 0
+# The same for programs, vet and tests, so that each package is compiled once, and in
+# whichever folder this is.
+export GOFLAGS += -trimpath
 
 BIN   := bin
 TOOLS := $(BIN)/tools
@@ -23,7 +26,7 @@ help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the programs, static, into bin/
-	go build -trimpath -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./coordinator/cmd/checkbundle ./site-agent/cmd/site-agent ./simulations/cmd/simulate ./simulations/demo
+	go build -buildvcs=false -o $(BIN)/ ./coordinator/cmd/coordinator ./coordinator/cmd/consilium ./coordinator/cmd/checkbundle ./site-agent/cmd/site-agent ./simulations/cmd/simulate ./simulations/demo
 
 test: ## every test, the longest first
 	$(TEST) ./simulations/federation ./compute/fairness ./...
