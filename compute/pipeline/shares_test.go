@@ -198,3 +198,17 @@ func TestPrimaryDisclosureIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// Two hospitals hide nothing from each other, and whoever approves is told.
+func TestAFloorOfTwoIsSaidToHideNothing(t *testing.T) {
+	three := warfarin(weeklyDose, sixLevels, linear)
+	two := strings.Replace(three, "minimum_contributors: 3", "minimum_contributors: 2", 1)
+	for source, want := range map[string]bool{three: false, two: true} {
+		if said := strings.Contains(strings.Join(Shown(parse(t, source)), "\n"), "privacy: a sum over two hospitals"); said != want {
+			t.Errorf("said is %v, want %v", said, want)
+		}
+	}
+	if two == three {
+		t.Error("the study does not say how many contribute")
+	}
+}

@@ -21,6 +21,9 @@ func Shown(s *study.Study) []string {
 	var notes []string
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	cell := s.Fairness.MinimumCell
+	if s.MinimumContributors() == 2 {
+		note("privacy: a sum over two hospitals, less what one of them sent, is what the other sent. Where only two contribute, each can work out the other's numbers; minimum_contributors: 3 prevents that.")
+	}
 	switch s.Validation.Kind {
 	case study.LeaveOneSiteOut:
 		own := "how many patients it has, " + counted(s) + ", and the sums of its numbers"

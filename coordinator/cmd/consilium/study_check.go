@@ -155,8 +155,14 @@ type costJSON struct {
 type dryRunJSON struct {
 	Records int            `json:"records"`
 	Usable  int            `json:"usable"`
+	With    *int           `json:"with_outcome,omitempty"` // of a binary or survival outcome, the usable ones that have it
 	Skipped map[string]int `json:"skipped"`
 	Misfit  bool           `json:"misfit,omitempty"` // more do not fit the study than do
+}
+
+// oneSided tells that all usable records have the outcome, or none has.
+func (d *dryRunJSON) oneSided() bool {
+	return d.Usable > 0 && d.With != nil && (*d.With == 0 || *d.With == d.Usable)
 }
 
 // summarise says what a study would make a hospital compute and send.
@@ -373,7 +379,11 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 			c.Hospitals, console.Size(c.Bytes), console.Count(c.Rounds, "sum"), unless, c.Threshold)
 	}
 	if s.Data != nil {
-		a.Printf("\nOf %s in the file %d are usable.\n", console.Count(s.Data.Records, "record"), s.Data.Usable)
+		with := ""
+		if s.Data.With != nil {
+			with = fmt.Sprintf(", %d of them with the outcome", *s.Data.With)
+		}
+		a.Printf("\nOf %s in the file %d are usable%s.\n", console.Count(s.Data.Records, "record"), s.Data.Usable, with)
 		for _, reason := range study.SkipReasons() {
 			if n := s.Data.Skipped[string(reason)]; n > 0 {
 				a.Printf("  %6d skipped: %s\n", n, strings.ReplaceAll(string(reason), "_", " "))
@@ -382,11 +392,18 @@ func (a *app) showSummary(path string, s *summaryJSON) {
 		if s.Data.Misfit {
 			a.Printf("Attention: %s.\n", study.MisfitAdvice)
 		}
+		if s.Data.oneSided() {
+			a.Printf("Attention: a model needs patients with the outcome and without: compare outcome's positive and negative with the data's values.\n")
+		}
 		if s.Data.Usable < s.Patients {
 			a.Printf("That is fewer than the %d that the model needs over all hospitals.\n", s.Patients)
 		}
 	}
-	a.Printf("\nDigest, which is the study's name:\n  %s\n\nNext: consilium study propose %s\n", s.Study, path)
+	next := "consilium study propose " + path
+	if s.Data != nil && (s.Data.Misfit || s.Data.oneSided()) {
+		next = "correct the file, and check it again"
+	}
+	a.Printf("\nDigest, which is the study's name:\n  %s\n\nNext: %s\n", s.Study, next)
 }
 
 // fieldTexts names fields with their lengths. Fields that differ only in the
@@ -480,6 +497,15 @@ func dryRun(s *study.Study, path string) (*dryRunJSON, error) {
 		return nil, console.Fail("the study cannot be tried on the data", err, "correct the file, or the study's columns")
 	}
 	out := &dryRunJSON{Records: matrix.Rows(), Usable: matrix.Rows(), Skipped: make(map[string]int), Misfit: study.Misfit(matrix.Rows(), skipped)}
+	if s.Outcome.Type == study.Binary || s.Outcome.Type == study.Survival {
+		with := 0
+		for i := range matrix.Rows() {
+			if matrix.Outcome(i) == 1 && s.Outcome.Type == study.Binary || s.Outcome.Type == study.Survival && matrix.Event(i) {
+				with++
+			}
+		}
+		out.With = &with
+	}
 	for reason, n := range skipped {
 		out.Records += n
 		out.Skipped[string(reason)] = n
