@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 
 	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/describe"
@@ -93,12 +94,12 @@ func trial(s *study.Study) []describe.Grouping {
 }
 
 // checksLayout is the vector of StepChecks: pairs of patients for the
-// concordance; the site's events, and these times its cumulative baseline hazard
-// at each time of the grid; the score and information of the columns times t, which is
-// the transformed time between 0 and 1; the products of the site's score; and events and
-// censorings by level of the first category. Of weighted patients the sum of the
-// products of each one's score stands in for the site's. Without strata the
-// coordinator has most of it already.
+// concordance; by interval of the grid the patients at risk when it begins, and these
+// times what the interval adds to the site's cumulative baseline hazard; the score and
+// information of the columns times t, which is the transformed time between 0 and 1;
+// the products of the site's score; and events and censorings by level of the first
+// category. Of weighted patients the sum of the products of each one's score stands in
+// for the site's. Without strata the coordinator has most of it already.
 func checksLayout(s *study.Study) []compute.Field {
 	p := len(s.Terms()) - 1
 	const squares = maxRows * maxRows
@@ -108,8 +109,8 @@ func checksLayout(s *study.Study) []compute.Field {
 	}
 	if s.Model.Stratify == study.StratifySite {
 		fields = append(fields,
-			compute.Field{Name: "events", Length: 1, Bound: maxRows},
-			compute.Field{Name: "baseline", Length: len(s.Outcome.Grid), FracBits: likelihoodBits, Bound: maxRows * highestHazard},
+			compute.Field{Name: "at_risk", Length: len(s.Outcome.Grid), Bound: maxRows},
+			compute.Field{Name: "hazards", Length: len(s.Outcome.Grid), FracBits: likelihoodBits, Bound: maxRows * highestHazard},
 			compute.Field{Name: "time_score", Length: p, FracBits: fracBits, Bound: scoreBound * heaviest(s)},
 			compute.Field{Name: "time_cross", Length: triangle(p), FracBits: fracBits, Bound: informationBound * heaviest(s)},
 			compute.Field{Name: "time_square", Length: triangle(p), FracBits: fracBits, Bound: informationBound * heaviest(s)})
@@ -186,7 +187,6 @@ func (p *patients) followUp(s *study.Study, at fitted) (sums, score []float64) {
 	scores := compute.NewAccumulator(width)
 	surplus := make([]float64, width)
 	var times, hazards []float64 // descending
-	events := 0
 	transformed := at.clock(s)
 	p.walk(s.Model.Ties == study.Breslow, func(m *moment, first, last int) {
 		g := transformed(p.time[first])
@@ -200,18 +200,37 @@ func (p *patients) followUp(s *study.Study, at fitted) (sums, score []float64) {
 			total.Add(width+t+j, g*g*v)
 		}
 		times, hazards = append(times, p.time[first]), append(hazards, m.hazards)
-		events += m.deaths
 	})
-	sums = append(sums, float64(events))
-	cumulative, next := 0.0, len(times)-1
-	for _, end := range grid {
+	sums = append(p.atRisk(grid), make([]float64, len(grid))...)
+	next := len(times) - 1
+	for k, end := range grid {
+		added := 0.0
 		for next >= 0 && times[next] <= end {
-			cumulative += hazards[next]
+			added += hazards[next]
 			next--
 		}
-		sums = append(sums, float64(events)*min(cumulative, highestHazard))
+		sums[len(grid)+k] = sums[k] * min(added, highestHazard)
 	}
 	return append(sums, total.Values()...), scores.Values()
+}
+
+// atRisk are the patients at risk when each interval begins, or none where one
+// patient is left: a hazard of one patient at risk is that patient's.
+func (p *patients) atRisk(grid []float64) []float64 {
+	out := make([]float64, len(grid))
+	last := len(grid) - 1
+	for _, time := range p.time {
+		out[min(sort.SearchFloat64s(grid, time), last)]++
+	}
+	for k := last; k > 0; k-- {
+		out[k-1] += out[k]
+	}
+	for k, n := range out {
+		if n < 2 {
+			out[k] = 0
+		}
+	}
+	return out
 }
 
 // score of a site where the hospitals share a baseline: the sum of its

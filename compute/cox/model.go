@@ -44,9 +44,9 @@ type Model struct {
 	Robust *Robust `json:"robust,omitempty"`
 
 	// Baseline of the patient with the mean of every column. Stratified by site:
-	// the mean over sites, weighted by their events, of the cumulative baseline
-	// hazards at each time of the grid; a site that follows its patients for a
-	// shorter time adds nothing after it. Else that of the shared baseline, by
+	// what each interval of the grid adds to the cumulative hazard is the mean over
+	// sites, weighted by their patients who are at risk when it begins; a site with
+	// fewer than two of them is not asked. Else that of the shared baseline, by
 	// Efron's or Breslow's estimator, at the ends of the merged intervals.
 	Baseline     []hazard.Point     `json:"baseline"`
 	Concordance  *Concordance       `json:"concordance,omitempty"`
@@ -242,15 +242,16 @@ func (f *Fit) baseline(m *Model, sum compute.Sum) {
 		highest = max(highest, min(h, highestHazard))
 		m.Baseline = append(m.Baseline, hazard.Point{Time: time, Survival: math.Exp(-highest), Hazard: highest})
 	}
+	cumulative := 0.0
 	if f.study.Model.Stratify == study.StratifySite {
-		// Those of this sum: a hospital may have dropped out since the fit.
-		events := max(math.Round(sum.Field("events")[0]), 1)
-		for k, h := range sum.Field("baseline") {
-			add(f.study.Outcome.Grid[k], h/events)
+		added := sum.Field("hazards")
+		for k, n := range sum.Field("at_risk") {
+			cumulative += added[k] / max(math.Round(n), 1)
+			add(f.study.Outcome.Grid[k], cumulative)
 		}
 		return
 	}
-	cumulative, next := 0.0, 0
+	next := 0
 	for in, end := range f.merged.Intervals {
 		if next < len(f.final.intervals) && f.final.intervals[next] == in {
 			cumulative += f.final.moments[next].hazards

@@ -29,7 +29,7 @@ type answers struct {
 	Clustered   float64   `json:"clustered"`   // standard error of the concordance
 	Pairs       []float64 `json:"pairs"`       // concordant, discordant, tied
 	Proportion  []float64 `json:"zph"`         // chi-squared by term, then global
-	Hazards     []float64 `json:"hazards"`     // mean over strata, weighted by events
+	Hazards     []float64 `json:"hazards"`     // of strata the mean, weighted by who is at risk in them
 }
 
 // The script reads a list of fits and prints an answer to each. Its factors are
@@ -55,12 +55,9 @@ byhospital <- concordance(as.formula("Surv(exact, status) ~ lp + strata(site)"),
 n <- if (is.matrix(con$count)) colSums(con$count) else con$count
 z <- cox.zph(fit, transform=a[7], terms=TRUE)
 centre <- sum(colMeans(fit$x) * coef(fit))
-hazard <- rep(0, length(times))
+hazard <- risk0 <- rep(0, length(times))
 groups <- if (strat) split(d, d$site) else list(d)
-w <- 0
 for (g in groups) {
-  e <- sum(g$status)
-  if (e == 0) next
   h <- rep(0, length(times))
   u <- exp(g$lp - centre)
   for (t in unique(g$time[g$status == 1])) {
@@ -70,14 +67,17 @@ for (g in groups) {
     phi <- if (ties == "efron") (seq_len(k)-1)/k else rep(0, k)
     h <- h + (times >= t) * sum(1/(sum(risk) - phi*sum(dead)))
   }
-  hazard <- hazard + e*h
-  w <- w + e
+  left <- sapply(c(-Inf, head(times, -1)), function(t) sum(g$time > t))
+  if (strat) left[left < 2] <- 0
+  hazard <- hazard + left*diff(c(0, h))
+  risk0 <- risk0 + left
 }
+hazard <- cumsum(hazard/pmax(risk0, 1))
 num <- function(x) paste0("[", paste(sprintf("%.17g", x), collapse=","), "]")
 one <- function(x) sprintf("%.17g", x)
 cat(sprintf('{"coef":%s,"se":%s,"model_se":%s,"loglik":%s,"score":%s,"wald":%s,"robust_wald":%s,"aic":%s,"concordance":%s,"clustered":%s,"pairs":%s,"zph":%s,"hazards":%s}\n',
   num(coef(fit)), num(sqrt(diag(vcov(rob)))), num(sqrt(diag(vcov(fit)))), num(fit$loglik), one(fit$score), one(fit$wald.test), one(rob$wald.test), one(AIC(fit)),
-  num(c(con$concordance, sqrt(con$var))), one(sqrt(byhospital$var)), num(n[1:3]), num(z$table[,1]), num(hazard/w)))
+  num(c(con$concordance, sqrt(con$var))), one(sqrt(byhospital$var)), num(n[1:3]), num(z$table[,1]), num(hazard)))
 }
 `
 

@@ -52,7 +52,11 @@ func coxSection(m *cox.Model, c *describe.Cohort, curves []block) section {
 	}
 	blocks = append(blocks, block{Head: "How it fits"}, block{Facts: coxFacts(m)})
 	blocks = append(blocks, proportional(m)...)
-	blocks = append(blocks, baseline(m.Baseline, m.Outcome, m.Unit, "of patients with the mean of every column")...)
+	whose := "of patients with the mean of every column"
+	if m.Stratify == study.StratifySite {
+		whose += "; of the hospitals' hazards the mean, weighted by who is at risk there"
+	}
+	blocks = append(blocks, baseline(m.Baseline, m.Outcome, m.Unit, whose)...)
 	if m.RMST != nil {
 		blocks = append(blocks, restricted(m.RMST, m.Unit)...)
 	}

@@ -93,7 +93,11 @@ func survivalNote(s *study.Study) string {
 	if s.HasBaseline() && s.Model.Kind == study.Boost {
 		coarser = fmt.Sprintf(" For the baseline they show also the sum of exp(score) of the patients at risk, over all hospitals, in intervals that are joined until at least %d patients leave between two of them.%s", s.Fairness.MinimumCell, coarser)
 	}
-	return fmt.Sprintf("survival: the sums show how many patients have the event in each of %s of time, over all hospitals, however few.%s", intervals, coarser)
+	what := "how many patients have the event"
+	if s.Model.Kind == study.Cox {
+		what = "how many patients are at risk, where a hospital has two or more, how many have the event,"
+	}
+	return fmt.Sprintf("survival: the sums show %s in each of %s of time, over all hospitals, however few.%s", what, intervals, coarser)
 }
 
 // coarserStep is a round number that divides the range into about ten, empty
