@@ -236,6 +236,7 @@ func cohort(c *describe.Cohort) section {
 	}
 	if missing {
 		t.Head = append(t.Head, "Missing")
+		t.Caption += " Where it is withheld how many miss a number, mean and standard deviation can be rounded: all their digits would tell it."
 	}
 	line := func(name, note string, n, mean, sd, absent cell) {
 		r := row{Name: name, Note: note, Cells: []cell{n, mean, sd}}

@@ -221,6 +221,9 @@ func histogram(n describe.Distribution) []block {
 	}
 	c := &plot.Chart{Title: unitIn(n.Column, n.Unit), XLabel: unitIn(n.Column, n.Unit), YLabel: "patients per unit", X: plot.XAxisTo(bins[0].From, bins[len(bins)-1].To), Y: plot.YAxis(0, most),
 		Caption: "The area of a bar is its share of the patients. Bins are as wide as they must be to hold enough patients."}
+	if bins[0].N == nil {
+		c.Caption += " Shares are rounded, and bars of one height can differ: with more digits they would tell how few patients miss the number."
+	}
 	c.Y.Ticks = nil // a density per unit tells nobody anything
 	t := &table{Fold: "Histogram as a table: " + n.Column, Head: []string{unitIn("From and to below", n.Unit), "Share", "Patients"}}
 	var bars []plot.Rect
