@@ -86,11 +86,16 @@ func coefficientTable(terms []coefficient, ratio, statistic, caption string) *ta
 	if ratio != "" {
 		t.Head = append(t.Head, ratio, "95% interval")
 	}
+	var names []string
+	for _, c := range terms {
+		names = append(names, c.Name)
+	}
+	curved := splined(names)
 	for _, c := range terms {
 		r := row{Name: c.Name, Cells: cells(plot.Number(c.Estimate), interval(c.Lower, c.Upper), plot.Number(c.StdError), plot.Number(c.Statistic), plot.PValue(c.PValue))}
 		switch {
 		case ratio == "":
-		case strings.HasPrefix(c.Name, "spline("): // no patient differs in one such term alone
+		case strings.HasPrefix(c.Name, "spline(") || slices.Contains(curved, c.Name): // no patient differs in one such term alone
 			r.Cells = append(r.Cells, cells("–", "–")...)
 		default:
 			r.Cells = append(r.Cells, cells(plot.Number(math.Exp(c.Estimate)), interval(math.Exp(c.Lower), math.Exp(c.Upper)))...)

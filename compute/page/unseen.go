@@ -3,7 +3,9 @@ package page
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/consilium-fl/consilium/compute"
 	"github.com/consilium-fl/consilium/compute/fairness"
 	auditpage "github.com/consilium-fl/consilium/compute/fairness/page"
 	"github.com/consilium-fl/consilium/compute/page/plot"
@@ -138,8 +140,12 @@ func seen(r *pipeline.Result) section {
 	if len(t.Rows) == 0 {
 		return section{}
 	}
+	why := "The study has no validation"
+	if slices.ContainsFunc(r.Diagnoses, func(d compute.Diagnosis) bool { return d.Kind == compute.NoValidation }) {
+		why = "The validation came to nothing, as a remark says"
+	}
 	return section{"How well it predicts", []block{
-		note("The study has no validation: these figures are of the patients that the model was fitted to. Expect larger errors for new ones, of flexible models much larger."),
+		note("%s: these figures are of the patients that the model was fitted to. Expect larger errors for new ones, of flexible models much larger.", why),
 		{Table: t}}}
 }
 
