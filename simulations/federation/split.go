@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-fl/consilium/crypto/identity"
 	"github.com/consilium-fl/consilium/internal/records"
+	"github.com/consilium-fl/consilium/study"
 )
 
 // Split divides records into sites by the value of a column, in the order of
@@ -24,6 +25,9 @@ func Split(source records.Source, column string) (sites []Site, nowhere int, err
 	columns := rows.Columns()
 	at := slices.Index(columns, column)
 	if at < 0 {
+		if near := study.Nearest(column, columns); near != "" {
+			return nil, 0, fmt.Errorf("the data has no column %q to divide it into sites; did you mean %q?", column, near)
+		}
 		return nil, 0, fmt.Errorf("the data has no column %q to divide it into sites; its first line must name the columns", column)
 	}
 	bySite := make(map[string][][]string)

@@ -182,6 +182,7 @@ func TestCommandLineIsStrict(t *testing.T) {
 		"seed":             {append(complete[:len(complete):len(complete)], "--seed", "x"), console.ExitUsage, "--seed"},
 		"no study":         {[]string{"run", "--study", "none.yaml", "--data", data, "--site-column", "site", "--out", out}, console.ExitFailed, "none.yaml"},
 		"no data":          {[]string{"run", "--study", complete[2], "--data", "none.csv", "--site-column", "site", "--out", out}, console.ExitFailed, "none.csv"},
+		"a column's case":  {[]string{"run", "--study", complete[2], "--data", data, "--site-column", "Site", "--out", out}, console.ExitFailed, `did you mean "site"?`},
 		"no such column":   {[]string{"run", "--study", complete[2], "--data", data, "--site-column", "hospital", "--out", out}, console.ExitFailed, `no column "hospital"`},
 		"drop of nobody":   {append(complete[:len(complete):len(complete)], "--drop", "nobody@opening"), console.ExitFailed, "no such site"},
 		"study not a file": {[]string{"run", "--study", data, "--data", data, "--site-column", "site", "--out", out}, console.ExitFailed, "patients.csv:1: "},
